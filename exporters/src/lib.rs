@@ -1,0 +1,9 @@
+//! Shows: one catalog of every metric, a registry of their current values, and the text formats.
+//!
+//! Called by `agent`, which serves the text and feeds the registry. Opens no socket, reads no clock, decides nothing.
+
+mod catalog;
+mod registry;
+
+pub use catalog::{CATALOG, Kind, Metric, Spec};
+pub use registry::{Reading, ReadingValue, Registry};

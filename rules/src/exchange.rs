@@ -1,0 +1,142 @@
+//! One request to the model and its answer, as every source (tap, push, OTLP) reports it. No text: only counts and times.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+/// Which interface of the inference server was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    /// `/v1/chat/completions`
+    Chat,
+    /// `/v1/completions`
+    Completions,
+    /// `/v1/embeddings`
+    Embeddings,
+    /// `/v1/responses`
+    Responses,
+    /// Ollama's `/api/chat`
+    OllamaChat,
+    /// Ollama's `/api/generate`
+    OllamaGenerate,
+}
+
+/// Who told us of the exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Seen passing through our proxy.
+    Tap,
+    /// Posted to `/api/v1/exchanges`.
+    Push,
+    /// Scraped from the engine's own `/metrics`.
+    Engine,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExchangeOutcome {
+    /// 2xx and the body came to its proper end.
+    Ok,
+    /// 4xx.
+    ClientError,
+    /// 5xx.
+    ServerError,
+    /// The client went away before the end.
+    ClientAbort,
+    /// The upstream connection broke in the middle of the answer, or the stream ended without its terminator.
+    BrokenStream,
+    /// The upstream could not be reached, or closed before it answered (the client got 502).
+    Unreachable,
+    /// The upstream did not answer within the configured time (the client got 504).
+    Timeout,
+}
+
+impl ExchangeOutcome {
+    /// The label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ClientError => "client_error",
+            Self::ServerError => "server_error",
+            Self::ClientAbort => "client_abort",
+            Self::BrokenStream => "broken_stream",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl Source {
+    /// The label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tap => "tap",
+            Self::Push => "push",
+            Self::Engine => "engine",
+        }
+    }
+}
+
+/// A number of tokens and how sure we are of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenCount {
+    /// The engine said so (its `usage`).
+    Reported(u64),
+    /// Counted from the stream's deltas.
+    Estimated(u64),
+    /// Nobody knows.
+    Unknown,
+}
+
+impl TokenCount {
+    /// The number, however it was found.
+    pub fn value(self) -> Option<u64> {
+        match self {
+            Self::Reported(n) | Self::Estimated(n) => Some(n),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// One request and its answer. Carries no text: masking comes before anything may be stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// The engine's response `id`, else `x-request-id`, else one of ours. Feedback refers to it.
+    pub id: String,
+    /// The client's or the engine's `x-request-id`, when it differs from `id`: feedback may use either.
+    pub request_id: Option<String>,
+    /// When the request's head had arrived.
+    pub started: Timestamp,
+    /// Who told us.
+    pub source: Source,
+    /// Which interface.
+    pub endpoint: Endpoint,
+    /// Model name as served (response's, else request's, else `""`).
+    pub model: String,
+    /// Variant in an experiment; `""` when there is none.
+    pub variant: String,
+    /// How it ended.
+    pub outcome: ExchangeOutcome,
+    /// HTTP status the client saw.
+    pub status: u16,
+    /// `stop`, `length`, `tool_calls`...; of the first choice.
+    pub finish_reason: Option<String>,
+    /// Whether the answer was streamed.
+    pub stream: bool,
+    /// Prompt tokens.
+    pub input_tokens: TokenCount,
+    /// Generated tokens.
+    pub output_tokens: TokenCount,
+    /// Request's arrival to the first content of a streamed answer.
+    pub time_to_first_token: Option<Duration>,
+    /// Gaps between one content chunk and the next of a streamed answer, in seconds; bounded by its producer.
+    pub inter_token_seconds: Vec<f32>,
+    /// Request's arrival to the last byte of the answer.
+    pub duration: Duration,
+}

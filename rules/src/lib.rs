@@ -1,0 +1,21 @@
+//! Decides: samples and `now` in, verdicts out.
+//!
+//! Called by `agent` (which owns the clock, the sockets and the files), and by `exporters` and `alerts` for the words
+//! they share. This crate does no I/O, reads no clock, starts no task: whatever it needs to know is an argument, so a
+//! day of judging plays back in a millisecond.
+
+mod engine;
+mod exchange;
+mod labels;
+pub mod promql;
+mod store;
+mod units;
+
+pub use engine::{
+    ActiveAlert, AlertState, BUILTIN_RULES, EngineOptions, Group, GroupReport, RuleEngine, RuleProblem, builtin_scaled,
+    load_rules,
+};
+pub use exchange::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
+pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
+pub use store::{Append, Store, StoreLimits, StoreStats};
+pub use units::Timestamp;

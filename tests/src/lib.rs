@@ -1,0 +1,1 @@
+//! Proves it end to end: starts the real binary beside real servers and watches from outside.
