@@ -1,0 +1,1 @@
+//! Task completion and user satisfaction over a window, from stored feedback.

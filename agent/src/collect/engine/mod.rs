@@ -1,0 +1,1 @@
+//! Scrapes the inference engine's own metrics and names them as ours.

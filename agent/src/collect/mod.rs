@@ -1,0 +1,6 @@
+//! Sources: each reads the world and gives readings; none decides.
+
+pub mod business;
+pub mod engine;
+pub mod gpu;
+pub mod system;

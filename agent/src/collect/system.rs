@@ -1,0 +1,1 @@
+//! CPU, memory, pressure, network, disk of the pod: sysinfo and the cgroup files.

@@ -1,0 +1,1 @@
+//! One YAML file, checked whole: every mistake at once, each with its place.

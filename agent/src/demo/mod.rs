@@ -1,0 +1,1 @@
+//! plimsoll demo: a scene that plays calm, longer prompts, falling completion, CPU load, recovery.

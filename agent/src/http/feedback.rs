@@ -1,0 +1,1 @@
+//! POST /api/v1/feedback and /api/v1/exchanges.

@@ -1,0 +1,5 @@
+//! Our own HTTP faces: open metrics and health on one port, the API on another.
+
+pub mod feedback;
+pub mod health;
+pub mod metrics;

@@ -1,0 +1,1 @@
+//! Transparent proxy in front of the engine: forwards bytes first, observes copies.
