@@ -1,0 +1,322 @@
+//! The configuration as meant: ranges checked, secrets read, rule files compiled, paths resolved.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use plimsoll_rules::{BUILTIN_RULES, Group, load_rules};
+use reqwest::Url;
+
+use super::units::Span;
+use super::{Problem, Raw};
+
+/// Text that no log and no debug print shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Tokens by role; all empty means that the API is open (and on loopback).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// May read.
+    pub viewers: Vec<Secret>,
+    /// May post feedback and exchanges.
+    pub ingest: Vec<Secret>,
+    /// May do everything.
+    pub admins: Vec<Secret>,
+}
+
+impl Tokens {
+    /// Whether no token is configured at all.
+    pub fn is_empty(&self) -> bool {
+        self.viewers.is_empty() && self.ingest.is_empty() && self.admins.is_empty()
+    }
+}
+
+/// A configuration that can be run.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// As written, environment variables replaced.
+    pub raw: Raw,
+    /// The inference server.
+    pub upstream: Url,
+    /// Where the engine's metrics are.
+    pub engine_url: Url,
+    /// Rule groups, built-in ones first.
+    pub groups: Vec<Group>,
+    /// API tokens.
+    pub tokens: Tokens,
+    /// Bearer token of each Alertmanager, in order.
+    pub alertmanager_tokens: Vec<Option<Secret>>,
+    /// Signing secret of each webhook, in order.
+    pub webhook_secrets: Vec<Option<Secret>>,
+    /// Where the records' database is.
+    pub database: PathBuf,
+    /// Where state lives.
+    pub data: PathBuf,
+}
+
+type Locate<'a> = &'a dyn Fn(&str, String) -> Problem;
+
+struct Check<'a> {
+    locate: Locate<'a>,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn refuse(&mut self, key: &str, message: impl Into<String>) {
+        self.problems.push((self.locate)(key, message.into()));
+    }
+
+    /// The URL of a value whose form the schema has checked already.
+    fn url(&mut self, key: &str, text: &str) -> Option<Url> {
+        match Url::parse(text) {
+            Ok(url) => Some(url),
+            Err(e) => {
+                self.refuse(key, format!("{text:?} is not a URL ({e}); write http://HOST:PORT"));
+                None
+            }
+        }
+    }
+
+    fn secret(&mut self, key: &str, text: &str) -> Secret {
+        let Some(path) = text.strip_prefix("file:") else {
+            if text.is_empty() {
+                self.refuse(key, "is empty; write the secret, ${NAME} or file:/path");
+            }
+            return Secret(text.to_owned());
+        };
+        match std::fs::read_to_string(path) {
+            Ok(content) if !content.trim().is_empty() => return Secret(content.trim().to_owned()),
+            Ok(_) => self.refuse(key, format!("{path} is empty; the secret belongs in it")),
+            Err(e) => self.refuse(key, format!("{path} cannot be read: {e}")),
+        }
+        Secret(String::new())
+    }
+
+    fn secrets(&mut self, key: &str, texts: &[String]) -> Vec<Secret> {
+        texts.iter().enumerate().map(|(i, text)| self.secret(&format!("{key}.{i}"), text)).collect()
+    }
+
+    fn at_least(&mut self, key: &str, span: Span, least: Duration) {
+        if span.0 < least {
+            self.refuse(key, format!("{span} is too short; at least {} is needed", Span(least)));
+        }
+    }
+}
+
+/// Checks what a schema cannot.
+pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Checked, Vec<Problem>> {
+    let mut c = Check { locate, problems: Vec::new() };
+    spans(&mut c, &raw);
+    listeners(&mut c, &raw);
+    let upstream = c.url("sources.tap.upstream", &raw.sources.tap.upstream);
+    if let Some(upstream) = &upstream {
+        loops(&mut c, &raw, upstream);
+    }
+    let engine_url = match &raw.sources.engine.url {
+        Some(url) => c.url("sources.engine.url", url),
+        None => upstream.as_ref().and_then(|u| u.join("/metrics").ok()),
+    };
+    let tokens = tokens(&mut c, &raw);
+    let (alertmanager_tokens, webhook_secrets) = receivers(&mut c, &raw);
+    let data = raw.limits.data.as_ref().map_or_else(default_data, PathBuf::from);
+    let database = database(&mut c, &raw, &data);
+    let groups = groups(&mut c, &raw, folder);
+    match (upstream, engine_url) {
+        (Some(upstream), Some(engine_url)) if c.problems.is_empty() => Ok(Checked {
+            upstream,
+            engine_url,
+            groups,
+            tokens,
+            alertmanager_tokens,
+            webhook_secrets,
+            database,
+            data,
+            raw,
+        }),
+        _ => Err(c.problems),
+    }
+}
+
+fn spans(c: &mut Check<'_>, raw: &Raw) {
+    const TICK: Duration = Duration::from_millis(100);
+    const SECOND: Duration = Duration::from_secs(1);
+    for (key, span, least) in [
+        ("sources.system.interval", raw.sources.system.interval, TICK),
+        ("sources.gpu.interval", raw.sources.gpu.interval, TICK),
+        ("sources.engine.interval", raw.sources.engine.interval, TICK),
+        ("sources.engine.timeout", raw.sources.engine.timeout, TICK),
+        ("sources.tap.connect_timeout", raw.sources.tap.connect_timeout, Duration::from_millis(1)),
+        ("sources.tap.response_timeout", raw.sources.tap.response_timeout, Duration::from_millis(1)),
+        ("sources.tap.idle_timeout", raw.sources.tap.idle_timeout, Duration::from_millis(1)),
+        ("rules.evaluation_interval", raw.rules.evaluation_interval, TICK),
+        ("alerts.resend_delay", raw.alerts.resend_delay, SECOND),
+        ("business.window", raw.business.window, SECOND),
+        ("records.retention", raw.records.retention, Duration::from_secs(60)),
+        ("limits.history", raw.limits.history, Duration::from_secs(60)),
+    ] {
+        c.at_least(key, span, least);
+    }
+}
+
+/// Host and port of `HOST:PORT`; the schema has checked the form.
+fn host_port(address: &str) -> (&str, u16) {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "0"));
+    (host.trim_start_matches('[').trim_end_matches(']'), port.parse().unwrap_or(0))
+}
+
+fn is_any(host: &str) -> bool {
+    matches!(host, "0.0.0.0" | "::" | "*")
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn listeners(c: &mut Check<'_>, raw: &Raw) {
+    let mut all = vec![("listen.metrics", &raw.listen.metrics), ("listen.api", &raw.listen.api)];
+    if raw.sources.tap.enabled {
+        all.push(("sources.tap.listen", &raw.sources.tap.listen));
+    }
+    for (i, (key, address)) in all.iter().enumerate() {
+        let (host, port) = host_port(address);
+        for (other_key, other) in &all[..i] {
+            let (other_host, other_port) = host_port(other);
+            let same_host = host == other_host || is_any(host) || is_any(other_host);
+            if port != 0 && port == other_port && same_host {
+                c.refuse(key, format!("port {port} is taken by {other_key} ({other}); give each its own port"));
+            }
+        }
+    }
+    let (host, _) = host_port(&raw.listen.api);
+    let open = raw.api.viewers.is_empty() && raw.api.ingest.is_empty() && raw.api.admins.is_empty();
+    if open && !is_loopback(host) {
+        c.refuse(
+            "listen.api",
+            format!("{} is not loopback, so it needs tokens: set api.admins, or listen on 127.0.0.1", raw.listen.api),
+        );
+    }
+}
+
+/// A tap that is its own upstream would call itself until something breaks.
+fn loops(c: &mut Check<'_>, raw: &Raw, upstream: &Url) {
+    let (host, port) = host_port(&raw.sources.tap.listen);
+    let target = upstream.host_str().unwrap_or("").trim_start_matches('[').trim_end_matches(']');
+    let same_host =
+        host == target || (is_any(host) && is_loopback(target)) || (is_loopback(host) && is_loopback(target));
+    if raw.sources.tap.enabled && port != 0 && upstream.port_or_known_default() == Some(port) && same_host {
+        c.refuse("sources.tap.upstream", format!("{upstream} is the tap itself; name the inference server"));
+    }
+}
+
+fn tokens(c: &mut Check<'_>, raw: &Raw) -> Tokens {
+    Tokens {
+        viewers: c.secrets("api.viewers", &raw.api.viewers),
+        ingest: c.secrets("api.ingest", &raw.api.ingest),
+        admins: c.secrets("api.admins", &raw.api.admins),
+    }
+}
+
+type Secrets = Vec<Option<Secret>>;
+
+fn receivers(c: &mut Check<'_>, raw: &Raw) -> (Secrets, Secrets) {
+    let mut managers = Vec::new();
+    for (i, peer) in raw.alerts.alertmanagers.iter().enumerate() {
+        let key = format!("alerts.alertmanagers.{i}");
+        if peer.url.is_empty() {
+            c.refuse(&key, "has no url; write url: http://HOST:9093");
+        } else if raw.alerts.alertmanagers[..i].iter().any(|other| other.url == peer.url) {
+            c.refuse(&key, format!("{} is named twice; each peer once", peer.url));
+        }
+        managers.push(peer.token.as_ref().map(|token| c.secret(&format!("{key}.token"), token)));
+    }
+    let mut hooks = Vec::new();
+    for (i, hook) in raw.alerts.webhooks.iter().enumerate() {
+        let key = format!("alerts.webhooks.{i}");
+        if hook.url.is_empty() {
+            c.refuse(&key, "has no url; write url: https://HOST/PATH");
+        } else if raw.alerts.webhooks[..i].iter().any(|o| (&o.name, &o.url) == (&hook.name, &hook.url)) {
+            c.refuse(&key, format!("{} is there twice; give each its own name", hook.url));
+        }
+        hooks.push(hook.secret.as_ref().map(|secret| c.secret(&format!("{key}.secret"), secret)));
+    }
+    (managers, hooks)
+}
+
+/// `/var/lib/plimsoll` where we may write there, else the user's state folder.
+#[expect(clippy::disallowed_methods, reason = "XDG folders are named by the environment")]
+fn default_data() -> PathBuf {
+    let system = PathBuf::from("/var/lib/plimsoll");
+    if std::fs::create_dir_all(&system).is_ok() && writable(&system) {
+        return system;
+    }
+    let state = std::env::var("XDG_STATE_HOME").map(PathBuf::from);
+    let home = || std::env::var("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    state.or_else(|_| home()).unwrap_or_else(|_| std::env::temp_dir()).join("plimsoll")
+}
+
+fn writable(folder: &Path) -> bool {
+    let probe = folder.join(format!(".probe-{}", std::process::id()));
+    let wrote = std::fs::write(&probe, b"").is_ok();
+    wrote && std::fs::remove_file(&probe).is_ok()
+}
+
+fn database(c: &mut Check<'_>, raw: &Raw, data: &Path) -> PathBuf {
+    let Some(url) = &raw.records.url else { return data.join("plimsoll.db") };
+    match url.strip_prefix("sqlite://") {
+        Some(path) if !path.is_empty() => PathBuf::from(path),
+        _ => {
+            c.refuse(
+                "records.url",
+                format!("{url:?} is not sqlite://PATH, such as sqlite:///var/lib/plimsoll/plimsoll.db"),
+            );
+            PathBuf::new()
+        }
+    }
+}
+
+fn groups(c: &mut Check<'_>, raw: &Raw, folder: &Path) -> Vec<Group> {
+    let mut groups = Vec::new();
+    let mut load =
+        |c: &mut Check<'_>, file: &str, text: &str| match load_rules(file, text, raw.rules.evaluation_interval.0) {
+            Ok(more) => groups.extend(more),
+            Err(problems) => c.problems.extend(problems.into_iter().map(|p| Problem {
+                file: p.file,
+                at: Some((p.line, p.column)),
+                message: p.message,
+            })),
+        };
+    if raw.rules.builtin {
+        load(c, "builtin.yml", BUILTIN_RULES);
+    }
+    for (i, pattern) in raw.rules.files.iter().enumerate() {
+        let key = format!("rules.files.{i}");
+        for path in rule_files(c, &key, &folder.join(pattern)) {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => load(c, &path.display().to_string(), &text),
+                Err(e) => c.refuse(&key, format!("{} cannot be read: {e}", path.display())),
+            }
+        }
+    }
+    groups
+}
+
+fn rule_files(c: &mut Check<'_>, key: &str, pattern: &Path) -> Vec<PathBuf> {
+    let text = pattern.display().to_string();
+    if !text.contains(['*', '?', '[']) {
+        return vec![pattern.to_path_buf()];
+    }
+    match glob::glob(&text) {
+        Ok(paths) => paths.flatten().collect(),
+        Err(e) => {
+            c.refuse(key, format!("{text} is not a path pattern: {e}"));
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a configuration file may say, and what is said about one that is wrong.
+
+use super::*;
+
+fn env(name: &str) -> Option<String> {
+    (name == "TOKEN").then(|| "from the environment".to_owned())
+}
+
+fn said(text: &str) -> Vec<String> {
+    let no_rules = format!("{}\n{text}", if text.contains("rules:") { "" } else { "rules: {builtin: false}" });
+    match parse("p.yaml", no_rules.trim_start_matches('\n'), &Vec::new(), None, &env) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.0.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn check(why: &str, text: &str, expected: &[&str]) {
+    let said = said(text);
+    assert_eq!(said.len(), expected.len(), "{why}: {said:#?}");
+    for (line, wanted) in said.iter().zip(expected) {
+        assert!(line.contains(wanted), "{why}: {line:?} does not contain {wanted:?}");
+    }
+}
+
+#[test]
+fn mistakes_are_named_with_their_place() {
+    check("nothing", "", &[]);
+    check(
+        "a slip",
+        "sources:\n  tap: {upstraem: x}",
+        &["p.yaml:3:9: unknown key sources.tap.upstraem; did you mean sources.tap.upstream?"],
+    );
+    check("no idea", "zzzzzzz: 1", &["p.yaml:2:1: unknown key zzzzzzz; known keys here: identity, listen"]);
+    check("wrong type", "listen: [1]", &["p.yaml:2:9: listen is a list; a mapping of keys is expected"]);
+    check("number for text", "listen: {api: 9465}", &["listen.api is 9465; an address such as"]);
+    check("text for number", "records: {sample: much}", &["records.sample is the text \"much\"; a number is expected"]);
+    check("out of range", "records: {sample: 1.5}", &["records.sample: 1.5 is outside 0 to 1"]);
+    check("not a number", "records: {sample: .nan}", &["records.sample is the text \"NaN\"; a number is expected"]);
+    check("bad duration", "business: {window: 5}", &["business.window is 5; a duration such as"]);
+    check("bad unit", "business: {window: 5 minutes}", &["\"5 minutes\" is not a duration"]);
+    check("bad word", "log: {level: loud}", &["\"loud\" is not one of error, warn, info, debug"]);
+    check("bad URL", "sources: {tap: {upstream: 'ftp://x'}}", &["has the scheme \"ftp\"; write http://HOST:PORT"]);
+    check(
+        "no such variable",
+        "identity: {service: '${NOPE}'}",
+        &["p.yaml:2:21: the environment variable NOPE is not set"],
+    );
+    check("broken YAML", "listen: {", &["p.yaml:"]);
+    check("doubled key", "log: {}\nlog: {}", &["p.yaml:3:1: duplicated key"]);
+    check("two documents", "---\nlog: {}\n---\nlog: {}", &["second YAML document"]);
+}
+
+#[test]
+fn all_mistakes_come_at_once_in_the_order_of_the_file() {
+    check(
+        "three",
+        "listen: {metricz: '0.0.0.0:1'}\nlog: {level: loud}\nlimits: {disk: 2}",
+        &["p.yaml:2:10: unknown key listen.metricz", "p.yaml:3:", "p.yaml:4:"],
+    );
+}
+
+#[test]
+fn meaning_is_checked_too() {
+    check("one port twice", "listen: {metrics: '0.0.0.0:9465'}", &["listen.api: port 9465 is taken by listen.metrics"]);
+    check("an open API", "listen: {api: '0.0.0.0:9465'}", &["is not loopback, so it needs tokens"]);
+    check("with tokens", "listen: {api: '0.0.0.0:9465'}\napi: {admins: ['${TOKEN}']}", &[]);
+    check("a loop", "sources: {tap: {upstream: 'http://localhost:8080'}}", &["is the tap itself"]);
+    check("no url", "alerts: {alertmanagers: [{}]}", &["alerts.alertmanagers.0: has no url"]);
+    check("no secret", "api: {admins: ['file:/nowhere/token']}", &["/nowhere/token cannot be read"]);
+    check("too short", "sources: {gpu: {interval: 1ms}}", &["sources.gpu.interval: 1ms is too short"]);
+    check("other database", "records: {url: 'mysql://x'}", &["is not sqlite://PATH"]);
+    check("no rule file", "rules: {builtin: false, files: [/nowhere/r.yml]}", &["/nowhere/r.yml cannot be read"]);
+}
+
+#[test]
+fn the_command_line_wins_and_is_named() {
+    let over = |value: &str| {
+        parse("p.yaml", "rules: {builtin: false}", &vec![("sources.tap.upstream", value.into())], None, &env)
+    };
+    assert_eq!(over("http://10.0.0.1:8000").unwrap().engine_url.as_str(), "http://10.0.0.1:8000/metrics");
+    let wrong = over("nonsense").unwrap_err().to_string();
+    assert!(wrong.starts_with("command line: sources.tap.upstream: \"nonsense\" is not a URL"), "{wrong}");
+}
+
+#[test]
+fn variables_are_replaced_and_dollars_can_be_written() {
+    assert_eq!(expand("a${TOKEN}b", &env).unwrap().unwrap(), "afrom the environmentb");
+    assert_eq!(expand("$$5 $x", &env).unwrap().unwrap(), "$5 $x");
+    assert!(expand("${TOKEN", &env).is_err());
+}
+
+#[test]
+fn any_bytes_give_problems_and_no_panic() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let alphabet: Vec<char> = "abc:{}[]-'\"\n \t|>&*!%#@$0123é\u{0}sources tap".chars().collect();
+    for _ in 0..3000 {
+        let text: String = (0..rng.usize(..60)).map(|_| alphabet[rng.usize(..alphabet.len())]).collect();
+        let _ = parse("p.yaml", &text, &Vec::new(), None, &env);
+    }
+}

@@ -1,0 +1,164 @@
+//! Quantities as people write them: `5s`, `30d`, `2GiB`. Each knows its own text form and says what would be right.
+
+use std::fmt;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A length of time, written as Prometheus writes it: `500ms`, `5s`, `1h30m`, `30d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+const SPAN_UNITS: [(&str, u64); 7] = [
+    ("y", 365 * 86_400_000),
+    ("w", 7 * 86_400_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
+
+impl Span {
+    /// A whole number of seconds.
+    pub const fn secs(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// Reads `1h30m` and the like.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a duration; write a number and a unit, such as 500ms, 5s, 10m or 30d");
+        let (mut rest, mut total) = (text.trim(), 0_u64);
+        if rest.is_empty() {
+            return Err(wrong());
+        }
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+            let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |n| digits + n);
+            let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+            let (_, millis) = SPAN_UNITS.iter().find(|(u, _)| *u == &rest[digits..unit_end]).ok_or_else(wrong)?;
+            total = number.checked_mul(*millis).and_then(|m| total.checked_add(m)).ok_or_else(wrong)?;
+            rest = &rest[unit_end..];
+        }
+        Ok(Self(Duration::from_millis(total)))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        if rest == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, millis) in SPAN_UNITS {
+            if rest >= millis && (unit != "w" && unit != "y" || rest.is_multiple_of(millis)) {
+                write!(f, "{}{unit}", rest / millis)?;
+                rest %= millis;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An amount of memory or disk, written `512MiB`, `2GiB`, `1e9` is refused: give the unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+const BYTE_UNITS: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1000),
+    ("B", 1),
+];
+
+impl ByteSize {
+    /// Reads `64MiB` and the like.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a size; write a whole number and a unit, such as 64MiB or 2GiB");
+        let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+        let unit = text[digits..].trim();
+        let (_, bytes) = BYTE_UNITS.iter().find(|(u, _)| *u == unit).ok_or_else(wrong)?;
+        number.checked_mul(*bytes).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, bytes) =
+            BYTE_UNITS.into_iter().find(|(_, b)| self.0 >= *b && self.0.is_multiple_of(*b)).unwrap_or(("B", 1));
+        write!(f, "{}{unit}", self.0 / bytes)
+    }
+}
+
+/// Text forms of one kind of quantity: serde, JSON Schema with our own `format`.
+macro_rules! as_text {
+    ($type:ident, $format:literal, $example:literal) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+            }
+        }
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "format": $format, "examples": [$example]})
+            }
+        }
+    };
+}
+as_text!(Span, "duration", "5s");
+as_text!(ByteSize, "size", "64MiB");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes_print_what_they_read() {
+        for (why, input, expected) in [
+            ("plain", "5s", "5s"),
+            ("compound", "1h30m", "1h30m"),
+            ("carried over", "90s", "1m30s"),
+            ("milliseconds", "500ms", "500ms"),
+            ("days", "30d", "30d"),
+            ("zero", "0s", "0s"),
+        ] {
+            assert_eq!(Span::parse(input).unwrap().to_string(), expected, "{why}");
+        }
+        for (why, input, expected) in [("binary", "2GiB", "2GiB"), ("decimal", "3MB", "3MB"), ("bytes", "7B", "7B")] {
+            assert_eq!(ByteSize::parse(input).unwrap().to_string(), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_quantity_is_refused() {
+        for input in ["", "5", "s", "5 parsecs", "-1s", "1e3s", "99999999999999999999s", "18446744073709551615y", "5s5"]
+        {
+            assert!(Span::parse(input).is_err(), "{input}");
+        }
+        for input in ["", "5", "GiB", "1.5GiB", "-1B", "99999999999GiB", "5 apples"] {
+            assert!(ByteSize::parse(input).is_err(), "{input}");
+        }
+    }
+}
