@@ -96,7 +96,7 @@ pub fn parse(
         located(name, tree.nearest(&path.split('.').collect::<Vec<_>>()), format!("{path}: {message}"))
     };
     checked::check(raw, &folder, &locate).map_err(|mut problems| {
-        problems.sort_by(|a, b| (a.file != name, a.at).cmp(&(b.file != name, b.at)));
+        problems.sort_by_key(|p| (p.file != name, p.at));
         Problems(problems)
     })
 }

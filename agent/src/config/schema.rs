@@ -44,7 +44,7 @@ impl<'a> Walk<'a> {
                 }
             }
             (Data::Scalar(value), _) if type_fits(value, expected) => {
-                self.check_scalar(value, schema, path, node.place)
+                self.check_scalar(value, schema, path, node.place);
             }
             _ => {
                 let found = describe(&node.data);
