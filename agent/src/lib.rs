@@ -1,12 +1,15 @@
 //! The shell: tokio, files, sockets, clock. Wires sources to rules and rules to receivers; decides nothing itself.
 
 pub mod cli;
+pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod demo;
+pub mod health;
 pub mod http;
 pub mod pipeline;
 pub mod records;
 pub mod shutdown;
+pub mod state;
 pub mod tap;
 pub mod telemetry;

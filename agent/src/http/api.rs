@@ -1,0 +1,123 @@
+//! The read side of the API on 9465, in Prometheus' JSON where Prometheus has the same thing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use plimsoll_alerts::Dispatcher;
+use plimsoll_rules::{ActiveAlert, AlertState, Timestamp};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::Checked;
+use crate::health::Health;
+use crate::pipeline::Snapshot;
+
+/// A request to reload the configuration; the answer is what changed, or every mistake.
+pub type ReloadRequest = oneshot::Sender<Result<String, String>>;
+
+/// What the API shows.
+#[derive(Clone, Debug)]
+pub struct ApiState {
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<Checked>>,
+    /// Alerts and rule reports.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// Sources.
+    pub health: Health,
+    /// Receivers.
+    pub dispatcher: Dispatcher,
+    /// Asks the shell to reload.
+    pub reload: mpsc::Sender<ReloadRequest>,
+    /// When the agent started.
+    pub started: Timestamp,
+}
+
+/// Routes of the read side and `/-/reload`.
+pub fn router(state: ApiState) -> Router {
+    Router::new()
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/alerts", get(alerts))
+        .route("/api/v1/rules", get(rules))
+        .route("/-/reload", post(reload))
+        .with_state(state)
+}
+
+async fn status(State(state): State<ApiState>) -> Json<Value> {
+    let (config, snapshot) = (state.config.borrow().clone(), state.snapshot.borrow().clone());
+    let now = crate::clock::wall();
+    let sources: serde_json::Map<String, Value> = state
+        .health
+        .sources()
+        .into_iter()
+        .map(|(name, why)| (name.to_owned(), json!({"up": why.is_none(), "why": why})))
+        .collect();
+    let receivers: Vec<Value> = state
+        .dispatcher
+        .stats()
+        .into_iter()
+        .map(|s| json!({"name": s.sink, "sent": s.sent, "pending": s.pending, "dead_letters": s.dead}))
+        .collect();
+    let count = |wanted: AlertState| snapshot.alerts.iter().filter(|a| a.state == wanted).count();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": now.since(state.started).as_secs_f64(),
+        "upstream": config.upstream.as_str(),
+        "listen": {
+            "tap": config.raw.sources.tap.enabled.then_some(&config.raw.sources.tap.listen),
+            "metrics": config.raw.listen.metrics,
+            "api": config.raw.listen.api,
+        },
+        "sources": sources,
+        "receivers": receivers,
+        "alerts": {"firing": count(AlertState::Firing), "pending": count(AlertState::Pending)},
+        "rule_groups": snapshot.groups.len(),
+        "rule_failures": snapshot.groups.values().map(|g| g.failures.len()).sum::<usize>(),
+        "store": {"series": snapshot.series, "samples": snapshot.samples, "bytes": snapshot.bytes},
+    }))
+}
+
+async fn alerts(State(state): State<ApiState>) -> Json<Value> {
+    let snapshot = state.snapshot.borrow().clone();
+    let active: Vec<Value> = snapshot.alerts.iter().filter(|a| a.state != AlertState::Resolved).map(alert).collect();
+    Json(json!({"status": "success", "data": {"alerts": active}}))
+}
+
+fn alert(alert: &ActiveAlert) -> Value {
+    json!({
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "state": alert.state,
+        "activeAt": alert.active_at.rfc3339(),
+        "value": format!("{:e}", alert.value),
+    })
+}
+
+async fn rules(State(state): State<ApiState>) -> Json<Value> {
+    let (config, snapshot) = (state.config.borrow().clone(), state.snapshot.borrow().clone());
+    let groups: Vec<Value> = config
+        .groups
+        .iter()
+        .map(|group| {
+            let failures = snapshot.groups.get(&group.name).map(|r| r.failures.clone()).unwrap_or_default();
+            json!({"name": group.name, "interval": group.interval.as_secs_f64(), "failures": failures})
+        })
+        .collect();
+    Json(json!({"status": "success", "data": {"groups": groups}}))
+}
+
+async fn reload(State(state): State<ApiState>) -> Response {
+    let (answer, result) = oneshot::channel();
+    if state.reload.send(answer).await.is_err() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response();
+    }
+    match tokio::time::timeout(Duration::from_secs(30), result).await {
+        Ok(Ok(Ok(changed))) => (StatusCode::OK, changed + "\n").into_response(),
+        Ok(Ok(Err(mistakes))) => (StatusCode::UNPROCESSABLE_ENTITY, mistakes + "\n").into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "the reload did not finish\n").into_response(),
+    }
+}

@@ -1,0 +1,108 @@
+//! What survives a restart as files in the data folder: alert states and recent series. Written whole, atomically.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use plimsoll_rules::{Store, StoreLimits};
+
+const RULES: &str = "alerts.state.json";
+const SERIES: &str = "series.snapshot";
+
+/// Largest snapshot read back, in bytes.
+const MAX_SNAPSHOT_BYTES: u64 = 512 << 20;
+
+/// The state files of one data folder.
+#[derive(Clone, Debug)]
+pub struct StateFiles {
+    folder: PathBuf,
+}
+
+impl StateFiles {
+    /// Files in `folder`, which need not exist yet.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf() }
+    }
+
+    /// The saved series, or an empty store when there is none that can be read.
+    pub fn load_store(&self, limits: StoreLimits) -> Store {
+        let path = self.folder.join(SERIES);
+        let Some(bytes) = read(&path) else { return Store::new(limits) };
+        Store::restore(limits, &bytes).unwrap_or_else(|why| {
+            tracing::warn!(path = %path.display(), %why, "saved series cannot be read; starting without");
+            Store::new(limits)
+        })
+    }
+
+    /// The saved alert states.
+    pub fn load_rules(&self) -> Option<String> {
+        String::from_utf8(read(&self.folder.join(RULES))?).ok()
+    }
+
+    /// Saves the series.
+    ///
+    /// # Errors
+    /// The disk is full, read-only or gone.
+    pub fn save_store(&self, snapshot: &[u8]) -> io::Result<PathBuf> {
+        self.write(SERIES, snapshot)
+    }
+
+    /// Saves the alert states.
+    ///
+    /// # Errors
+    /// The disk is full, read-only or gone.
+    pub fn save_rules(&self, json: &str) -> io::Result<PathBuf> {
+        self.write(RULES, json.as_bytes())
+    }
+
+    /// Old or new, never half: a temporary file, synced, then renamed over the old one.
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        let path = self.folder.join(name);
+        let temporary = self.folder.join(format!(".{name}.new"));
+        std::fs::create_dir_all(&self.folder)?;
+        let written = (|| {
+            let mut file = std::fs::File::create(&temporary)?;
+            io::Write::write_all(&mut file, bytes)?;
+            file.sync_data()?;
+            std::fs::rename(&temporary, &path)
+        })();
+        if written.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        written.map(|()| path)
+    }
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.len() <= MAX_SNAPSHOT_BYTES => {}
+        Ok(meta) => {
+            tracing::warn!(path = %path.display(), bytes = meta.len(), "state file is too large to be ours; left alone");
+            return None;
+        }
+        Err(_) => return None,
+    }
+    match std::fs::read(path) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "state file cannot be read");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_is_read_back_and_a_failed_write_leaves_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = StateFiles::new(&folder.path().join("state"));
+        assert_eq!(files.load_rules(), None);
+        files.save_rules("{\"old\":1}").unwrap();
+        let blocked = folder.path().join("state").join(format!(".{RULES}.new"));
+        std::fs::create_dir(&blocked).unwrap();
+        assert!(files.save_rules("{\"new\":1}").is_err());
+        assert_eq!(files.load_rules().as_deref(), Some("{\"old\":1}"));
+    }
+}
