@@ -3,7 +3,12 @@
 //! Called by `agent`, which serves the text and feeds the registry. Opens no socket, reads no clock, decides nothing.
 
 mod catalog;
+mod docs;
 mod registry;
+mod text;
 
 pub use catalog::{CATALOG, Kind, Metric, Spec};
+pub use docs::markdown;
+pub use prometheus::proto::MetricFamily;
 pub use registry::{Reading, ReadingValue, Registry};
+pub use text::TextFormat;

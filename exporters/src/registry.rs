@@ -1,18 +1,22 @@
 //! The current value of every metric: live instruments for what we observe, whole-source readings for what we read.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use plimsoll_rules::Labels;
-use prometheus::proto::MetricFamily;
+use plimsoll_rules::{Labels, LabelsBuilder, METRIC_NAME};
+use prometheus::core::Collector as _;
+use prometheus::proto::{self, MetricFamily, MetricType};
+use prometheus::{Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, Opts};
 
-use crate::Metric;
+use crate::catalog::{CATALOG, Kind, Metric, Spec};
 
 /// What a source read for one series.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReadingValue {
     /// A gauge's value, or a counter's absolute value as the source reports it.
     Scalar(f64),
-    /// Cumulative buckets `(upper bound, count)` as the source has them (never re-binned), sum and count.
+    /// Cumulative buckets as the source has them (never re-binned), sum and count.
     Histogram {
         /// `(le, cumulative count)`, ascending, `+Inf` included.
         buckets: Vec<(f64, f64)>,
@@ -34,45 +38,401 @@ pub struct Reading {
     pub value: ReadingValue,
 }
 
-/// All current values; clones share them. Label sets are capped per metric, what is over is counted in
+/// All current values; clones share them. Label sets are capped over all metrics; what is over is counted in
 /// `plimsoll_dropped_total{what="label_sets"}`.
 #[derive(Clone, Debug)]
-pub struct Registry(Arc<()>);
+pub struct Registry(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    max_series: usize,
+    families: Vec<Family>,
+    /// Live children by a 64-bit hash of metric and label values: a look-up allocates nothing. At ten thousand label
+    /// sets the odds of two sharing a hash are below 1 in 10^11.
+    children: RwLock<HashMap<u64, Child>>,
+    published: Mutex<BTreeMap<&'static str, Vec<Reading>>>,
+    flat: Mutex<HashMap<u64, Arc<[Labels]>>>,
+}
+
+#[derive(Debug)]
+enum Family {
+    Counter(CounterVec),
+    Gauge(GaugeVec),
+    Histogram(HistogramVec),
+    /// The crate refused the description; a catalog test proves that this does not happen.
+    Refused,
+}
+
+#[derive(Clone, Debug)]
+enum Child {
+    Counter(Counter),
+    Gauge(Gauge),
+    Histogram(Histogram),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn key(metric: Metric, labels: &[impl AsRef<str>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    metric.hash(&mut hasher);
+    for value in labels {
+        value.as_ref().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+fn family(spec: &Spec) -> Family {
+    match spec.kind {
+        Kind::Counter => CounterVec::new(Opts::new(spec.name, spec.help), spec.labels).map(Family::Counter),
+        Kind::Gauge => GaugeVec::new(Opts::new(spec.name, spec.help), spec.labels).map(Family::Gauge),
+        Kind::Histogram(bounds) => {
+            let opts = HistogramOpts::new(spec.name, spec.help).buckets(bounds.to_vec());
+            HistogramVec::new(opts, spec.labels).map(Family::Histogram)
+        }
+    }
+    .unwrap_or(Family::Refused)
+}
 
 impl Registry {
     /// An empty registry that holds at most `max_series` label sets over all metrics.
-    pub fn new(_max_series: usize) -> Self {
-        todo!()
+    pub fn new(max_series: usize) -> Self {
+        Self(Arc::new(Inner {
+            max_series,
+            families: CATALOG.iter().map(family).collect(),
+            children: RwLock::default(),
+            published: Mutex::default(),
+            flat: Mutex::default(),
+        }))
     }
 
-    /// Adds to a counter.
-    pub fn add(&self, _metric: Metric, _labels: &[&str], _by: f64) {
-        todo!()
+    /// Adds to a counter; a negative or non-finite amount is refused and counted.
+    pub fn add(&self, metric: Metric, labels: &[&str], by: f64) {
+        if !(by >= 0.0 && by.is_finite()) {
+            return self.drop_one("bad_values");
+        }
+        if let Some(Child::Counter(counter)) = self.child(metric, labels) {
+            counter.inc_by(by);
+        }
     }
 
-    /// Sets a gauge.
-    pub fn set(&self, _metric: Metric, _labels: &[&str], _value: f64) {
-        todo!()
+    /// Sets a gauge; a non-finite value is refused and counted.
+    pub fn set(&self, metric: Metric, labels: &[&str], value: f64) {
+        if !value.is_finite() {
+            return self.drop_one("bad_values");
+        }
+        if let Some(Child::Gauge(gauge)) = self.child(metric, labels) {
+            gauge.set(value);
+        }
     }
 
     /// Observes `values` in a histogram (one label look-up for all).
-    pub fn observe(&self, _metric: Metric, _labels: &[&str], _values: &[f64]) {
-        todo!()
+    pub fn observe(&self, metric: Metric, labels: &[&str], values: &[f64]) {
+        if let Some(Child::Histogram(histogram)) = self.child(metric, labels) {
+            for value in values {
+                if value.is_finite() {
+                    histogram.observe(*value);
+                } else {
+                    self.drop_one("bad_values");
+                }
+            }
+        }
     }
 
     /// Replaces everything `source` published before: what it no longer reads is gone at once. An empty list is how a
-    /// failed source disappears. Non-finite scalars are refused and counted.
-    pub fn publish(&self, _source: &'static str, _readings: Vec<Reading>) {
-        todo!()
+    /// failed source disappears. Readings with non-finite numbers or the wrong number of labels are refused and counted.
+    pub fn publish(&self, source: &'static str, mut readings: Vec<Reading>) {
+        let given = readings.len();
+        readings.retain(|r| r.labels.len() == r.metric.spec().labels.len() && usable(r));
+        self.drop_many("bad_values", given - readings.len());
+        let mut published = lock(&self.0.published);
+        let others: usize = published.iter().filter(|(name, _)| **name != source).map(|(_, list)| list.len()).sum();
+        let room = self.0.max_series.saturating_sub(others + self.live_count());
+        let over = readings.len().saturating_sub(room);
+        readings.truncate(room);
+        published.insert(source, readings);
+        drop(published);
+        self.drop_many("label_sets", over);
     }
 
-    /// Every family, sorted by name, same-named ones merged: input of the text formats.
+    /// Every family that has a series, sorted by name, same-named ones merged: input of the text formats.
     pub fn gather(&self) -> Vec<MetricFamily> {
-        todo!()
+        let mut by_metric: BTreeMap<&'static str, (Metric, Vec<proto::Metric>)> = BTreeMap::new();
+        for (spec, family) in CATALOG.iter().zip(&self.0.families) {
+            let metrics = match family {
+                Family::Counter(vec) => take(vec.collect()),
+                Family::Gauge(vec) => take(vec.collect()),
+                Family::Histogram(vec) => take(vec.collect()),
+                Family::Refused => Vec::new(),
+            };
+            if !metrics.is_empty() {
+                by_metric.insert(spec.name, (spec.metric, metrics));
+            }
+        }
+        let mut doubled = 0;
+        {
+            let published = lock(&self.0.published);
+            let mut seen: HashSet<u64> =
+                self.0.children.read().map(|c| c.keys().copied().collect()).unwrap_or_default();
+            for reading in published.values().flatten() {
+                if !seen.insert(key(reading.metric, &reading.labels)) {
+                    doubled += 1; // two sources claim one series: the exposition must stay valid, the first wins
+                    continue;
+                }
+                let entry = by_metric.entry(reading.metric.name()).or_insert((reading.metric, Vec::new()));
+                entry.1.push(metric_of(reading));
+            }
+        }
+        self.drop_many("doubled_series", doubled);
+        by_metric.into_values().map(|(metric, metrics)| family_of(metric, metrics)).collect()
     }
 
     /// Every current value as a flat sample (`_bucket`, `_sum`, `_count` for histograms), for the store.
     pub fn samples(&self) -> Vec<(Labels, f64)> {
-        todo!()
+        let families = self.gather();
+        let mut cache = lock(&self.0.flat);
+        let mut fresh = HashMap::with_capacity(cache.len());
+        let mut out = Vec::with_capacity(cache.len() * 2);
+        for family in &families {
+            for metric in family.get_metric() {
+                let values = flat_values(family.get_field_type(), metric);
+                let id = identity(family.name(), metric, values.len());
+                let labels = cache.remove(&id).unwrap_or_else(|| flat_labels(family, metric).into());
+                out.extend(labels.iter().cloned().zip(values));
+                fresh.insert(id, labels);
+            }
+        }
+        *cache = fresh; // label sets that are gone are forgotten
+        out
+    }
+
+    fn child(&self, metric: Metric, labels: &[&str]) -> Option<Child> {
+        let key = key(metric, labels);
+        if let Some(child) = self.0.children.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Some(child.clone());
+        }
+        let mut children = self.0.children.write().unwrap_or_else(PoisonError::into_inner);
+        if children.len() >= self.0.max_series && metric != Metric::Dropped {
+            drop(children);
+            self.drop_one("label_sets");
+            return None;
+        }
+        let child = match &self.0.families[metric as usize] {
+            Family::Counter(vec) => vec.get_metric_with_label_values(labels).map(Child::Counter).ok()?,
+            Family::Gauge(vec) => vec.get_metric_with_label_values(labels).map(Child::Gauge).ok()?,
+            Family::Histogram(vec) => vec.get_metric_with_label_values(labels).map(Child::Histogram).ok()?,
+            Family::Refused => return None,
+        };
+        children.insert(key, child.clone());
+        Some(child)
+    }
+
+    fn live_count(&self) -> usize {
+        self.0.children.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn drop_one(&self, what: &str) {
+        self.drop_many(what, 1);
+    }
+
+    fn drop_many(&self, what: &str, count: usize) {
+        if count > 0
+            && let Some(Child::Counter(counter)) = self.child(Metric::Dropped, &[what])
+        {
+            counter.inc_by(count as f64);
+        }
+    }
+}
+
+fn take(families: Vec<MetricFamily>) -> Vec<proto::Metric> {
+    families.into_iter().flat_map(|mut family| family.take_metric()).collect()
+}
+
+fn usable(reading: &Reading) -> bool {
+    match &reading.value {
+        ReadingValue::Scalar(value) => value.is_finite(),
+        ReadingValue::Histogram { buckets, sum, count } => {
+            let whole = |n: &f64| n.is_finite() && *n >= 0.0;
+            sum.is_finite() && whole(count) && buckets.iter().all(|(le, n)| !le.is_nan() && whole(n))
+        }
+    }
+}
+
+fn family_of(metric: Metric, metrics: Vec<proto::Metric>) -> MetricFamily {
+    let spec = metric.spec();
+    let mut family = MetricFamily::default();
+    family.set_name(spec.name.to_owned());
+    family.set_help(spec.help.to_owned());
+    family.set_field_type(match spec.kind {
+        Kind::Counter => MetricType::COUNTER,
+        Kind::Gauge => MetricType::GAUGE,
+        Kind::Histogram(_) => MetricType::HISTOGRAM,
+    });
+    family.set_metric(metrics);
+    family
+}
+
+fn metric_of(reading: &Reading) -> proto::Metric {
+    let spec = reading.metric.spec();
+    let pairs = spec.labels.iter().zip(&reading.labels).map(|(name, value)| {
+        let mut pair = proto::LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value(value.clone());
+        pair
+    });
+    let mut metric = proto::Metric::from_label(pairs.collect());
+    match (&reading.value, spec.kind) {
+        (ReadingValue::Scalar(value), Kind::Counter) => {
+            let mut counter = proto::Counter::default();
+            counter.set_value(*value);
+            metric.set_counter(counter);
+        }
+        (ReadingValue::Scalar(value), _) => {
+            let mut gauge = proto::Gauge::default();
+            gauge.set_value(*value);
+            metric.set_gauge(gauge);
+        }
+        (ReadingValue::Histogram { buckets, sum, count }, _) => {
+            let mut histogram = proto::Histogram::default();
+            histogram.set_bucket(buckets.iter().filter(|(le, _)| le.is_finite()).map(|b| bucket(*b)).collect());
+            histogram.set_sample_sum(*sum);
+            histogram.set_sample_count(*count as u64);
+            metric.set_histogram(histogram);
+        }
+    }
+    metric
+}
+
+fn bucket((le, count): (f64, f64)) -> proto::Bucket {
+    let mut bucket = proto::Bucket::default();
+    bucket.set_upper_bound(le);
+    bucket.set_cumulative_count(count as u64);
+    bucket
+}
+
+/// Values in the order of [`flat_labels`].
+fn flat_values(kind: MetricType, metric: &proto::Metric) -> Vec<f64> {
+    match kind {
+        MetricType::COUNTER => vec![metric.get_counter().get_value()],
+        MetricType::HISTOGRAM => {
+            let histogram = metric.get_histogram();
+            let count = histogram.get_sample_count() as f64;
+            let buckets = histogram.get_bucket().iter().map(|b| b.cumulative_count() as f64);
+            buckets.chain([count, histogram.get_sample_sum(), count]).collect()
+        }
+        _ => vec![metric.get_gauge().get_value()],
+    }
+}
+
+fn flat_labels(family: &MetricFamily, metric: &proto::Metric) -> Vec<Labels> {
+    let named = |suffix: &str| {
+        let mut builder = LabelsBuilder::default();
+        builder.set(METRIC_NAME, &format!("{}{suffix}", family.name()));
+        for pair in metric.get_label() {
+            builder.set(pair.name(), pair.value());
+        }
+        builder
+    };
+    if family.get_field_type() != MetricType::HISTOGRAM {
+        return vec![named("").build()];
+    }
+    let bounds = metric.get_histogram().get_bucket().iter().map(|b| b.upper_bound().to_string());
+    let with_le = |le: String| {
+        let mut builder = named("_bucket");
+        builder.set("le", &le);
+        builder.build()
+    };
+    bounds.chain(["+Inf".to_owned()]).map(with_le).chain([named("_sum").build(), named("_count").build()]).collect()
+}
+
+/// What tells one flat label list from another: name, labels, bucket bounds.
+fn identity(name: &str, metric: &proto::Metric, width: usize) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (name, width).hash(&mut hasher);
+    for pair in metric.get_label() {
+        (pair.name(), pair.value()).hash(&mut hasher);
+    }
+    for bucket in metric.get_histogram().get_bucket() {
+        bucket.upper_bound().to_bits().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(metric: Metric, labels: &[&str], value: f64) -> Reading {
+        let labels = labels.iter().map(|l| (*l).to_owned()).collect();
+        Reading { metric, labels, value: ReadingValue::Scalar(value) }
+    }
+
+    fn value(registry: &Registry, series: &str) -> Option<f64> {
+        registry.samples().into_iter().find(|(labels, _)| labels.to_string() == series).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn every_row_of_the_catalog_is_in_order_and_accepted() {
+        for (at, (spec, family)) in CATALOG.iter().zip(&Registry::new(10).0.families).enumerate() {
+            assert_eq!(spec.metric as usize, at, "{}: the enum and the table must have one order", spec.name);
+            assert!(!matches!(family, Family::Refused), "{}", spec.name);
+            assert!(!spec.name.contains(':') && spec.help.ends_with('.'), "{}", spec.name);
+            let counter = spec.kind == Kind::Counter;
+            assert_eq!(spec.name.ends_with("_total"), counter, "{}: counters, and only they, end in _total", spec.name);
+        }
+    }
+
+    #[test]
+    fn a_source_replaces_what_it_said_before() {
+        let registry = Registry::new(100);
+        let gpu = |n: &str, v| reading(Metric::GpuPower, &[n, "u", ""], v);
+        registry.publish("gpu", vec![gpu("0", 300.0), gpu("1", 200.0)]);
+        registry.publish("gpu", vec![gpu("1", 210.0)]);
+        assert_eq!(value(&registry, r#"plimsoll_gpu_power_watts{gpu="1", uuid="u"}"#), Some(210.0));
+        assert_eq!(value(&registry, r#"plimsoll_gpu_power_watts{gpu="0", uuid="u"}"#), None);
+    }
+
+    #[test]
+    fn histograms_keep_their_own_bounds_and_flatten() {
+        let registry = Registry::new(100);
+        let value_of = ReadingValue::Histogram {
+            buckets: vec![(0.3, 2.0), (7.5, 5.0), (f64::INFINITY, 6.0)],
+            sum: 20.5,
+            count: 6.0,
+        };
+        let labels = ["m", "", "engine"].map(ToOwned::to_owned).to_vec();
+        registry.publish("engine", vec![Reading { metric: Metric::QueueTime, labels, value: value_of }]);
+        for (series, expected) in [
+            (r#"plimsoll_queue_time_seconds_bucket{le="7.5", model="m", source="engine"}"#, 5.0),
+            (r#"plimsoll_queue_time_seconds_bucket{le="+Inf", model="m", source="engine"}"#, 6.0),
+            (r#"plimsoll_queue_time_seconds_sum{model="m", source="engine"}"#, 20.5),
+        ] {
+            assert_eq!(value(&registry, series), Some(expected), "{series}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_dropped_and_counted() {
+        let registry = Registry::new(1000);
+        for n in 0..100_000 {
+            registry.add(Metric::Feedback, &[&n.to_string()], 1.0);
+        }
+        registry.set(Metric::CpuUtilization, &[], f64::NAN);
+        registry.publish("x", vec![reading(Metric::MemoryUsed, &["one label too many"], 1.0)]);
+        let dropped = |what: &str| value(&registry, &format!("plimsoll_dropped_total{{what=\"{what}\"}}"));
+        assert!(dropped("label_sets").unwrap() >= 99_000.0);
+        assert_eq!(dropped("bad_values"), Some(2.0));
+        assert!(registry.samples().len() <= 1002);
+    }
+
+    #[test]
+    fn one_series_from_two_sources_appears_once() {
+        let registry = Registry::new(100);
+        registry.publish("a", vec![reading(Metric::MemoryUsed, &[], 1.0)]);
+        registry.publish("b", vec![reading(Metric::MemoryUsed, &[], 2.0)]);
+        registry.gather();
+        let family = registry.gather().into_iter().find(|f| f.name() == "plimsoll_memory_used_bytes").unwrap();
+        assert_eq!(family.get_metric().len(), 1);
     }
 }
