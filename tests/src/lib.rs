@@ -1,1 +1,13 @@
 //! Proves it end to end: starts the real binary beside real servers and watches from outside.
+
+mod agent;
+mod process;
+mod servers;
+mod shared;
+mod wait;
+
+pub use agent::{Agent, AgentBuilder, binary};
+pub use process::{Process, free_port};
+pub use servers::{Alertmanager, LlamaCpp, Prometheus, python};
+pub use shared::shared;
+pub use wait::{eventually, get_json, get_text, series};

@@ -1,0 +1,57 @@
+# The two commands: `make demo` shows it, `make test` proves it. Both do all the set-up, and say what they install.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test setup fmt clippy unit e2e doc bench-tap bench-rss kill9 test-vllm
+
+help:
+	@echo 'make demo       build and play the three-minute scene'
+	@echo 'make test       set up, format, clippy, unit, property and end-to-end tests, docs'
+	@echo 'make bench-tap  the tap against direct and nginx, in one run'
+	@echo 'make bench-rss  memory of the agent at 1 000 and 10 000 series'
+	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
+	@echo 'make test-vllm  scrape and tap against a real vLLM on CPU (downloads 7 GB)'
+
+demo:
+	cargo build --release --locked -p plimsoll-agent
+	target/release/plimsoll demo --svg target/demo.svg
+
+setup:
+	tests/setup.sh
+
+test: setup fmt clippy unit e2e doc
+	@echo 'make test: everything passed'
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+unit:
+	cargo test --locked --workspace --exclude plimsoll-tests
+
+e2e:
+	cargo build --locked -p plimsoll-agent
+	cargo test --locked -p plimsoll-tests
+
+doc:
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps -q
+
+bench-tap: setup
+	cargo build --release --locked -p plimsoll-agent -p plimsoll-tests --bins --examples
+	tests/bench/tap/run.sh
+
+bench-rss:
+	cargo build --release --locked -p plimsoll-agent
+	tests/bench/rss.sh
+
+kill9:
+	cargo build --locked -p plimsoll-agent
+	PLIMSOLL_KILLS=200 cargo test --locked -p plimsoll-tests --test kill9 -- --nocapture
+
+test-vllm:
+	cargo build --locked -p plimsoll-agent
+	tests/vllm/setup.sh
+	PLIMSOLL_VLLM=1 cargo test --locked -p plimsoll-tests --test vllm -- --nocapture
