@@ -12,6 +12,8 @@ mod draw;
 mod engine;
 mod engine_metrics;
 mod load;
+mod panel;
+mod pen;
 mod play;
 mod quantiles;
 mod report;

@@ -39,7 +39,8 @@ pub(crate) fn smallest(page: &str, name: &str, labels: &[(&str, &str)]) -> Optio
 mod tests {
     use super::*;
 
-    const PAGE: &str = "# HELP a b\n# TYPE a counter\na{source=\"tap\",model=\"x\"} 2\na{source=\"engine\",model=\"x\"} 3\n\
+    const PAGE: &str = "# HELP a b\n# TYPE a counter\na{source=\"tap\",model=\"x\"} 2\n\
+        a{source=\"engine\",model=\"x\"} 3\n\
         a_sum{source=\"tap\"} 40.5\nplain 0.25\nstamped{le=\"+Inf\"} 7 1700000000\n\
         odd{model=\"a}b\",source=\"tap\"} 1\nbroken{";
 

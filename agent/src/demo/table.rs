@@ -4,29 +4,19 @@ use std::fmt::Write as _;
 
 use super::report::{Event, Report};
 
-/// The report as text, lines at most 100 columns wide unless a label is longer.
+/// The report as text, lines about 120 columns wide at most unless a label is longer.
 pub(crate) fn text(report: &Report) -> String {
     let mut out = String::new();
-    let start = report.acts.first().map_or(0.0, |act| act.started_at);
-    let at = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{:+.1} s", time - start));
     let head = ["planted", "at", "alert", "fired", "delay", "resolved"].map(str::to_owned);
-    let rows = report.events.iter().map(|event| row(event, &at));
+    let rows = report.events.iter().map(|event| cells(event, report));
     grid(&mut out, &std::iter::once(head).chain(rows).collect::<Vec<_>>());
     out.push('\n');
     for alarm in &report.false_alarm_list {
         let labels = serde_json::to_string(&alarm.labels).unwrap_or_default();
-        line(&mut out, format_args!("FALSE ALARM  {} at {}  {labels}", alarm.alert, at(Some(alarm.fired_at))));
+        line(&mut out, format_args!("FALSE ALARM   {} at {}  {labels}", alarm.alert, at(report, Some(alarm.fired_at))));
     }
-    let calm = report.calm_seconds;
-    line(
-        &mut out,
-        format_args!(
-            "false alarms  {} in {calm:.0} s of calm, {} in all",
-            report.false_alarms_in_calm, report.false_alarms
-        ),
-    );
-    for text in cost_lines(report) {
-        line(&mut out, format_args!("{text}"));
+    for fact in facts(report) {
+        line(&mut out, format_args!("{fact}"));
     }
     for note in &report.notes {
         line(&mut out, format_args!("note          {note}"));
@@ -35,11 +25,13 @@ pub(crate) fn text(report: &Report) -> String {
     out
 }
 
-/// What the agent cost, in two lines.
-pub(crate) fn cost_lines(report: &Report) -> [String; 2] {
+/// False alarms, and what the agent did and cost: a line each, its name in the first 14 columns.
+pub(crate) fn facts(report: &Report) -> [String; 3] {
     let cost = &report.cost;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let (in_calm, in_all) = (report.false_alarms_in_calm, report.false_alarms);
     [
+        format!("false alarms  {in_calm} in {:.0} s of calm, {in_all} in all", report.calm_seconds),
         format!(
             "agent         {:.2} s CPU in {:.0} s ({:.1} % of one core, {} build), {:.1} MiB resident (peak {:.1})",
             cost.agent_cpu_seconds,
@@ -77,15 +69,22 @@ pub(crate) fn verdict(report: &Report) -> String {
     text + end + "."
 }
 
-fn row(event: &Event, at: &impl Fn(Option<f64>) -> String) -> [String; 6] {
-    let fired =
-        if event.detected || event.planted_at.is_none() { at(event.detected_at) } else { "NOT FOUND".to_owned() };
+/// Seconds since the first act began.
+fn at(report: &Report, time: Option<f64>) -> String {
+    let start = report.acts.first().map_or(0.0, |act| act.started_at);
+    time.map_or_else(|| "-".to_owned(), |time| format!("{:.1} s", time - start))
+}
+
+/// One event as the cells of a row: what, planted, alert, fired, delay, resolved.
+pub(crate) fn cells(event: &Event, report: &Report) -> [String; 6] {
+    let missed = event.planted_at.is_some() && !event.detected;
+    let fired = if missed { "NOT FOUND".to_owned() } else { at(report, event.detected_at) };
     let delay = event.delay_seconds.map_or_else(|| "-".to_owned(), |delay| format!("{delay:.1} s"));
     let resolved = match (event.detected, event.resolved_at) {
         (true, None) => "STILL ON".to_owned(),
-        (_, resolved) => at(resolved),
+        (_, resolved) => at(report, resolved),
     };
-    [event.title.to_owned(), at(event.planted_at), event.alert.to_owned(), fired, delay, resolved]
+    [event.title.to_owned(), at(report, event.planted_at), event.alert.to_owned(), fired, delay, resolved]
 }
 
 /// Columns as wide as their widest cell; texts to the left, times to the right.
@@ -112,4 +111,26 @@ fn grid(out: &mut String, rows: &[[String; 6]]) {
 /// Writing to a string cannot fail.
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(out, "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::board::Board;
+    use crate::demo::report::{Facts, judge};
+    use crate::demo::scene::Act;
+
+    #[test]
+    fn what_was_missed_is_said_in_capitals() {
+        let mut board = Board::default();
+        board.enter(Act::Calm, 50.0);
+        board.enter(Act::LongerPrompts, 108.0);
+        board.leave(130.0);
+        let text = text(&judge(&board, Facts::default()));
+        let first = text.lines().nth(2).unwrap_or_default();
+        assert!(first.contains("58.0 s") && first.contains("NOT FOUND"), "{text}");
+        assert!(text.contains("0 in 58 s of calm") && text.contains("0 of 4 planted events found"), "{text}");
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        assert!(widest <= 120, "{widest} columns:\n{text}");
+    }
 }

@@ -191,7 +191,8 @@ mod tests {
         for second in 0..60 {
             let requests = f64::from(second) * 20.0;
             let page = format!(
-                "plimsoll_input_tokens_sum{{source=\"tap\"}} {}\nplimsoll_input_tokens_count{{source=\"tap\"}} {requests}\n\
+                "plimsoll_input_tokens_sum{{source=\"tap\"}} {}\n\
+                 plimsoll_input_tokens_count{{source=\"tap\"}} {requests}\n\
                  plimsoll_input_tokens_sum{{source=\"engine\"}} 1\nplimsoll_cpu_utilization_ratio 0.5\n",
                 requests * 2000.0
             );
