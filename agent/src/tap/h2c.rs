@@ -1,0 +1,65 @@
+//! The upstream over HTTP/2 without TLS: one connection for all requests.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio_util::task::TaskTracker;
+
+use super::options::{TapOptions, Upstream};
+use super::pool::{ConnectError, dial};
+use super::serve::Tasks;
+use super::upload::Upload;
+
+/// The connection, once there is one.
+#[derive(Debug, Default)]
+pub(super) struct Http2(Mutex<Option<(Arc<Upstream>, SendRequest<Upload>)>>);
+
+impl Http2 {
+    fn current(&self, upstream: &Arc<Upstream>) -> Option<SendRequest<Upload>> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (to, sender) = held.as_ref()?;
+        (Arc::ptr_eq(to, upstream) && sender.is_ready()).then(|| sender.clone())
+    }
+
+    /// Sends `request`; once more, on a new connection, when the old one took none of it.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Upload>,
+        options: &TapOptions,
+        tasks: &TaskTracker,
+    ) -> Result<Response<Incoming>, ConnectError> {
+        if let Some(mut sender) = self.current(&options.upstream) {
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok(response),
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(failed.into_error().into()),
+                },
+            }
+        }
+        let mut sender = self.connect(options, tasks).await?;
+        Ok(sender.send_request(request).await?)
+    }
+
+    /// Two requests may connect at once; the later connection is kept and the other serves its request and ends.
+    async fn connect(&self, options: &TapOptions, tasks: &TaskTracker) -> Result<SendRequest<Upload>, ConnectError> {
+        let stream = dial(&options.upstream, options.connect_timeout).await?;
+        let (sender, conn) =
+            Builder::new(Tasks(tasks.clone())).adaptive_window(true).handshake(TokioIo::new(stream)).await?;
+        tasks.spawn(async move {
+            if let Err(error) = conn.await {
+                tracing::debug!(%error, "HTTP/2 connection to the upstream ended");
+            }
+        });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((options.upstream.clone(), sender.clone()));
+        Ok(sender)
+    }
+
+    /// Lets go of the connection; it ends with its last request.
+    pub(super) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}

@@ -1,0 +1,127 @@
+//! The observer task: reads the batches, makes exchanges of them, writes figures.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use plimsoll_exporters::{Metric, Registry};
+use plimsoll_rules::{Exchange, ExchangeOutcome};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::trail::Trail;
+use super::{Inbox, Message, Sink};
+use crate::tap::record::record;
+
+/// After a message the observer rests this long, and works on all that came in one go: the request path then pays for
+/// waking it a hundred times a second at most.
+const REST: Duration = Duration::from_millis(10);
+/// How often gauges and drop counts are brought up to date.
+const TICK: Duration = Duration::from_secs(1);
+/// Most model names told apart; later ones are all `other`.
+const MODELS: usize = 100;
+
+struct Observer {
+    registry: Registry,
+    exchanges: mpsc::Sender<Exchange>,
+    /// Models that have answered.
+    models: HashSet<String>,
+}
+
+/// Runs until every [`Sink`] handle is gone and the queue is empty.
+pub(in crate::tap) async fn run(
+    mut inbox: Inbox,
+    sink: std::sync::Weak<Sink>,
+    registry: Registry,
+    variant: Arc<str>,
+    exchanges: mpsc::Sender<Exchange>,
+) {
+    let mut observer = Observer { registry, exchanges, models: HashSet::new() };
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut messages = Vec::new();
+    let mut gauges = Gauges::default();
+    loop {
+        tokio::select! {
+            count = inbox.0.recv_many(&mut messages, 1024) => {
+                if count == 0 {
+                    return;
+                }
+                let sizes: usize = messages.iter().map(|message| message.batch.size()).sum();
+                if let Some(sink) = sink.upgrade() {
+                    sink.waiting.fetch_sub(sizes, Ordering::Relaxed);
+                }
+                for message in messages.drain(..) {
+                    observer.take(message);
+                }
+                sleep(REST).await;
+            }
+            _ = tick.tick() => {
+                if let Some(sink) = sink.upgrade() {
+                    gauges.write(&sink, &observer.registry, &variant);
+                }
+            }
+        }
+    }
+}
+
+impl Observer {
+    /// Reads one message. A bug in reading costs this exchange's figures, nothing else.
+    fn take(&mut self, message: Message) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(exchange) = self.read(message) {
+                self.tell(exchange);
+            }
+        }));
+        if outcome.is_err() {
+            self.registry.add(Metric::Dropped, &["tap_observations"], 1.0);
+        }
+    }
+
+    fn read(&self, message: Message) -> Option<Exchange> {
+        let known = |name: &str| self.models.contains(name);
+        let Some(shared) = message.trail else {
+            let mut trail = Trail::default();
+            trail.read(&message.batch);
+            return message.end.map(|end| trail.finish(end, known));
+        };
+        let mut trail = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        trail.read(&message.batch);
+        message.end.map(|end| std::mem::take(&mut *trail).finish(end, known))
+    }
+
+    fn tell(&mut self, mut exchange: Exchange) {
+        if exchange.outcome == ExchangeOutcome::Ok && !self.models.contains(&exchange.model) {
+            if self.models.len() < MODELS {
+                self.models.insert(exchange.model.clone());
+            } else {
+                exchange.model = "other".to_owned();
+            }
+        }
+        record(&self.registry, &exchange);
+        if self.exchanges.try_send(exchange).is_err() {
+            self.registry.add(Metric::Dropped, &["exchanges"], 1.0);
+        }
+    }
+}
+
+/// What was written last, so that nothing is written twice.
+#[derive(Default)]
+struct Gauges {
+    dropped: u64,
+}
+
+impl Gauges {
+    fn write(&mut self, sink: &Sink, registry: &Registry, variant: &str) {
+        let running = sink.running.load(Ordering::Relaxed);
+        registry.set(Metric::RequestsRunning, &["", variant, "tap"], running as f64);
+        registry.set(Metric::TapConnections, &[], sink.connections.load(Ordering::Relaxed) as f64);
+        let dropped = sink.dropped.load(Ordering::Relaxed);
+        if dropped > self.dropped {
+            registry.add(Metric::Dropped, &["tap_observations"], (dropped - self.dropped) as f64);
+            self.dropped = dropped;
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What the observer knows of one exchange so far, and the [`Exchange`] it makes of it at the end. Keeps no text.
+
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, Source, Timestamp, TokenCount};
+
+use super::json::{Facts, Scanner};
+use super::lines::{Event, Events, Lines};
+use super::{Batch, Ending, Format};
+
+/// Most inter-token gaps kept of one answer.
+const GAPS: usize = 8192;
+
+/// How the answer's body is read.
+#[derive(Debug, Default)]
+enum Reader {
+    /// Nothing in it is for us.
+    #[default]
+    None,
+    Document(Scanner),
+    Events(Events),
+    Lines(Lines),
+}
+
+/// One exchange in the making.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    reader: Reader,
+    streamed: bool,
+    request_model: Option<String>,
+    request_stream: bool,
+    id: Option<String>,
+    model: Option<String>,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    finish_reason: Option<String>,
+    /// Content deltas seen, in all choices.
+    deltas: u64,
+    first_content: Option<Instant>,
+    last_content: Option<Instant>,
+    gaps: Vec<f32>,
+    /// The stream's own terminator was seen.
+    terminated: bool,
+    error: bool,
+    error_code: Option<String>,
+    /// Part of the answer did not reach us: counts are too low.
+    incomplete: bool,
+}
+
+impl Trail {
+    /// Takes in one more batch of copies.
+    pub(super) fn read(&mut self, batch: &Batch) {
+        if !batch.request.is_empty() {
+            self.read_request(batch);
+        }
+        if let Some(format) = batch.format {
+            self.streamed = format != Format::Document;
+            self.reader = match format {
+                Format::Other => Reader::None,
+                Format::Document => Reader::Document(Scanner::default()),
+                Format::Events => Reader::Events(Events::default()),
+                Format::Lines => Reader::Lines(Lines::default()),
+            };
+        }
+        if batch.gap {
+            self.incomplete = true;
+        }
+        let mut from = 0;
+        for (to, at) in &batch.marks {
+            let to = *to as usize;
+            self.read_answer(batch.answer.get(from..to).unwrap_or(&[]), *at);
+            from = to;
+        }
+        if !batch.answer_tail.is_empty() {
+            self.read_tail(&batch.answer_tail);
+        }
+    }
+
+    fn read_request(&mut self, batch: &Batch) {
+        let mut scanner = Scanner::default();
+        scanner.push(&batch.request);
+        let facts = scanner.finish();
+        let model = facts.model.or_else(|| tail_string(&batch.request_tail, b"\"model\""));
+        self.request_model = model;
+        self.request_stream = facts.stream.unwrap_or(false);
+    }
+
+    fn read_answer(&mut self, bytes: &[u8], at: Instant) {
+        let mut reader = std::mem::take(&mut self.reader);
+        match &mut reader {
+            Reader::None => {}
+            Reader::Document(scanner) => scanner.push(bytes),
+            Reader::Events(events) => {
+                events.push(bytes, &mut |event| self.event(event, at));
+                if self.named() {
+                    events.skip_names();
+                }
+            }
+            Reader::Lines(lines) => {
+                lines.push(bytes, &mut |event| self.event(event, at));
+                if self.named() {
+                    lines.skip_names();
+                }
+            }
+        }
+        self.reader = reader;
+    }
+
+    fn named(&self) -> bool {
+        self.id.is_some() && self.model.is_some()
+    }
+
+    /// Of a body too long to be read whole, only the end is here: its `usage` is what we are after.
+    fn read_tail(&mut self, tail: &[u8]) {
+        let Some(start) = memchr::memmem::rfind(tail, b"\"usage\"") else { return };
+        let mut scanner = Scanner::default();
+        scanner.push(b"{");
+        scanner.push(&tail[start..]);
+        let facts = scanner.finish();
+        self.input_tokens = facts.input_tokens.or(self.input_tokens);
+        self.output_tokens = facts.output_tokens.or(self.output_tokens);
+    }
+
+    fn event(&mut self, event: Event, at: Instant) {
+        let facts = match event {
+            Event::Done => {
+                self.terminated = true;
+                return;
+            }
+            Event::Document(facts) => facts,
+        };
+        let ends = |kind: &str| matches!(kind, "response.completed" | "response.incomplete" | "response.failed");
+        let kind = facts.kind.as_deref().unwrap_or("");
+        self.terminated |= facts.done || ends(kind);
+        // The last document of Ollama names no content, and an event of the Responses API has content in `*.delta` only.
+        let counts = !facts.done && (kind.is_empty() || kind.ends_with(".delta"));
+        if facts.deltas > 0 && counts {
+            self.content(u64::from(facts.deltas), at);
+        }
+        self.take(facts);
+    }
+
+    fn content(&mut self, deltas: u64, at: Instant) {
+        self.deltas += deltas;
+        if self.first_content.is_none() {
+            self.first_content = Some(at);
+        }
+        if let Some(last) = self.last_content.replace(at)
+            && self.gaps.len() < GAPS
+        {
+            self.gaps.push(at.saturating_duration_since(last).as_secs_f32());
+        }
+    }
+
+    fn take(&mut self, facts: Facts) {
+        self.id = self.id.take().or(facts.id);
+        self.model = self.model.take().or(facts.model);
+        self.input_tokens = facts.input_tokens.or(self.input_tokens);
+        self.output_tokens = facts.output_tokens.or(self.output_tokens);
+        // The Responses API has a status where the others have a finish reason.
+        let status = facts.status.filter(|status| status == "completed").map(|_| "stop".to_owned());
+        self.finish_reason = self.finish_reason.take().or(facts.finish_reason).or(status);
+        self.error |= facts.error;
+        self.error_code = self.error_code.take().or(facts.error_code);
+    }
+
+    fn close_reader(&mut self, at: Instant) {
+        match std::mem::take(&mut self.reader) {
+            Reader::None => {}
+            Reader::Document(mut scanner) => self.take(scanner.finish()),
+            Reader::Events(mut events) => events.finish(&mut |event| self.event(event, at)),
+            Reader::Lines(mut lines) => lines.finish(&mut |event| self.event(event, at)),
+        }
+    }
+
+    /// The whole exchange, now that it is over. `known_model` says whether a model name has been served before: a name
+    /// that only a failed request mentions may be anything, so it does not become a label.
+    pub(super) fn finish(mut self, end: Ending, known_model: impl Fn(&str) -> bool) -> Exchange {
+        self.close_reader(end.at);
+        let outcome = self.outcome(&end);
+        let succeeded = end.status.is_success();
+        let request_model = self.request_model.take();
+        let model = if succeeded {
+            self.model.take().or(request_model.filter(|_| outcome == ExchangeOutcome::Ok))
+        } else {
+            request_model.filter(|name| known_model(name))
+        };
+        let request_id = end.request_id.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (id, request_id) = match (self.id.take().filter(|id| !id.is_empty()), request_id) {
+            (Some(id), other) => (id, other),
+            (None, Some(request_id)) => (request_id, None),
+            (None, None) => (format!("plimsoll-{}", uuid::Uuid::now_v7().simple()), None),
+        };
+        let (input_tokens, output_tokens) = self.tokens(end.endpoint, succeeded);
+        Exchange {
+            request_id: request_id.filter(|other| *other != id),
+            id,
+            started: Timestamp::from_millis(end.started_at),
+            source: Source::Tap,
+            endpoint: end.endpoint,
+            model: model.unwrap_or_default(),
+            variant: end.variant.to_string(),
+            outcome,
+            status: end.status.as_u16(),
+            finish_reason: self.finish_reason.take().filter(|_| succeeded),
+            stream: self.streamed || (self.request_stream && !succeeded),
+            input_tokens,
+            output_tokens,
+            time_to_first_token: self.first_content.map(|at| at.saturating_duration_since(end.started)),
+            inter_token_seconds: std::mem::take(&mut self.gaps),
+            duration: end.at.saturating_duration_since(end.started).max(Duration::ZERO),
+        }
+    }
+
+    fn tokens(&self, endpoint: Endpoint, succeeded: bool) -> (TokenCount, TokenCount) {
+        if !succeeded {
+            return (TokenCount::Unknown, TokenCount::Unknown);
+        }
+        let input = self.input_tokens.map_or(TokenCount::Unknown, TokenCount::Reported);
+        let output = match self.output_tokens {
+            _ if endpoint == Endpoint::Embeddings => TokenCount::Unknown,
+            Some(tokens) => TokenCount::Reported(tokens),
+            None if self.streamed && !self.incomplete => TokenCount::Estimated(self.deltas),
+            None => TokenCount::Unknown,
+        };
+        (input, output)
+    }
+
+    fn outcome(&self, end: &Ending) -> ExchangeOutcome {
+        match end.how {
+            super::How::ClientAbort => ExchangeOutcome::ClientAbort,
+            super::How::Broken => ExchangeOutcome::BrokenStream,
+            super::How::Unreachable => ExchangeOutcome::Unreachable,
+            super::How::Timeout => ExchangeOutcome::Timeout,
+            super::How::Complete => self.completed(end.status),
+        }
+    }
+
+    fn completed(&self, status: StatusCode) -> ExchangeOutcome {
+        if status.is_server_error() {
+            ExchangeOutcome::ServerError
+        } else if status.is_client_error() {
+            ExchangeOutcome::ClientError
+        } else if self.error && self.streamed {
+            // The status line was sent before the engine failed: the error is an event of the stream.
+            let fault_of_client = self.error_code.as_deref().is_some_and(|code| code.starts_with('4'));
+            if fault_of_client { ExchangeOutcome::ClientError } else { ExchangeOutcome::ServerError }
+        } else if self.streamed && !self.terminated && !self.incomplete {
+            ExchangeOutcome::BrokenStream
+        } else {
+            ExchangeOutcome::Ok
+        }
+    }
+}
+
+/// The string after the last `key:` in the end of a document that was too long to be kept whole. A quote inside a string
+/// is escaped, so a match is a real key, if perhaps of a nested object.
+fn tail_string(tail: &[u8], key: &[u8]) -> Option<String> {
+    let start = memchr::memmem::rfind(tail, key)?;
+    let mut scanner = Scanner::default();
+    scanner.push(b"{");
+    scanner.push(&tail[start..]);
+    scanner.finish().model
+}
