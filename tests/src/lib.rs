@@ -1,12 +1,14 @@
 //! Proves it end to end: starts the real binary beside real servers and watches from outside.
 
 mod agent;
+mod openai;
 mod process;
 mod servers;
 mod shared;
 mod wait;
 
 pub use agent::{Agent, AgentBuilder, binary};
+pub use openai::openai_client;
 pub use process::{Process, free_port};
 pub use servers::{Alertmanager, LlamaCpp, Prometheus, python};
 pub use shared::shared;
