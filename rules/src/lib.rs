@@ -4,6 +4,7 @@
 //! they share. This crate does no I/O, reads no clock, starts no task: whatever it needs to know is an argument, so a
 //! day of judging plays back in a millisecond.
 
+mod chunk;
 mod engine;
 mod exchange;
 mod labels;
@@ -17,5 +18,5 @@ pub use engine::{
 };
 pub use exchange::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
-pub use store::{Append, Store, StoreLimits, StoreStats};
+pub use store::{Append, STALE_NAN_BITS, Store, StoreLimits, StoreStats, is_stale};
 pub use units::Timestamp;
