@@ -130,9 +130,10 @@ impl Board {
         self.showing = showing;
     }
 
-    /// Whether an alert that matters fires now.
-    pub(crate) fn any_firing(&self) -> bool {
-        self.incidents.iter().any(|incident| incident.resolved_at.is_none() && incident.matters())
+    /// Seconds since the last alert that matters was over; none of them when one fires now, `None` when none ever did.
+    pub(crate) fn quiet_for(&self, now: f64) -> Option<f64> {
+        let all = self.incidents.iter().filter(|incident| incident.matters());
+        all.map(|incident| incident.resolved_at.map_or(0.0, |over| now - over)).reduce(f64::min)
     }
 }
 
@@ -177,6 +178,9 @@ mod tests {
             assert_eq!((board.incidents.len(), still_open), (incidents, open), "{why}");
         }
         assert_eq!(board.incidents[0].resolved_at, Some(3.0));
+        assert_eq!((board.quiet_for(5.0), Board::default().quiet_for(5.0)), (Some(0.0), None));
+        board.look(vec![], 6.0);
+        assert_eq!(board.quiet_for(8.0), Some(2.0));
     }
 
     #[test]

@@ -38,6 +38,8 @@ const RESOURCES: [(&str, &str, Metric); 3] = [
 ];
 /// How long the machine is looked at before anything is played.
 const BEFORE: Duration = Duration::from_secs(4);
+/// Seconds of quiet that end the recovery: time for receivers to hear that everything is over.
+const QUIET: f64 = 3.0;
 /// How often the director looks round.
 const STEP: Duration = Duration::from_millis(200);
 
@@ -283,7 +285,7 @@ impl Stage {
         let board = self.board.lock();
         match act {
             Act::Calm => false,
-            Act::Recovery => !board.any_firing(),
+            Act::Recovery => board.quiet_for(board::now()).is_none_or(|seconds| seconds > QUIET),
             _ => Planted::ALL
                 .iter()
                 .filter(|planted| planted.act() == act)
