@@ -5,11 +5,15 @@ mod openai;
 mod process;
 mod servers;
 mod shared;
+mod upstream;
 mod wait;
+mod wire;
 
 pub use agent::{Agent, AgentBuilder, binary};
 pub use openai::openai_client;
 pub use process::{Process, free_port};
 pub use servers::{Alertmanager, LlamaCpp, Prometheus, python};
 pub use shared::shared;
+pub use upstream::Upstream;
 pub use wait::{eventually, get_json, get_text, series};
+pub use wire::{End, Message, Wire};

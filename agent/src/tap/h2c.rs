@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::options::{TapOptions, Upstream};
 use super::pool::{ConnectError, dial};
-use super::serve::Tasks;
+use super::serve::{CONNECTION_WINDOW, STREAM_WINDOW, Tasks};
 use super::upload::Upload;
 
 /// The connection, once there is one.
@@ -47,8 +47,11 @@ impl Http2 {
     /// Two requests may connect at once; the later connection is kept and the other serves its request and ends.
     async fn connect(&self, options: &TapOptions, tasks: &TaskTracker) -> Result<SendRequest<Upload>, ConnectError> {
         let stream = dial(&options.upstream, options.connect_timeout).await?;
-        let (sender, conn) =
-            Builder::new(Tasks(tasks.clone())).adaptive_window(true).handshake(TokioIo::new(stream)).await?;
+        let (sender, conn) = Builder::new(Tasks(tasks.clone()))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .handshake(TokioIo::new(stream))
+            .await?;
         tasks.spawn(async move {
             if let Err(error) = conn.await {
                 tracing::debug!(%error, "HTTP/2 connection to the upstream ended");

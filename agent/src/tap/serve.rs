@@ -24,6 +24,12 @@ use super::observe;
 use super::options::TapOptions;
 use crate::shutdown::Shutdown;
 
+/// HTTP/2 flow control: what one stream may send before it is read. Bounds what a slow reader makes us hold.
+pub(super) const STREAM_WINDOW: u32 = 1 << 20;
+/// The same for all streams of a connection. h2 also derives from it how many small DATA frames may be under way before it
+/// suspects an attack and closes the connection; its default would close at a hundred short prompts sent at once.
+pub(super) const CONNECTION_WINDOW: u32 = 16 << 20;
+
 /// Starts hyper's tasks among ours, so that the end of the tap waits for them.
 #[derive(Clone, Debug)]
 pub(super) struct Tasks(pub(super) TaskTracker);
@@ -118,7 +124,12 @@ async fn connection(stream: TcpStream, counted: Counted, stop: CancellationToken
     });
     let mut server = Builder::new(Tasks(tap.tasks.clone()));
     server.http1().preserve_header_case(true).auto_date_header(false);
-    server.http2().auto_date_header(false).adaptive_window(true).max_concurrent_streams(1024);
+    server
+        .http2()
+        .auto_date_header(false)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(1024);
     let mut serving = std::pin::pin!(server.serve_connection_with_upgrades(io, service));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
