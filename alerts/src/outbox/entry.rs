@@ -1,0 +1,111 @@
+//! One alert in one queue: waiting, given up, told; and how it looks on disk and to people.
+
+use std::sync::Arc;
+
+use plimsoll_rules::Timestamp;
+use serde::Serialize;
+
+use crate::{Notification, Status};
+
+/// Sink and alert.
+pub(crate) type Key = (Arc<str>, u64);
+
+/// Waits for delivery.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    /// The message's id over all its retries.
+    pub(crate) id: Arc<str>,
+    pub(crate) notification: Arc<Notification>,
+    /// When this state was last handed over.
+    pub(crate) queued_at: Timestamp,
+    /// Attempts so far.
+    pub(crate) attempts: u32,
+    /// Which change of the queue this is; tells an answer for an older state from one for this.
+    pub(crate) version: u64,
+    /// Why the last attempt failed.
+    pub(crate) last_error: Option<String>,
+}
+
+/// Given up.
+#[derive(Clone, Debug)]
+pub(crate) struct Dead {
+    pub(crate) id: Arc<str>,
+    pub(crate) notification: Arc<Notification>,
+    pub(crate) queued_at: Timestamp,
+    pub(crate) died_at: Timestamp,
+    pub(crate) why: String,
+}
+
+/// [`Dead::why`] of what grew too old; anything else is the sink's refusal.
+pub(crate) const EXPIRED: &str = "expired";
+
+/// What a sink last accepted, kept only for sinks that do not want every repeat.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) status: Status,
+    pub(crate) starts_at: Timestamp,
+    pub(crate) at: Timestamp,
+}
+
+/// One message of a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) fingerprint: u64,
+    pub(crate) version: u64,
+    pub(crate) id: Arc<str>,
+    pub(crate) notification: Arc<Notification>,
+}
+
+/// A row as it shall be on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) sink: Arc<str>,
+    pub(crate) fingerprint: u64,
+    /// The change that this row shows.
+    pub(crate) version: u64,
+    /// `None`: there shall be no such row.
+    pub(crate) saved: Option<Saved>,
+}
+
+/// What is kept on disk of one alert in one queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Saved {
+    pub(crate) id: Arc<str>,
+    pub(crate) notification: Arc<Notification>,
+    pub(crate) queued_at: Timestamp,
+    /// When and why it was given up.
+    pub(crate) dead: Option<(Timestamp, String)>,
+}
+
+/// Where an undelivered alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// Will be tried, or tried again.
+    Waiting,
+    /// Its sink does not want us (credentials, address); looked into now and then, delivered once it does.
+    Parked,
+    /// Given up: refused for good or too old.
+    Dead,
+}
+
+/// One undelivered alert, for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pending {
+    /// The sink's name.
+    pub sink: Arc<str>,
+    /// Where it stands.
+    pub standing: Standing,
+    /// The message's id (`webhook-id`), the same over all its retries.
+    pub id: Arc<str>,
+    /// What is to be said.
+    pub notification: Arc<Notification>,
+    /// When this state was handed over, milliseconds since the epoch.
+    pub queued_at: Timestamp,
+    /// Attempts since this process started.
+    pub attempts: u32,
+    /// When the next attempt may start, milliseconds since the epoch; `None` when given up.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Why the last attempt failed, or why it was given up.
+    pub last_error: Option<String>,
+}

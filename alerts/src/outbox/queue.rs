@@ -1,0 +1,427 @@
+//! One sink's queue: picks batches, reads verdicts, bounds itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_rules::Timestamp;
+
+use super::entry::{Dead, EXPIRED, Told, Waiting};
+use super::{Item, NewId, OutboxLimits, Pending, Row, Saved, Standing};
+use crate::Notification;
+use crate::gate::Gate;
+use crate::verdict::{Failure, Verdict};
+
+/// A refused alert that comes again with the same content is not tried again for this long.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(3600);
+/// The given-up are kept for people this long, and at most this many.
+const DEAD_KEPT: Duration = Duration::from_secs(24 * 3600);
+const DEAD_MOST: usize = 200;
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How one kind of sink wants its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// Alerts in one request, at most.
+    pub(crate) batch: usize,
+    /// The same state is told again only after this long; `None`: each time it is handed over.
+    pub(crate) repeat: Option<Duration>,
+}
+
+/// What a sink should do now.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Send this, then report with `done`.
+    Send(Batch),
+    /// Ask again at this time, or earlier if something is put.
+    Wait(Timestamp),
+    /// Nothing waits.
+    Idle,
+}
+
+/// One request's worth of messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    pub(crate) items: Vec<Item>,
+    /// Whether it is a part of a batch that was refused as a whole.
+    part: bool,
+}
+
+/// Counters of one queue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    pub(crate) failed: BTreeMap<String, u64>,
+    pub(crate) waiting: u64,
+    pub(crate) dead: u64,
+    pub(crate) dropped: u64,
+    pub(crate) disabled: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    policy: Policy,
+    limits: OutboxLimits,
+    gate: Gate,
+    waiting: BTreeMap<u64, Waiting>,
+    bytes: usize,
+    dead: BTreeMap<u64, Dead>,
+    told: BTreeMap<u64, Told>,
+    /// Parts of a refused batch, to be tried each for itself.
+    parts: VecDeque<Vec<u64>>,
+    /// Changes so far; the latest change of each alert that is not on disk yet.
+    version: u64,
+    dirty: BTreeMap<u64, u64>,
+    /// Too much changed to note each; every row of this sink on disk is to be replaced.
+    rewrite: bool,
+    swept_at: Timestamp,
+    counts: Counts,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub(super) fn new(limits: OutboxLimits) -> Self {
+        Self {
+            policy: Policy { batch: 1, repeat: None },
+            limits,
+            gate: Gate::default(),
+            waiting: BTreeMap::new(),
+            bytes: 0,
+            dead: BTreeMap::new(),
+            told: BTreeMap::new(),
+            parts: VecDeque::new(),
+            version: 0,
+            dirty: BTreeMap::new(),
+            rewrite: false,
+            swept_at: Timestamp::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    pub(super) fn open(&mut self) {
+        self.gate.open();
+    }
+
+    /// Takes the latest state of one alert; it replaces an undelivered older one, whatever that said.
+    pub(super) fn put(&mut self, fingerprint: u64, news: &Arc<Notification>, now: Timestamp, new_id: NewId) {
+        self.sweep(now);
+        if self.is_no_news(fingerprint, news, now) {
+            return;
+        }
+        let before = self.remove(fingerprint).filter(|before| news.is_repeat_of(&before.notification));
+        let (id, attempts, last_error) = match before {
+            // A fresher copy of the same message: whoever got the first one must be able to tell.
+            Some(before) => (before.id, before.attempts, before.last_error),
+            None => (new_id().into(), 0, None),
+        };
+        self.dead.remove(&fingerprint);
+        let version = self.touch(fingerprint);
+        let entry = Waiting { id, notification: news.clone(), queued_at: now, attempts, version, last_error };
+        self.insert(fingerprint, entry);
+        self.make_room();
+    }
+
+    /// Whether the sink has heard this already, or has refused it lately.
+    fn is_no_news(&self, fingerprint: u64, news: &Notification, now: Timestamp) -> bool {
+        if self.waiting.contains_key(&fingerprint) {
+            return false;
+        }
+        let told = self.told.get(&fingerprint).is_some_and(|told| {
+            let same = told.status == news.status && told.starts_at == news.starts_at;
+            same && self.policy.repeat.is_some_and(|repeat| now < told.at + repeat)
+        });
+        let refused = self.dead.get(&fingerprint).is_some_and(|dead| {
+            let same = news.is_repeat_of(&dead.notification) && news.annotations == dead.notification.annotations;
+            same && dead.why != EXPIRED && now < dead.died_at + REFUSAL_HOLDS
+        });
+        told || refused
+    }
+
+    pub(super) fn restore(&mut self, fingerprint: u64, saved: Saved, now: Timestamp) {
+        let newer_known = self.waiting.contains_key(&fingerprint) || self.dirty.contains_key(&fingerprint);
+        if newer_known {
+            return;
+        }
+        let Saved { id, notification, queued_at, dead } = saved;
+        // A clock that was set back must not make an entry immortal.
+        let queued_at = queued_at.min(now);
+        if let Some((died_at, why)) = dead {
+            self.dead.insert(fingerprint, Dead { id, notification, queued_at, died_at: died_at.min(now), why });
+            return;
+        }
+        self.version += 1;
+        let version = self.version;
+        self.insert(fingerprint, Waiting { id, notification, queued_at, attempts: 0, version, last_error: None });
+        self.make_room();
+    }
+
+    pub(super) fn next(&mut self, now: Timestamp) -> Step {
+        self.sweep(now);
+        if self.waiting.is_empty() {
+            return Step::Idle;
+        }
+        let news = self.waiting.values().any(|entry| entry.attempts == 0);
+        let ready_at = self.gate.ready_at(news);
+        if ready_at > now {
+            return Step::Wait(ready_at);
+        }
+        Step::Send(self.next_part().unwrap_or_else(|| self.pick(news)))
+    }
+
+    /// The next part of a refused batch, without what has left the queue since.
+    fn next_part(&mut self) -> Option<Batch> {
+        while let Some(part) = self.parts.pop_front() {
+            let items: Vec<Item> = part.iter().filter_map(|fingerprint| self.item(*fingerprint)).collect();
+            if !items.is_empty() {
+                return Some(Batch { items, part: true });
+            }
+        }
+        None
+    }
+
+    /// What was tried least goes first, and news never shares a request with what has failed before: one alert that
+    /// makes a sink stumble must not take others down with it.
+    fn pick(&self, news: bool) -> Batch {
+        let mut order: Vec<(u32, u64, u64)> = self
+            .waiting
+            .iter()
+            .filter(|(_, entry)| !news || entry.attempts == 0)
+            .map(|(fingerprint, entry)| (entry.attempts, entry.version, *fingerprint))
+            .collect();
+        order.sort_unstable();
+        let chosen = order.iter().take(self.policy.batch.max(1));
+        Batch { items: chosen.filter_map(|(_, _, fingerprint)| self.item(*fingerprint)).collect(), part: false }
+    }
+
+    fn item(&self, fingerprint: u64) -> Option<Item> {
+        let entry = self.waiting.get(&fingerprint)?;
+        let (id, notification) = (entry.id.clone(), entry.notification.clone());
+        Some(Item { fingerprint, version: entry.version, id, notification })
+    }
+
+    pub(super) fn done(&mut self, batch: &Batch, verdict: &Verdict, now: Timestamp, dice: f64) {
+        match verdict {
+            Verdict::Delivered => {
+                self.gate.succeeded();
+                self.counts.sent += batch.items.len() as u64;
+                batch.items.iter().for_each(|item| self.delivered(item, now));
+            }
+            Verdict::Retry { failure, after } => {
+                self.gate.failed(now, *after, dice);
+                self.failed(batch, failure);
+            }
+            Verdict::Disabled(failure) => {
+                self.gate.disable(failure.clone(), now, dice);
+                self.failed(batch, failure);
+            }
+            Verdict::Refused(failure) => {
+                // It answers: whatever it thinks of these alerts, others may pass.
+                self.gate.succeeded();
+                self.count_failure(failure);
+                self.refused(batch, failure, now);
+            }
+        }
+    }
+
+    fn delivered(&mut self, item: &Item, now: Timestamp) {
+        if self.policy.repeat.is_some() {
+            let Notification { status, starts_at, .. } = *item.notification;
+            self.told.insert(item.fingerprint, Told { status, starts_at, at: now });
+        }
+        self.remove_version(item);
+    }
+
+    fn failed(&mut self, batch: &Batch, failure: &Failure) {
+        self.count_failure(failure);
+        for item in &batch.items {
+            if let Some(entry) = self.waiting.get_mut(&item.fingerprint).filter(|e| e.version == item.version) {
+                entry.attempts = entry.attempts.saturating_add(1);
+                entry.last_error = Some(failure.detail.clone());
+            }
+        }
+        if batch.part {
+            self.parts.push_front(batch.items.iter().map(|item| item.fingerprint).collect());
+        }
+    }
+
+    /// One alert: given up. Several: which one it was the sink does not say, so each half is tried for itself.
+    fn refused(&mut self, batch: &Batch, failure: &Failure, now: Timestamp) {
+        if let [item] = &batch.items[..] {
+            if let Some(entry) = self.remove_version(item) {
+                self.bury(item.fingerprint, entry, now, failure.detail.clone());
+            }
+            return;
+        }
+        let fingerprints: Vec<u64> = batch.items.iter().map(|item| item.fingerprint).collect();
+        let (first, second) = fingerprints.split_at(fingerprints.len() / 2);
+        self.parts.push_front(second.to_vec());
+        self.parts.push_front(first.to_vec());
+    }
+
+    fn count_failure(&mut self, failure: &Failure) {
+        *self.counts.failed.entry(failure.reason.clone()).or_default() += 1;
+    }
+
+    fn bury(&mut self, fingerprint: u64, entry: Waiting, now: Timestamp, why: String) {
+        let Waiting { id, notification, queued_at, .. } = entry;
+        self.dead.insert(fingerprint, Dead { id, notification, queued_at, died_at: now, why });
+        self.touch(fingerprint);
+        while self.dead.len() > DEAD_MOST
+            && let Some(oldest) = self.dead.iter().min_by_key(|(_, dead)| dead.died_at).map(|(f, _)| *f)
+        {
+            self.dead.remove(&oldest);
+            self.touch(oldest);
+        }
+    }
+
+    /// Gives up what is too old, forgets the given-up and the told after their time. Looks once a second at most: it
+    /// walks through everything.
+    fn sweep(&mut self, now: Timestamp) {
+        if now < self.swept_at + SWEEP_EVERY {
+            return;
+        }
+        self.swept_at = now;
+        let old = |since: Timestamp, span: Duration| now >= since + span;
+        let ttl = self.limits.ttl;
+        let expired: Vec<u64> = keys(&self.waiting, |entry| old(entry.queued_at, ttl));
+        for fingerprint in expired {
+            if let Some(entry) = self.remove(fingerprint) {
+                self.bury(fingerprint, entry, now, EXPIRED.to_owned());
+            }
+        }
+        for fingerprint in keys(&self.dead, |dead| old(dead.died_at, DEAD_KEPT)) {
+            self.dead.remove(&fingerprint);
+            self.touch(fingerprint);
+        }
+        let repeat = self.policy.repeat.unwrap_or_default();
+        self.told.retain(|_, told| !old(told.at, repeat));
+    }
+
+    /// Drops the oldest until the bounds hold.
+    fn make_room(&mut self) {
+        while (self.waiting.len() > self.limits.entries || self.bytes > self.limits.bytes)
+            && let Some(oldest) = self.waiting.iter().min_by_key(|(_, entry)| entry.version).map(|(f, _)| *f)
+        {
+            self.remove(oldest);
+            self.counts.dropped += 1;
+        }
+        while self.told.len() > self.limits.entries
+            && let Some(oldest) = self.told.iter().min_by_key(|(_, told)| told.at).map(|(f, _)| *f)
+        {
+            self.told.remove(&oldest);
+        }
+    }
+
+    fn insert(&mut self, fingerprint: u64, entry: Waiting) {
+        self.bytes += entry.notification.size();
+        self.waiting.insert(fingerprint, entry);
+    }
+
+    fn remove(&mut self, fingerprint: u64) -> Option<Waiting> {
+        let entry = self.waiting.remove(&fingerprint)?;
+        self.bytes = self.bytes.saturating_sub(entry.notification.size());
+        self.touch(fingerprint);
+        Some(entry)
+    }
+
+    /// Removes the state that was sent; a newer one that came meanwhile stays.
+    fn remove_version(&mut self, item: &Item) -> Option<Waiting> {
+        let current = self.waiting.get(&item.fingerprint)?;
+        if current.version == item.version { self.remove(item.fingerprint) } else { None }
+    }
+
+    /// Notes that disk and memory differ for this alert.
+    fn touch(&mut self, fingerprint: u64) -> u64 {
+        self.version += 1;
+        self.dirty.insert(fingerprint, self.version);
+        if self.dirty.len() > 4 * self.limits.entries.max(DEAD_MOST) {
+            // The disk has not taken anything for long. What is gone need not be remembered one by one.
+            self.rewrite = true;
+            let left = self.waiting.keys().chain(self.dead.keys());
+            self.dirty = left.map(|fingerprint| (*fingerprint, self.version)).collect();
+        }
+        self.version
+    }
+
+    pub(super) fn rewrite(&self) -> bool {
+        self.rewrite
+    }
+
+    pub(super) fn set_rewrite(&mut self, rewrite: bool) {
+        self.rewrite = rewrite;
+    }
+
+    /// Failures in a row.
+    pub(super) fn failures(&self) -> u32 {
+        self.gate.failures()
+    }
+
+    pub(super) fn saved(&mut self, fingerprint: u64, version: u64) {
+        if self.dirty.get(&fingerprint) == Some(&version) {
+            self.dirty.remove(&fingerprint);
+        }
+    }
+
+    pub(super) fn unsaved(&self, sink: &Arc<str>) -> impl Iterator<Item = Row> {
+        self.dirty.iter().map(move |(fingerprint, version)| Row {
+            sink: sink.clone(),
+            fingerprint: *fingerprint,
+            version: *version,
+            saved: self.saved_form(*fingerprint),
+        })
+    }
+
+    fn saved_form(&self, fingerprint: u64) -> Option<Saved> {
+        if let Some(Waiting { id, notification, queued_at, .. }) = self.waiting.get(&fingerprint).cloned() {
+            return Some(Saved { id, notification, queued_at, dead: None });
+        }
+        let Dead { id, notification, queued_at, died_at, why } = self.dead.get(&fingerprint)?.clone();
+        Some(Saved { id, notification, queued_at, dead: Some((died_at, why)) })
+    }
+
+    /// Counters; while the sink is disabled, what waits for it counts as given up.
+    pub(super) fn counts(&self) -> Counts {
+        let disabled = self.gate.disabled().is_some();
+        let (waiting, dead) = (self.waiting.len() as u64, self.dead.len() as u64);
+        let (waiting, dead) = if disabled { (0, waiting + dead) } else { (waiting, dead) };
+        Counts { waiting, dead, disabled, ..self.counts.clone() }
+    }
+
+    pub(super) fn list(&self, sink: &Arc<str>) -> Vec<Pending> {
+        let disabled = self.gate.disabled();
+        let standing = if disabled.is_some() { Standing::Parked } else { Standing::Waiting };
+        let waiting = self.waiting.values().map(|entry| Pending {
+            sink: sink.clone(),
+            standing,
+            id: entry.id.clone(),
+            notification: entry.notification.clone(),
+            queued_at: entry.queued_at,
+            attempts: entry.attempts,
+            next_attempt_at: Some(self.gate.ready_at(entry.attempts == 0).max(entry.queued_at)),
+            last_error: entry.last_error.clone().or_else(|| disabled.map(|failure| failure.detail.clone())),
+        });
+        let dead = self.dead.values().map(|dead| Pending {
+            sink: sink.clone(),
+            standing: Standing::Dead,
+            id: dead.id.clone(),
+            notification: dead.notification.clone(),
+            queued_at: dead.queued_at,
+            attempts: 0,
+            next_attempt_at: None,
+            last_error: Some(dead.why.clone()),
+        });
+        let mut all: Vec<Pending> = waiting.chain(dead).collect();
+        all.sort_by_key(|entry| entry.queued_at);
+        all
+    }
+}
+
+/// The keys whose value is as `wanted`.
+fn keys<V>(map: &BTreeMap<u64, V>, wanted: impl Fn(&V) -> bool) -> Vec<u64> {
+    map.iter().filter(|(_, value)| wanted(value)).map(|(key, _)| *key).collect()
+}

@@ -1,0 +1,412 @@
+//! The outbox as scripts of events, and its promises on random ones.
+
+use super::*;
+use crate::notification::tests::{firing, resolved};
+use crate::verdict::Failure;
+
+const HOUR: i64 = 3600;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis((1_000_000 + seconds) * 1000)
+}
+
+fn new_id() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    format!("msg_{}", LAST.fetch_add(1, Ordering::Relaxed))
+}
+
+fn outbox(limits: OutboxLimits, sinks: &[(&str, Policy)]) -> Outbox {
+    let mut outbox = Outbox::new(limits, new_id);
+    outbox.configure(&sinks.iter().map(|(name, policy)| (Arc::from(*name), *policy)).collect(), &[]);
+    outbox
+}
+
+const PEER: Policy = Policy { batch: 4, repeat: None };
+const HOOK: Policy = Policy { batch: 1, repeat: Some(Duration::from_secs(4 * 3600)) };
+
+fn put(outbox: &mut Outbox, notification: Notification, now: i64) {
+    outbox.put(&Arc::new(notification), at(now));
+}
+
+fn retry(after: Option<u64>) -> Verdict {
+    Verdict::Retry { failure: Failure::new("http_503", "HTTP 503"), after: after.map(Duration::from_secs) }
+}
+
+fn refused() -> Verdict {
+    Verdict::Refused(Failure::new("http_400", "HTTP 400"))
+}
+
+fn disabled() -> Verdict {
+    Verdict::Disabled(Failure::new("http_401", "HTTP 401"))
+}
+
+/// The batch that `sink` is to send now.
+fn batch(outbox: &mut Outbox, sink: &str, now: i64) -> Option<Batch> {
+    match outbox.next(sink, at(now)) {
+        Step::Send(batch) => Some(batch),
+        Step::Wait(_) | Step::Idle => None,
+    }
+}
+
+/// What `sink` is to send now, as `name status`, and what becomes of it.
+fn send(outbox: &mut Outbox, sink: &str, now: i64, verdict: &Verdict) -> Vec<String> {
+    let Some(batch) = batch(outbox, sink, now) else { return Vec::new() };
+    outbox.done(sink, &batch, verdict, at(now), 1.0);
+    batch.items.iter().map(said).collect()
+}
+
+fn said(item: &Item) -> String {
+    format!("{} {}", item.notification.labels["alertname"], item.notification.status.as_str())
+}
+
+fn counts(outbox: &Outbox, sink: &str) -> Counts {
+    outbox.counts().find(|(name, _)| &***name == sink).map(|(_, counts)| counts).unwrap_or_default()
+}
+
+#[test]
+fn the_latest_state_replaces_an_undelivered_one() {
+    let mut box_ = outbox(OutboxLimits::default(), &[("a", PEER), ("b", PEER)]);
+    put(&mut box_, firing("Hot", 1), 1);
+    assert_eq!(send(&mut box_, "a", 1, &Verdict::Delivered), ["Hot firing"]);
+    assert_eq!(send(&mut box_, "b", 1, &retry(None)), ["Hot firing"]);
+    put(&mut box_, resolved("Hot", 1, 60), 60);
+    assert_eq!(send(&mut box_, "a", 60, &Verdict::Delivered), ["Hot resolved"]);
+    assert_eq!(send(&mut box_, "b", 60, &Verdict::Delivered), ["Hot resolved"], "never heard of it, still told");
+    assert!(batch(&mut box_, "b", 60).is_none());
+    assert_eq!((counts(&box_, "a").sent, counts(&box_, "b").sent), (2, 1));
+}
+
+#[test]
+fn an_answer_for_an_older_state_does_not_remove_a_newer_one() {
+    for verdict in [Verdict::Delivered, retry(None), refused()] {
+        let mut box_ = outbox(OutboxLimits::default(), &[("a", PEER)]);
+        put(&mut box_, firing("Hot", 1), 1);
+        let sent = batch(&mut box_, "a", 1).unwrap();
+        put(&mut box_, resolved("Hot", 1, 2), 2);
+        box_.done("a", &sent, &verdict, at(3), 1.0);
+        assert_eq!(send(&mut box_, "a", 10, &Verdict::Delivered), ["Hot resolved"], "{verdict:?}");
+        assert_eq!(counts(&box_, "a").dead, 0);
+    }
+}
+
+#[test]
+fn the_id_stays_over_retries_and_repeats_and_changes_with_the_state() {
+    let mut box_ = outbox(OutboxLimits::default(), &[("a", HOOK)]);
+    let id = |box_: &mut Outbox, now| {
+        let batch = batch(box_, "a", now).unwrap();
+        box_.done("a", &batch, &retry(None), at(now), 0.0);
+        batch.items[0].id.clone()
+    };
+    put(&mut box_, firing("Hot", 1), 1);
+    let first = id(&mut box_, 1);
+    assert_eq!(id(&mut box_, 30), first, "retry");
+    put(&mut box_, Notification { value: 0.97, ..firing("Hot", 1) }, 60);
+    assert_eq!(id(&mut box_, 60), first, "fresher copy of the same message");
+    put(&mut box_, resolved("Hot", 1, 70), 70);
+    assert_ne!(id(&mut box_, 400), first, "another message");
+}
+
+#[test]
+fn a_refused_batch_is_halved_until_the_culprit_stands_alone() {
+    let mut box_ = outbox(OutboxLimits::default(), &[("a", PEER)]);
+    for name in ["A", "B", "Bad", "D", "E"] {
+        put(&mut box_, firing(name, 1), 1);
+    }
+    let mut requests = Vec::new();
+    while let Some(batch) = batch(&mut box_, "a", 1) {
+        let names: Vec<&str> = batch.items.iter().map(|i| &*i.notification.labels["alertname"]).collect();
+        let verdict = if names.contains(&"Bad") { refused() } else { Verdict::Delivered };
+        requests.push(names.join(" "));
+        box_.done("a", &batch, &verdict, at(1), 1.0);
+    }
+    assert_eq!(requests, ["A B Bad D", "A B", "Bad D", "Bad", "D", "E"]);
+    let found = counts(&box_, "a");
+    assert_eq!((found.sent, found.dead, found.waiting, found.failed["http_400"]), (4, 1, 0, 3));
+    let listed = box_.list();
+    assert_eq!(
+        (listed.len(), listed[0].standing, listed[0].last_error.as_deref()),
+        (1, Standing::Dead, Some("HTTP 400"))
+    );
+}
+
+#[test]
+fn a_refused_alert_is_tried_again_only_with_other_words_or_after_an_hour() {
+    for (why, later, now, expected) in [
+        ("a repeat", firing("Hot", 1), 60, 0),
+        ("an hour later", firing("Hot", 1), HOUR + 1, 1),
+        ("over", resolved("Hot", 1, 60), 60, 1),
+        ("another turn", firing("Hot", 50), 60, 1),
+        ("other words", Notification { annotations: [].into(), ..firing("Hot", 1) }, 60, 1),
+    ] {
+        let mut box_ = outbox(OutboxLimits::default(), &[("a", PEER)]);
+        put(&mut box_, firing("Hot", 1), 1);
+        send(&mut box_, "a", 1, &refused());
+        put(&mut box_, later, now);
+        assert_eq!(send(&mut box_, "a", now, &Verdict::Delivered).len(), expected, "{why}");
+        assert_eq!(counts(&box_, "a").dead, 1 - expected as u64, "{why}");
+    }
+}
+
+#[test]
+fn a_webhook_hears_the_same_state_once_in_a_while_and_alertmanager_each_time() {
+    let mut box_ = outbox(OutboxLimits::default(), &[("hook", HOOK), ("peer", PEER)]);
+    for (now, alert, hook) in [
+        (1, firing("Hot", 1), 1),
+        (61, firing("Hot", 1), 0),
+        (4 * HOUR, firing("Hot", 1), 0),
+        (4 * HOUR + 1, firing("Hot", 1), 1),
+        (4 * HOUR + 2, resolved("Hot", 1, 4 * HOUR), 1),
+        (4 * HOUR + 3, resolved("Hot", 1, 4 * HOUR), 0),
+        (4 * HOUR + 4, firing("Hot", 4 * HOUR + 4), 1),
+    ] {
+        put(&mut box_, alert, now);
+        assert_eq!(send(&mut box_, "hook", now, &Verdict::Delivered).len(), hook, "hook at {now}");
+        assert_eq!(send(&mut box_, "peer", now, &Verdict::Delivered).len(), 1, "peer at {now}");
+    }
+}
+
+#[test]
+fn a_disabled_sink_parks_its_queue_and_gets_it_all_once_it_wants_us_again() {
+    let mut box_ = outbox(OutboxLimits::default(), &[("a", PEER)]);
+    put(&mut box_, firing("Hot", 1), 0);
+    send(&mut box_, "a", 0, &disabled());
+    put(&mut box_, firing("Cold", 1), 1);
+    let found = counts(&box_, "a");
+    assert_eq!((found.disabled, found.waiting, found.dead, found.failed["http_401"]), (true, 0, 2, 1));
+    assert!(box_.list().iter().all(|p| p.standing == Standing::Parked));
+    assert!(batch(&mut box_, "a", 59).is_none(), "not even for news");
+    assert_eq!(send(&mut box_, "a", 60, &Verdict::Delivered), ["Cold firing"], "news first");
+    assert_eq!(send(&mut box_, "a", 60, &Verdict::Delivered), ["Hot firing"]);
+    let found = counts(&box_, "a");
+    assert_eq!((found.disabled, found.waiting, found.dead), (false, 0, 0));
+}
+
+#[test]
+fn one_bad_alert_does_not_stall_the_others_of_its_sink() {
+    let mut box_ = outbox(OutboxLimits::default(), &[("a", HOOK)]);
+    put(&mut box_, firing("Bad", 1), 0);
+    let mut now = 0;
+    for _ in 0..20 {
+        let Step::Wait(until) = box_.next("a", at(now)) else {
+            send(&mut box_, "a", now, &retry(None));
+            continue;
+        };
+        now = until.since(at(0)).as_secs().try_into().unwrap();
+    }
+    assert!(now > 100, "the sink has been failing for long");
+    put(&mut box_, firing("Good", 1), now);
+    assert!(batch(&mut box_, "a", now + 15).is_some(), "news waits 15 s at most");
+    assert_eq!(send(&mut box_, "a", now + 15, &Verdict::Delivered), ["Good firing"]);
+}
+
+#[test]
+fn a_wish_of_the_sink_is_honoured() {
+    let mut box_ = outbox(OutboxLimits::default(), &[("a", PEER)]);
+    put(&mut box_, firing("Hot", 1), 0);
+    send(&mut box_, "a", 0, &retry(Some(90)));
+    put(&mut box_, firing("Cold", 1), 1);
+    for (now, sends) in [(1, false), (89, false), (90, true)] {
+        assert_eq!(batch(&mut box_, "a", now).is_some(), sends, "{now}");
+    }
+}
+
+#[test]
+fn bounds_drop_the_oldest_and_time_gives_up() {
+    let limits = OutboxLimits { entries: 2, ..OutboxLimits::default() };
+    let mut box_ = outbox(limits, &[("a", PEER)]);
+    for name in ["A", "B", "C"] {
+        put(&mut box_, firing(name, 1), 0);
+    }
+    assert_eq!((counts(&box_, "a").waiting, counts(&box_, "a").dropped), (2, 1));
+    assert_eq!(send(&mut box_, "a", 0, &retry(None)), ["B firing", "C firing"]);
+    put(&mut box_, firing("C", 1), HOUR);
+    assert_eq!(send(&mut box_, "a", 24 * HOUR, &retry(None)), ["C firing"], "B is too old, C was refreshed");
+    assert_eq!(counts(&box_, "a").dead, 1);
+    assert_eq!(box_.list()[0].last_error.as_deref(), Some("expired"));
+    assert!(matches!(box_.next("a", at(48 * HOUR + 1)), Step::Idle));
+    assert_eq!(counts(&box_, "a").dead, 1, "B is forgotten, C is too old now");
+
+    let limits = OutboxLimits { bytes: 3 * firing("A", 1).size(), ..OutboxLimits::default() };
+    let mut box_ = outbox(limits, &[("a", PEER)]);
+    for name in ["A", "B", "C", "D", "E"] {
+        put(&mut box_, firing(name, 1), 0);
+    }
+    assert_eq!((counts(&box_, "a").waiting, counts(&box_, "a").dropped), (3, 2));
+}
+
+#[test]
+fn sinks_come_and_go_and_keep_their_queues() {
+    let mut box_ = outbox(OutboxLimits::default(), &[("a", PEER), ("b", PEER)]);
+    put(&mut box_, firing("Hot", 1), 0);
+    send(&mut box_, "a", 0, &disabled());
+    let sinks = [("a", PEER), ("c", PEER)].map(|(name, policy)| (Arc::from(name), policy));
+    box_.configure(&sinks.into(), &["a".into()]);
+    assert_eq!(box_.unsaved().emptied, ["b".into()]);
+    assert_eq!(send(&mut box_, "a", 1, &Verdict::Delivered), ["Hot firing"], "new settings are tried at once");
+    assert!(batch(&mut box_, "b", 1).is_none() && batch(&mut box_, "c", 1).is_none());
+}
+
+/// Applies what is unsaved to a pretended disk.
+fn save(outbox: &mut Outbox, disk: &mut BTreeMap<Key, Saved>) {
+    let unsaved = outbox.unsaved();
+    disk.retain(|(sink, _), _| !unsaved.emptied.contains(sink));
+    for row in unsaved.rows.iter().cloned() {
+        match row.saved {
+            Some(saved) => disk.insert((row.sink, row.fingerprint), saved),
+            None => disk.remove(&(row.sink, row.fingerprint)),
+        };
+    }
+    outbox.saved(&unsaved);
+    assert!(outbox.unsaved().is_empty());
+}
+
+#[test]
+fn a_restart_restores_what_is_not_known_newer() {
+    let mut disk = BTreeMap::new();
+    let mut box_ = outbox(OutboxLimits::default(), &[("a", HOOK), ("gone", HOOK)]);
+    for name in ["Old", "Both", "Bad"] {
+        put(&mut box_, firing(name, 1), 0);
+    }
+    send(&mut box_, "a", 0, &Verdict::Delivered);
+    send(&mut box_, "a", 0, &retry(None));
+    send(&mut box_, "a", 10, &refused());
+    put(&mut box_, firing("Old", 5), 10);
+    save(&mut box_, &mut disk);
+    assert_eq!(disk.keys().filter(|(sink, _)| &**sink == "a").count(), 3);
+
+    let mut next = outbox(OutboxLimits::default(), &[("a", HOOK)]);
+    put(&mut next, resolved("Both", 1, 30), 30);
+    next.restore(disk.clone().into_iter().collect(), at(5));
+    assert_eq!(next.unsaved().emptied, ["gone".into()]);
+    assert_eq!(send(&mut next, "a", 40, &Verdict::Delivered), ["Both resolved"]);
+    assert_eq!(send(&mut next, "a", 40, &Verdict::Delivered), ["Old firing"]);
+    assert_eq!(counts(&next, "a").dead, 1, "what was given up is still listed");
+    save(&mut next, &mut disk);
+    assert_eq!(disk.len(), 1);
+}
+
+#[test]
+fn a_disk_that_takes_nothing_for_long_does_not_fill_memory() {
+    let limits = OutboxLimits { entries: 50, ..OutboxLimits::default() };
+    let (mut disk, mut box_) = (BTreeMap::new(), outbox(limits, &[("a", PEER)]));
+    for i in 0..40 {
+        put(&mut box_, firing(&format!("Early{i}"), 1), 0);
+    }
+    save(&mut box_, &mut disk);
+    for i in 0..5_000 {
+        put(&mut box_, firing(&format!("Hot{i}"), 1), 0);
+        send(&mut box_, "a", 0, &Verdict::Delivered);
+    }
+    assert!(box_.unsaved().rows.len() <= 801, "{}", box_.unsaved().rows.len());
+    while !send(&mut box_, "a", 0, &Verdict::Delivered).is_empty() {}
+    put(&mut box_, firing("Last", 1), 0);
+    save(&mut box_, &mut disk);
+    assert_eq!(disk.len(), 1, "the disk forgets what was delivered meanwhile");
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Event {
+        Put { alert: u8, resolved: bool },
+        Answer { kind: u8 },
+        Pass { seconds: u16 },
+        Save,
+        Restart,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            4 => (0..6_u8, any::<bool>()).prop_map(|(alert, resolved)| Event::Put { alert, resolved }),
+            6 => (0..10_u8).prop_map(|kind| Event::Answer { kind }),
+            2 => (0..600_u16).prop_map(|seconds| Event::Pass { seconds }),
+            2 => Just(Event::Save),
+            1 => Just(Event::Restart),
+        ]
+    }
+
+    fn verdict(kind: u8) -> Verdict {
+        match kind {
+            0..5 => Verdict::Delivered,
+            5..8 => retry(None),
+            8 => retry(Some(30)),
+            _ => disabled(),
+        }
+    }
+
+    proptest! {
+        /// However puts, answers, time and restarts mix: once the sink answers well again, the last thing that it
+        /// accepted about each alert is the last thing that was said, and nothing older ever follows it.
+        #[test]
+        fn the_last_word_arrives_and_nothing_goes_back(events in prop::collection::vec(event(), 1..200)) {
+            let limits = OutboxLimits::default();
+            let (mut now, mut disk, mut box_) = (0_i64, BTreeMap::new(), outbox(limits, &[("a", PEER)]));
+            let (mut said, mut heard) = (BTreeMap::new(), BTreeMap::new());
+            let hear = |heard: &mut BTreeMap<String, i64>, batch: &Batch| {
+                for item in &batch.items {
+                    let word = item.notification.starts_at.millis();
+                    let before = heard.insert(item.notification.labels["alertname"].clone(), word);
+                    assert!(before.is_none_or(|before| before <= word), "went back to {word}");
+                }
+            };
+            for (step, event) in events.iter().enumerate() {
+                match event {
+                    Event::Put { alert, resolved } => {
+                        let (name, turn) = (format!("A{alert}"), i64::try_from(step).unwrap());
+                        let status = if *resolved { crate::Status::Resolved } else { crate::Status::Firing };
+                        put(&mut box_, Notification { status, ..firing(&name, turn) }, now);
+                        said.insert(name, turn * 1000);
+                        // As `notify` does: it returns once this is on disk.
+                        save(&mut box_, &mut disk);
+                    }
+                    Event::Answer { kind } => {
+                        if let Some(batch) = batch(&mut box_, "a", now) {
+                            let verdict = verdict(*kind);
+                            if verdict == Verdict::Delivered {
+                                hear(&mut heard, &batch);
+                            }
+                            box_.done("a", &batch, &verdict, at(now), 1.0);
+                        }
+                    }
+                    Event::Pass { seconds } => now += i64::from(*seconds),
+                    Event::Save => save(&mut box_, &mut disk),
+                    Event::Restart => {
+                        box_ = outbox(limits, &[("a", PEER)]);
+                        box_.restore(disk.clone().into_iter().collect(), at(now));
+                    }
+                }
+            }
+            now += HOUR;
+            while let Some(batch) = batch(&mut box_, "a", now) {
+                hear(&mut heard, &batch);
+                box_.done("a", &batch, &Verdict::Delivered, at(now), 1.0);
+            }
+            prop_assert_eq!(said, heard);
+            prop_assert_eq!(counts(&box_, "a").waiting, 0);
+        }
+
+        /// Whatever is refused, the rest arrives, and it takes few requests.
+        #[test]
+        fn bisection_ends_and_loses_no_good_alert(bad in prop::collection::vec(any::<bool>(), 1..64)) {
+            let mut box_ = outbox(OutboxLimits::default(), &[("a", Policy { batch: 64, repeat: None })]);
+            for i in 0..bad.len() {
+                put(&mut box_, firing(&format!("{i}"), 1), 0);
+            }
+            let mut requests = 0;
+            while let Some(batch) = batch(&mut box_, "a", 0) {
+                requests += 1;
+                let is_bad = |item: &Item| bad[item.notification.labels["alertname"].parse::<usize>().unwrap()];
+                let verdict = if batch.items.iter().any(is_bad) { refused() } else { Verdict::Delivered };
+                box_.done("a", &batch, &verdict, at(0), 1.0);
+            }
+            let culprits = bad.iter().filter(|b| **b).count() as u64;
+            let found = counts(&box_, "a");
+            prop_assert_eq!((found.dead, found.sent), (culprits, bad.len() as u64 - culprits));
+            prop_assert!(requests <= 1 + 2 * 7 * culprits, "{} requests for {} culprits", requests, culprits);
+        }
+    }
+}

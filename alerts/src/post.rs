@@ -1,0 +1,113 @@
+//! One request to one sink, and what came of it.
+
+use std::error::Error as _;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response, Url};
+
+use crate::outbox::Batch;
+use crate::verdict::{Answer, Failure, Verdict, judge};
+use crate::{Sink, alertmanager, clock, webhook};
+
+/// How much of an answer's body is read.
+const BODY_MOST: usize = 4096;
+/// How long the body of an answer may take once its status is known.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// HTTP clients that follow no redirect: a receiver must not send our alerts, signatures or tokens to another address,
+/// least of all one inside the cluster that only we can reach.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    plain: OnceLock<Result<Client, String>>,
+    /// Made when the first https sink is used: reading the system's certificates takes time and memory.
+    tls: OnceLock<Result<Client, String>>,
+}
+
+impl Clients {
+    fn client_for(&self, url: &Url) -> Result<&Client, Failure> {
+        let builder = || {
+            let agent = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
+            Client::builder().redirect(reqwest::redirect::Policy::none()).user_agent(agent).pool_max_idle_per_host(1)
+        };
+        let made = match url.scheme() {
+            "https" => self.tls.get_or_init(|| builder().build().map_err(|e| sentence(&e))),
+            _ => self.plain.get_or_init(|| builder().tls_certs_only([]).build().map_err(|e| sentence(&e))),
+        };
+        made.as_ref().map_err(|why| Failure::new("tls", why))
+    }
+
+    /// Posts `batch` to `sink`, at most for the sink's time limit.
+    pub(crate) async fn post(&self, sink: &Sink, batch: &Batch) -> Verdict {
+        let client = match self.client_for(&sink.target().url) {
+            Ok(client) => client,
+            Err(failure) => return Verdict::Retry { failure, after: None },
+        };
+        match exchange(request(client, sink, batch)).await {
+            Ok(answer) => judge(&answer, SystemTime::now()),
+            Err(error) => Verdict::Retry { failure: broken(error), after: None },
+        }
+    }
+}
+
+fn request(client: &Client, sink: &Sink, batch: &Batch) -> RequestBuilder {
+    let target = sink.target();
+    let request = client.post(target.url.clone()).timeout(target.timeout).headers(target.headers.clone());
+    let request = request.header(CONTENT_TYPE, "application/json");
+    let alerts = batch.items.iter().map(|item| &*item.notification);
+    match sink {
+        Sink::Alertmanager(_) => request.body(alertmanager::body(alerts)),
+        Sink::Webhook(hook) => {
+            let body = webhook::body(&target.name, &alerts.collect::<Vec<_>>());
+            let id = batch.items.first().map_or("", |item| &*item.id);
+            let seconds = clock::wall().millis().div_euclid(1000);
+            let mut request = request.header("webhook-id", id).header("webhook-timestamp", seconds);
+            if let Some(signer) = &hook.signer {
+                request = request.header("webhook-signature", signer.sign(id, seconds, &body));
+            }
+            request.body(body)
+        }
+    }
+}
+
+async fn exchange(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
+    let mut response = request.send().await?;
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+    let (retry_after, date) = (header(RETRY_AFTER), header(DATE));
+    let mut answer = Answer { status: response.status().as_u16(), retry_after, date, body: Vec::new() };
+    // The status is the answer; a body that breaks off or never ends changes nothing about it.
+    let _ = tokio::time::timeout(BODY_PATIENCE, read_body(&mut response, &mut answer.body)).await;
+    Ok(answer)
+}
+
+async fn read_body(response: &mut Response, body: &mut Vec<u8>) {
+    while body.len() < BODY_MOST
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        body.extend_from_slice(&chunk[..chunk.len().min(BODY_MOST - body.len())]);
+    }
+}
+
+/// No answer came.
+fn broken(error: reqwest::Error) -> Failure {
+    let reason = if error.is_timeout() {
+        "timeout"
+    } else if error.is_connect() {
+        "connect"
+    } else {
+        "network"
+    };
+    Failure::new(reason, sentence(&error.without_url()))
+}
+
+/// An error with its causes; the outermost alone says little.
+fn sentence(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
