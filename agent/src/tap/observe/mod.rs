@@ -9,6 +9,8 @@ mod json;
 mod lines;
 mod recorder;
 mod task;
+#[cfg(test)]
+mod tests;
 mod trail;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
