@@ -3,4 +3,5 @@
 pub mod business;
 pub mod engine;
 pub mod gpu;
+pub mod process;
 pub mod system;

@@ -5,3 +5,19 @@ pub mod auth;
 pub mod feedback;
 pub mod health;
 pub mod metrics;
+
+use axum::Router;
+use axum::routing::get;
+use plimsoll_exporters::Registry;
+
+use health::Readiness;
+
+/// The open port: metrics and health, nothing secret.
+pub fn open_router(registry: Registry, readiness: Readiness) -> Router {
+    let health = Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/startupz", get(health::startupz))
+        .with_state(readiness);
+    Router::new().route("/metrics", get(metrics::metrics)).with_state(registry).merge(health)
+}

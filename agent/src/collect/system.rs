@@ -1,1 +1,0 @@
-//! CPU, memory, pressure, network, disk of the pod: sysinfo and the cgroup files.
