@@ -1,6 +1,5 @@
 //! Sources: each reads the world and gives readings; none decides.
 
-pub mod business;
 pub mod engine;
 pub mod gpu;
 pub mod process;

@@ -1,1 +1,208 @@
-//! Exchanges, outcomes and the agent's own state in SQL; durable before acknowledged.
+//! Exchanges and outcomes in SQL: durable before acknowledged, bounded, and never in the way of the tap.
+//!
+//! Feedback and posted exchanges wait for the disk; exchanges of the tap do not, a share of them is kept and what gets
+//! feedback is always kept. When the file cannot be used, feedback is refused (503) until it can, and the rest goes on.
+
+mod database;
+mod item;
+mod recent;
+mod window;
+mod writer;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use plimsoll_exporters::{Metric, Registry};
+use plimsoll_rules::Exchange;
+use sqlx::sqlite::SqlitePool;
+use tokio::sync::{mpsc, oneshot};
+
+pub use item::{Feedback, Meaning};
+
+use crate::health::Health;
+use crate::shutdown::Shutdown;
+use recent::Recent;
+use window::Window;
+use writer::{Job, Writer};
+
+/// Jobs that may wait for the disk; beyond, feedback is refused with 503.
+const QUEUE: usize = 1024;
+
+/// Where and how much.
+#[derive(Clone, Debug)]
+pub struct RecordsOptions {
+    /// The database file.
+    pub path: PathBuf,
+    /// Share of the tap's exchanges that is kept, 0 to 1.
+    pub sample: f64,
+    /// How long.
+    pub retention: Duration,
+    /// Most bytes on disk.
+    pub disk: u64,
+    /// Window of the business ratios.
+    pub window: Duration,
+}
+
+/// Why something was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The disk does not keep up.
+    #[error("too much is waiting for the disk; try again in a second")]
+    Busy,
+    /// The database cannot be used.
+    #[error("the records cannot be written at present: {0}")]
+    Unavailable(String),
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: RecordsOptions,
+    registry: Registry,
+    health: Health,
+    recent: Mutex<Recent>,
+    window: Mutex<Window>,
+    /// Targets of feedback that waits for its exchange.
+    waiting: Mutex<HashSet<String>>,
+}
+
+/// Cheap handle; clones share one writer.
+#[derive(Clone, Debug)]
+pub struct Records {
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Job>,
+    pool: Option<SqlitePool>,
+    start: Arc<Mutex<Option<mpsc::Receiver<Job>>>>,
+}
+
+impl Records {
+    /// Opens the database. One that cannot be opened is reported (source `records` is down) and tried again; the agent
+    /// starts all the same.
+    pub async fn open(options: RecordsOptions, registry: Registry, health: Health) -> Self {
+        let pool = match database::open(&options.path).await {
+            Ok(pool) => {
+                health.up("records");
+                Some(pool)
+            }
+            Err(why) => {
+                health.down("records", why);
+                None
+            }
+        };
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let shared = Arc::new(Shared {
+            window: Mutex::new(Window::new(options.window)),
+            options,
+            registry,
+            health,
+            recent: Mutex::default(),
+            waiting: Mutex::default(),
+        });
+        Self { shared, jobs, pool, start: Arc::new(Mutex::new(Some(queue))) }
+    }
+
+    /// The database, for other tables of ours; `None` when it could not be opened at start.
+    pub fn pool(&self) -> Option<SqlitePool> {
+        self.pool.clone()
+    }
+
+    /// Starts the writer and the intake of the tap's exchanges.
+    pub fn spawn(&self, seen: mpsc::Receiver<Exchange>, shutdown: &Shutdown) {
+        let Some(queue) = self.start.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let mut writer = Writer::new(self.shared.clone(), self.pool.clone());
+        let stopping = shutdown.clone();
+        shutdown.spawn("records", async move {
+            if let Err(error) = writer.load().await {
+                writer.shared.health.down("records", error.to_string());
+            }
+            writer.run(queue, stopping).await;
+        });
+        shutdown.spawn("exchanges", intake(self.shared.clone(), self.jobs.clone(), seen, shutdown.clone()));
+        shutdown.spawn("business", publish(self.shared.clone(), shutdown.clone()));
+    }
+
+    /// Stores feedback; returns once it is durable.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing of it is stored then.
+    pub async fn feedback(&self, items: Vec<Feedback>) -> Result<(), Refused> {
+        self.write(|answer| Job::Feedback(items, answer)).await
+    }
+
+    /// Stores posted exchanges; returns once they are durable.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing of it is stored then.
+    pub async fn exchanges(&self, exchanges: Vec<Exchange>) -> Result<(), Refused> {
+        {
+            let mut recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            exchanges.iter().for_each(|exchange| recent.remember(exchange.clone()));
+        }
+        let posted = exchanges.clone();
+        self.write(|answer| Job::Posted(posted, answer)).await?;
+        exchanges.iter().for_each(|exchange| crate::tap::record(&self.shared.registry, exchange));
+        Ok(())
+    }
+
+    async fn write(&self, job: impl FnOnce(oneshot::Sender<Result<(), Refused>>) -> Job) -> Result<(), Refused> {
+        let (answer, done) = oneshot::channel();
+        self.jobs.try_send(job(answer)).map_err(|_| Refused::Busy)?;
+        done.await.unwrap_or_else(|_| Err(Refused::Unavailable("the agent is stopping".into())))
+    }
+}
+
+/// Remembers every exchange of the tap, keeps a share of them and all that feedback waits for.
+async fn intake(shared: Arc<Shared>, jobs: mpsc::Sender<Job>, mut seen: mpsc::Receiver<Exchange>, shutdown: Shutdown) {
+    let mut rng = fastrand::Rng::new();
+    let mut every_second = tokio::time::interval(Duration::from_secs(1));
+    let mut kept = Vec::new();
+    loop {
+        tokio::select! {
+            next = seen.recv() => {
+                let Some(exchange) = next else { break };
+                if is_awaited(&shared, &exchange) || rng.f64() < shared.options.sample {
+                    kept.push(exchange.clone());
+                }
+                shared.recent.lock().unwrap_or_else(PoisonError::into_inner).remember(exchange);
+                if kept.len() < 256 {
+                    continue;
+                }
+            }
+            _ = every_second.tick() => {}
+            () = shutdown.begun() => break,
+        }
+        pass_on(&shared, &jobs, &mut kept);
+    }
+    pass_on(&shared, &jobs, &mut kept);
+}
+
+fn is_awaited(shared: &Shared, exchange: &Exchange) -> bool {
+    let waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let waits = |id: &String| waiting.contains(id);
+    !waiting.is_empty() && (waits(&exchange.id) || exchange.request_id.as_ref().is_some_and(waits))
+}
+
+/// Hands the kept exchanges to the writer; when it is behind they are dropped and counted.
+fn pass_on(shared: &Shared, jobs: &mpsc::Sender<Job>, kept: &mut Vec<Exchange>) {
+    let count = kept.len();
+    if count > 0 && jobs.try_send(Job::Seen(std::mem::take(kept))).is_err() {
+        shared.registry.add(Metric::Dropped, &["exchanges"], count as f64);
+    }
+}
+
+/// Publishes the windows every second.
+async fn publish(shared: Arc<Shared>, shutdown: Shutdown) {
+    let mut every_second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            _ = every_second.tick() => {}
+            () = shutdown.begun() => return,
+        }
+        let readings = shared.window.lock().unwrap_or_else(PoisonError::into_inner).readings(crate::clock::wall());
+        shared.registry.publish("business", readings);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! Task completion and user satisfaction over a window, from stored feedback.

@@ -1,0 +1,220 @@
+//! The SQL of the records: one file, write-ahead log, every commit synced to disk.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use plimsoll_rules::{Exchange, Timestamp, TokenCount};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Executor as _, Row as _, Sqlite, Transaction};
+
+use super::item::Feedback;
+
+type Result<T> = std::result::Result<T, sqlx::Error>;
+
+/// A row that an upsert met: its score and when it was received.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Before {
+    pub(super) value: f64,
+    pub(super) score: Option<f64>,
+    pub(super) received: Timestamp,
+}
+
+/// Opens the file, making it and its folder when they are not there, and checks that it is whole.
+pub(super) async fn open(path: &Path) -> std::result::Result<SqlitePool, String> {
+    let said = |what: &str, error: &dyn std::fmt::Display| format!("{}: {what}: {error}", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| said("its folder cannot be made", &e))?;
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(2))
+        .pragma("cache_size", "-2000")
+        .statement_cache_capacity(32);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(2)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_with(options)
+        .await
+        .map_err(|e| said("cannot be opened", &e))?;
+    let check = async {
+        let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&pool).await?;
+        if verdict != "ok" {
+            return Err(sqlx::Error::Protocol(verdict));
+        }
+        pool.execute(include_str!("schema.sql")).await.map(|_| ())
+    };
+    match check.await {
+        Ok(()) => Ok(pool),
+        Err(e) => {
+            pool.close().await;
+            Err(said("is damaged or not ours; move it away and restart, or restore a copy", &e))
+        }
+    }
+}
+
+/// Begins a transaction that may write: with two writers on one file a read lock cannot be upgraded safely.
+pub(super) async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>> {
+    pool.begin_with("BEGIN IMMEDIATE").await
+}
+
+/// Stores feedback; gives what stood under its key before.
+pub(super) async fn put_feedback(
+    tx: &mut Transaction<'static, Sqlite>,
+    item: &Feedback,
+    owner: Option<(&str, &str)>,
+    now: Timestamp,
+) -> Result<Option<Before>> {
+    let old = sqlx::query("SELECT value, score, received_ms FROM feedback WHERE key = ?")
+        .bind(&item.key)
+        .fetch_optional(&mut **tx)
+        .await?;
+    let before =
+        old.map(|row| Before { value: row.get(0), score: row.get(1), received: Timestamp::from_millis(row.get(2)) });
+    sqlx::query(
+        "INSERT INTO feedback (key, target, metric, value, score, received_ms, model, variant, tags)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value, score = excluded.score, tags = excluded.tags",
+    )
+    .bind(&item.key)
+    .bind(&item.target)
+    .bind(&item.metric)
+    .bind(item.value)
+    .bind(item.score)
+    .bind(now.millis())
+    .bind(owner.map(|(model, _)| model))
+    .bind(owner.map(|(_, variant)| variant))
+    .bind(&item.tags)
+    .execute(&mut **tx)
+    .await?;
+    Ok(before)
+}
+
+/// Model and variant of a stored exchange, by its id or request id.
+pub(super) async fn owner_of(tx: &mut Transaction<'static, Sqlite>, id: &str) -> Result<Option<(String, String)>> {
+    let by_id = "SELECT model, variant FROM exchanges WHERE id = ?1
+                 UNION ALL SELECT model, variant FROM exchanges WHERE request_id = ?1 LIMIT 1";
+    let row = sqlx::query(by_id).bind(id).fetch_optional(&mut **tx).await?;
+    Ok(row.map(|row| (row.get(0), row.get(1))))
+}
+
+/// Stores an exchange (once) and joins feedback that was waiting for it; gives how many items were.
+pub(super) async fn put_exchange(tx: &mut Transaction<'static, Sqlite>, exchange: &Exchange) -> Result<u64> {
+    let word = |value: &dyn erased::Word| value.word();
+    sqlx::query("INSERT OR IGNORE INTO exchanges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(&exchange.id)
+        .bind(&exchange.request_id)
+        .bind(exchange.started.millis())
+        .bind(exchange.source.as_str())
+        .bind(word(&exchange.endpoint))
+        .bind(&exchange.model)
+        .bind(&exchange.variant)
+        .bind(exchange.outcome.as_str())
+        .bind(exchange.status)
+        .bind(&exchange.finish_reason)
+        .bind(exchange.stream)
+        .bind(exchange.input_tokens.value().and_then(|n| i64::try_from(n).ok()))
+        .bind(exchange.output_tokens.value().and_then(|n| i64::try_from(n).ok()))
+        .bind(matches!(exchange.output_tokens, TokenCount::Estimated(_)))
+        .bind(exchange.time_to_first_token.map(|t| t.as_secs_f64() * 1000.0))
+        .bind(exchange.duration.as_secs_f64() * 1000.0)
+        .execute(&mut **tx)
+        .await?;
+    let joined = sqlx::query("UPDATE feedback SET model = ?1, variant = ?2 WHERE model IS NULL AND target IN (?3, ?4)")
+        .bind(&exchange.model)
+        .bind(&exchange.variant)
+        .bind(&exchange.id)
+        .bind(exchange.request_id.as_deref().unwrap_or(&exchange.id))
+        .execute(&mut **tx)
+        .await?;
+    Ok(joined.rows_affected())
+}
+
+mod erased {
+    //! The name serde gives a unit variant, for a column.
+
+    pub(super) trait Word {
+        fn word(&self) -> String;
+    }
+
+    impl<T: serde::Serialize> Word for T {
+        fn word(&self) -> String {
+            serde_json::to_value(self).ok().and_then(|value| value.as_str().map(ToOwned::to_owned)).unwrap_or_default()
+        }
+    }
+}
+
+/// Targets of feedback whose exchange is not known, at most `most`.
+pub(super) async fn unjoined(pool: &SqlitePool, most: i64) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT DISTINCT target FROM feedback WHERE model IS NULL LIMIT ?")
+        .bind(most)
+        .fetch_all(pool)
+        .await
+}
+
+/// A scored item as the window takes it: when, model and variant, metric, score.
+pub(super) type Scored = (Timestamp, (String, String), String, f64);
+
+/// Scored feedback received after `since`, oldest first.
+pub(super) async fn scored_since(pool: &SqlitePool, since: Timestamp) -> Result<Vec<Scored>> {
+    let sql = "SELECT received_ms, coalesce(model, ''), coalesce(variant, ''), metric, score FROM feedback
+               WHERE received_ms > ? AND score IS NOT NULL ORDER BY received_ms";
+    let rows = sqlx::query(sql).bind(since.millis()).fetch_all(pool).await?;
+    let scored = |row: &sqlx::sqlite::SqliteRow| {
+        (Timestamp::from_millis(row.get(0)), (row.get(1), row.get(2)), row.get(3), row.get(4))
+    };
+    Ok(rows.iter().map(scored).collect())
+}
+
+/// Deletes what is older than `oldest`, and the oldest of what is over `most_bytes`; a thousand rows at a time, so that
+/// no lock is held long. Gives how many rows went.
+pub(super) async fn trim(pool: &SqlitePool, oldest: Timestamp, most_bytes: u64) -> Result<u64> {
+    let mut gone = 0;
+    loop {
+        let used = used_bytes(pool).await?;
+        let mut tx = begin(pool).await?;
+        let mut round = 0;
+        for (old, any) in [
+            (
+                "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges WHERE started_ms < ? ORDER BY started_ms LIMIT 1000)",
+                "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges ORDER BY started_ms LIMIT 1000)",
+            ),
+            (
+                "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback WHERE received_ms < ? ORDER BY received_ms LIMIT 1000)",
+                "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback ORDER BY received_ms LIMIT 1000)",
+            ),
+        ] {
+            let done = match used > most_bytes {
+                true => sqlx::query(any).execute(&mut *tx).await?,
+                false => sqlx::query(old).bind(oldest.millis()).execute(&mut *tx).await?,
+            };
+            round += done.rows_affected();
+        }
+        tx.commit().await?;
+        gone += round;
+        if round == 0 {
+            break;
+        }
+    }
+    if gone > 0 {
+        pool.execute("PRAGMA incremental_vacuum").await?;
+    }
+    Ok(gone)
+}
+
+/// Bytes of the file that hold data.
+async fn used_bytes(pool: &SqlitePool) -> Result<u64> {
+    let mut figures = HashMap::new();
+    for (name, sql) in [("pages", "PRAGMA page_count"), ("free", "PRAGMA freelist_count"), ("size", "PRAGMA page_size")]
+    {
+        figures.insert(name, sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await?);
+    }
+    u64::try_from((figures["pages"] - figures["free"]) * figures["size"])
+        .map_err(|e| sqlx::Error::Protocol(e.to_string()))
+}

@@ -1,0 +1,215 @@
+//! Feedback as posted, checked: every mistake with the field it is in.
+
+use serde_json::{Map, Value};
+
+/// What a metric says about the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The task was completed (1) or not (0).
+    Completion,
+    /// How satisfied the user is, 0 to 1.
+    Satisfaction,
+    /// Something else: stored and counted.
+    Other,
+}
+
+/// One piece of feedback.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feedback {
+    /// Idempotency key: given, or made of target, metric and user.
+    pub key: String,
+    /// The exchange or episode it is about.
+    pub target: String,
+    /// Metric name as posted.
+    pub metric: String,
+    /// The value as a number.
+    pub value: f64,
+    /// The value on a scale of 0 to 1, where the metric has a meaning of ours.
+    pub score: Option<f64>,
+    /// What the metric says.
+    pub meaning: Meaning,
+    /// Tags as JSON, if any.
+    pub tags: Option<String>,
+}
+
+/// Longest id, metric name, key or tags text, in bytes.
+const LONGEST: usize = 512;
+
+/// What a metric name means.
+pub fn meaning(metric: &str) -> Meaning {
+    match metric {
+        "task_completed" | "task_completion" | "task_success" => Meaning::Completion,
+        "thumbs" | "rating" | "satisfaction" => Meaning::Satisfaction,
+        _ => Meaning::Other,
+    }
+}
+
+impl Feedback {
+    /// Checks one JSON object.
+    ///
+    /// # Errors
+    /// Every mistake, as `field: what was found; what would be right`.
+    pub fn parse(value: &Value, header_key: Option<&str>) -> Result<Self, Vec<String>> {
+        let Some(object) = value.as_object() else {
+            return Err(vec!["the body is not a JSON object with inference_id, metric_name and value".into()]);
+        };
+        let mut wrong = Vec::new();
+        for name in object.keys() {
+            match name.as_str() {
+                "inference_id" | "episode_id" | "metric_name" | "value" | "tags" | "id" => {}
+                "comment" | "text" | "prompt" | "response" => {
+                    wrong.push(format!("{name}: text is not stored; leave it out"))
+                }
+                _ => wrong.push(format!(
+                    "{name}: unknown field; known: inference_id, episode_id, metric_name, value, tags, id"
+                )),
+            }
+        }
+        let target = match (text(object, "inference_id", &mut wrong), text(object, "episode_id", &mut wrong)) {
+            (Some(id), None) | (None, Some(id)) => id,
+            (Some(_), Some(_)) => {
+                wrong.push("inference_id: given together with episode_id; give one of them".into());
+                String::new()
+            }
+            (None, None) => {
+                wrong.push("inference_id: missing; the id of the engine's response (or episode_id)".into());
+                String::new()
+            }
+        };
+        let metric = text(object, "metric_name", &mut wrong).unwrap_or_else(|| {
+            wrong.push("metric_name: missing; task_completed, thumbs, rating, or a name of your own".into());
+            String::new()
+        });
+        let tags = tags(object, &mut wrong);
+        let (value, score) = number(&metric, object, &mut wrong).unwrap_or((0.0, None));
+        let key = text(object, "id", &mut wrong).or_else(|| header_key.map(ToOwned::to_owned));
+        let user = object.get("tags").and_then(|tags| tags["user"].as_str()).unwrap_or("");
+        let key = key.unwrap_or_else(|| format!("{target}\u{1f}{metric}\u{1f}{user}"));
+        let meaning = meaning(&metric);
+        if wrong.is_empty() { Ok(Self { key, target, metric, value, score, meaning, tags }) } else { Err(wrong) }
+    }
+}
+
+fn text(object: &Map<String, Value>, field: &str, wrong: &mut Vec<String>) -> Option<String> {
+    match object.get(field)? {
+        Value::String(text) if text.is_empty() => wrong.push(format!("{field}: is empty")),
+        Value::String(text) if text.len() > LONGEST => {
+            wrong.push(format!("{field}: {} bytes long; at most {LONGEST}", text.len()));
+        }
+        Value::String(text) => return Some(text.clone()),
+        other => wrong.push(format!("{field}: {other} found; a text is expected")),
+    }
+    Some(String::new())
+}
+
+fn tags(object: &Map<String, Value>, wrong: &mut Vec<String>) -> Option<String> {
+    match object.get("tags")? {
+        Value::Object(map) => {
+            let tags = Value::Object(map.clone()).to_string();
+            if tags.len() > LONGEST {
+                wrong.push(format!("tags: {} bytes long; at most {LONGEST}", tags.len()));
+            }
+            Some(tags)
+        }
+        other => {
+            wrong.push(format!("tags: {other} found; an object is expected"));
+            None
+        }
+    }
+}
+
+/// The value as a number, and on a scale of 0 to 1 where the metric has one.
+fn number(metric: &str, object: &Map<String, Value>, wrong: &mut Vec<String>) -> Option<(f64, Option<f64>)> {
+    let Some(value) = object.get("value") else {
+        wrong.push("value: missing; true, false or a number".into());
+        return None;
+    };
+    let number = match value {
+        Value::Bool(yes) => f64::from(u8::from(*yes)),
+        Value::Number(number) => number.as_f64()?,
+        Value::String(word) if metric == "thumbs" && word == "up" => 1.0,
+        Value::String(word) if metric == "thumbs" && word == "down" => 0.0,
+        other => {
+            let more = if metric == "thumbs" { ", \"up\" or \"down\"" } else { "" };
+            wrong.push(format!("value: {other} found; true, false or a number{more} is expected"));
+            return None;
+        }
+    };
+    let scale = object.get("tags").and_then(|tags| tags["scale"].as_f64()).unwrap_or(5.0);
+    let refuse = |wrong: &mut Vec<String>, right: &str| {
+        wrong.push(format!("value: {value} found; {metric} takes {right}"));
+        None
+    };
+    match metric {
+        _ if meaning(metric) == Meaning::Completion => match number {
+            n if n == 0.0 || n == 1.0 => Some((n, Some(n))),
+            _ => refuse(wrong, "true or false"),
+        },
+        "thumbs" => match number {
+            n if n == 1.0 || n == 0.0 || n == -1.0 => Some((n, Some(n.max(0.0)))),
+            _ => refuse(wrong, "true or false, 1 or -1, \"up\" or \"down\""),
+        },
+        "rating" if scale > 1.0 && (1.0..=scale).contains(&number) => {
+            Some((number, Some((number - 1.0) / (scale - 1.0))))
+        }
+        "rating" => refuse(wrong, &format!("a number from 1 to {scale} (tags.scale says the highest, 5 when absent)")),
+        "satisfaction" if (0.0..=1.0).contains(&number) => Some((number, Some(number))),
+        "satisfaction" => refuse(wrong, "a number from 0 to 1"),
+        _ => Some((number, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_put_on_one_scale() {
+        for (metric, value, expected) in [
+            ("task_completed", json!(true), Some(1.0)),
+            ("task_completed", json!(0), Some(0.0)),
+            ("thumbs", json!("up"), Some(1.0)),
+            ("thumbs", json!(-1), Some(0.0)),
+            ("rating", json!(5), Some(1.0)),
+            ("rating", json!(3), Some(0.5)),
+            ("satisfaction", json!(0.25), Some(0.25)),
+            ("latency_felt", json!(17.5), None),
+        ] {
+            let item = json!({"inference_id": "a", "metric_name": metric, "value": value});
+            assert_eq!(Feedback::parse(&item, None).unwrap().score, expected, "{item}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_field() {
+        for (item, expected) in [
+            (json!([]), vec!["not a JSON object"]),
+            (json!({}), vec!["inference_id: missing", "metric_name: missing", "value: missing"]),
+            (json!({"inference_id": "", "metric_name": "thumbs", "value": 1}), vec!["inference_id: is empty"]),
+            (json!({"inference_id": 5, "metric_name": "thumbs", "value": 1}), vec!["inference_id: 5 found; a text"]),
+            (json!({"inference_id": "a", "episode_id": "b", "metric_name": "x", "value": 1}), vec!["give one of them"]),
+            (json!({"inference_id": "a", "metric_name": "task_completed", "value": 0.5}), vec!["takes true or false"]),
+            (json!({"inference_id": "a", "metric_name": "rating", "value": 9}), vec!["from 1 to 5"]),
+            (json!({"inference_id": "a", "metric_name": "x", "value": "NaN"}), vec!["value: \"NaN\" found"]),
+            (
+                json!({"inference_id": "a", "metric_name": "x", "value": 1, "comment": "?"}),
+                vec!["comment: text is not stored"],
+            ),
+            (json!({"inference_id": "a", "metric_name": "x", "value": 1, "tagz": 1}), vec!["tagz: unknown field"]),
+        ] {
+            let wrong = Feedback::parse(&item, None).unwrap_err();
+            assert_eq!(wrong.len(), expected.len(), "{wrong:?}");
+            for (said, wanted) in wrong.iter().zip(expected) {
+                assert!(said.contains(wanted), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_key_is_given_or_natural() {
+        let item = json!({"inference_id": "a", "metric_name": "thumbs", "value": 1, "tags": {"user": "u"}});
+        assert_eq!(Feedback::parse(&item, None).unwrap().key, "a\u{1f}thumbs\u{1f}u");
+        assert_eq!(Feedback::parse(&item, Some("k")).unwrap().key, "k");
+    }
+}

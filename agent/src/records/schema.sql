@@ -1,0 +1,18 @@
+-- Exchanges and what came of them. No prompt, no answer: only counts and times.
+CREATE TABLE IF NOT EXISTS exchanges (
+  id TEXT PRIMARY KEY, request_id TEXT, started_ms INTEGER NOT NULL, source TEXT NOT NULL, endpoint TEXT NOT NULL,
+  model TEXT NOT NULL, variant TEXT NOT NULL, outcome TEXT NOT NULL, status INTEGER NOT NULL, finish_reason TEXT,
+  stream INTEGER NOT NULL, input_tokens INTEGER, output_tokens INTEGER, estimated INTEGER NOT NULL,
+  time_to_first_token_ms REAL, duration_ms REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS exchanges_request ON exchanges (request_id) WHERE request_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS exchanges_started ON exchanges (started_ms);
+
+-- One row per idempotency key; the last value wins. model is NULL until the exchange is known.
+CREATE TABLE IF NOT EXISTS feedback (
+  key TEXT PRIMARY KEY, target TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, score REAL, received_ms INTEGER NOT NULL,
+  model TEXT, variant TEXT, tags TEXT
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS feedback_target ON feedback (target);
+CREATE INDEX IF NOT EXISTS feedback_received ON feedback (received_ms);
+CREATE INDEX IF NOT EXISTS feedback_unjoined ON feedback (key) WHERE model IS NULL;

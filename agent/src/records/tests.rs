@@ -1,0 +1,189 @@
+//! The promises of the records: acknowledged is durable, once is once, late is joined, a bad disk harms nobody.
+
+use std::path::Path;
+
+use plimsoll_rules::{Endpoint, ExchangeOutcome, Source, Timestamp, TokenCount};
+use serde_json::json;
+
+use super::*;
+
+fn options(path: &Path) -> RecordsOptions {
+    RecordsOptions {
+        path: path.to_path_buf(),
+        sample: 0.0,
+        retention: Duration::from_secs(3600),
+        disk: 1 << 30,
+        window: Duration::from_secs(300),
+    }
+}
+
+fn exchange(id: &str) -> Exchange {
+    Exchange {
+        id: id.into(),
+        request_id: Some(format!("req-{id}")),
+        started: crate::clock::wall(),
+        source: Source::Tap,
+        endpoint: Endpoint::Chat,
+        model: "m".into(),
+        variant: String::new(),
+        outcome: ExchangeOutcome::Ok,
+        status: 200,
+        finish_reason: Some("stop".into()),
+        stream: true,
+        input_tokens: TokenCount::Reported(10),
+        output_tokens: TokenCount::Reported(5),
+        time_to_first_token: None,
+        inter_token_seconds: Vec::new(),
+        duration: Duration::from_millis(5),
+    }
+}
+
+fn item(id: &str, metric: &str, value: serde_json::Value) -> Feedback {
+    Feedback::parse(&json!({"inference_id": id, "metric_name": metric, "value": value}), None).unwrap()
+}
+
+struct Running {
+    records: Records,
+    registry: Registry,
+    health: Health,
+    seen: mpsc::Sender<Exchange>,
+    shutdown: Shutdown,
+}
+
+impl Running {
+    async fn start(options: RecordsOptions) -> Self {
+        let registry = Registry::new(1000);
+        let health = Health::new(registry.clone());
+        let shutdown = Shutdown::default();
+        let records = Records::open(options, registry.clone(), health.clone()).await;
+        let (seen, queue) = mpsc::channel(64);
+        records.spawn(queue, &shutdown);
+        Self { records, registry, health, seen, shutdown }
+    }
+
+    fn value(&self, series: &str) -> Option<f64> {
+        self.registry.samples().into_iter().find(|(labels, _)| labels.to_string() == series).map(|(_, value)| value)
+    }
+
+    async fn stop(self) {
+        assert_eq!(self.shutdown.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
+    }
+}
+
+async fn rows(path: &Path, sql: &'static str) -> i64 {
+    let pool = database::open(path).await.unwrap();
+    let count = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+    pool.close().await;
+    count
+}
+
+const COMPLETED: &str = r#"plimsoll_tasks_total{model="m", outcome="completed"}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn feedback_is_joined_counted_once_and_survives() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/er/plimsoll.db");
+    let running = Running::start(options(&path)).await;
+    running.seen.send(exchange("a")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for _ in 0..3 {
+        running.records.feedback(vec![item("a", "task_completed", json!(true))]).await.unwrap();
+    }
+    running.records.feedback(vec![item("req-a", "thumbs", json!("down"))]).await.unwrap();
+    assert_eq!(running.value(COMPLETED), Some(1.0), "three times the same is once");
+    assert_eq!(running.value(r#"plimsoll_tasks_total{model="m", outcome="failed"}"#), Some(0.0));
+    assert_eq!(running.value(r#"plimsoll_user_satisfaction_ratings_total{model="m"}"#), Some(1.0));
+    running.stop().await;
+    assert_eq!(rows(&path, "SELECT count(*) FROM exchanges").await, 1, "what has an outcome is kept, sampled or not");
+    assert_eq!(rows(&path, "SELECT count(*) FROM feedback WHERE model = 'm'").await, 2);
+    let again = Running::start(options(&path)).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(again.value(r#"plimsoll_task_completion_ratio{model="m"}"#), Some(1.0), "the window is read back");
+    again.records.feedback(vec![item("a", "task_completed", json!(true))]).await.unwrap();
+    assert_eq!(again.value(COMPLETED), None, "known from before the restart");
+    again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn early_feedback_waits_for_its_exchange_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plimsoll.db");
+    let running = Running::start(options(&path)).await;
+    running.records.feedback(vec![item("late", "task_completed", json!(false))]).await.unwrap();
+    assert_eq!(running.value("plimsoll_feedback_unjoined{}"), Some(1.0));
+    running.stop().await;
+    let again = Running::start(options(&path)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    again.seen.send(exchange("late")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    again.stop().await;
+    assert_eq!(rows(&path, "SELECT count(*) FROM feedback WHERE model = 'm'").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_mind_replaces_and_is_not_counted_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(options(&folder.path().join("p.db"))).await;
+    running.records.exchanges(vec![exchange("a")]).await.unwrap();
+    running.records.feedback(vec![item("a", "task_completed", json!(false))]).await.unwrap();
+    running.records.feedback(vec![item("a", "task_completed", json!(true))]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(running.value(r#"plimsoll_task_window_count{model="m"}"#), Some(1.0));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_used_refuses_feedback_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+    let running = Running::start(options(&path)).await;
+    let refused = running.records.feedback(vec![item("a", "thumbs", json!(true))]).await;
+    assert!(matches!(refused, Err(Refused::Unavailable(_))), "{refused:?}");
+    let why = running.health.sources()["records"].clone().unwrap();
+    assert!(why.contains("p.db"), "{why}");
+    running.seen.send(exchange("a")).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let mut taken = false;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        taken = taken || running.records.feedback(vec![item("a", "thumbs", json!(true))]).await.is_ok();
+    }
+    assert!(taken, "usable again once the file is gone");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_file_refuses_in_time_and_nothing_is_lost_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let running = Running::start(options(&path)).await;
+    running.records.feedback(vec![item("a", "thumbs", json!(true))]).await.unwrap();
+    let other = database::open(&path).await.unwrap();
+    let lock = database::begin(&other).await.unwrap();
+    let refused = running.records.feedback(vec![item("b", "thumbs", json!(true))]).await;
+    assert!(matches!(refused, Err(Refused::Unavailable(_))), "{refused:?}");
+    lock.rollback().await.unwrap();
+    running.records.feedback(vec![item("b", "thumbs", json!(true))]).await.unwrap();
+    assert_eq!(running.health.sources()["records"], None, "up again");
+    running.stop().await;
+    assert_eq!(rows(&path, "SELECT count(*) FROM feedback").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn age_and_size_are_bounded_oldest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let pool = database::open(&path).await.unwrap();
+    let mut tx = database::begin(&pool).await.unwrap();
+    for n in 0..5000_i64 {
+        let mut old = exchange(&format!("e{n}"));
+        old.started = Timestamp::from_millis(n);
+        database::put_exchange(&mut tx, &old).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(database::trim(&pool, Timestamp::from_millis(1000), 1 << 30).await.unwrap(), 1000);
+    assert!(database::trim(&pool, Timestamp::from_millis(0), 200_000).await.unwrap() >= 1000);
+    let left: i64 = sqlx::query_scalar("SELECT min(started_ms) FROM exchanges").fetch_one(&pool).await.unwrap();
+    assert!(left >= 2000, "the oldest went first: {left}");
+}

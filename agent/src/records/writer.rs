@@ -1,0 +1,242 @@
+//! The one task that writes: takes what is waiting, commits it together, then says so.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use plimsoll_exporters::Metric;
+use plimsoll_rules::{Exchange, Timestamp};
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Sqlite, Transaction};
+use tokio::sync::{mpsc, oneshot};
+
+use super::database::{self, Before};
+use super::item::{Feedback, Meaning};
+use super::{Refused, Shared};
+use crate::shutdown::Shutdown;
+
+/// Jobs committed together at most.
+const BATCH: usize = 512;
+/// Targets of unjoined feedback remembered at most.
+const MOST_UNJOINED: i64 = 65_536;
+/// Metric names counted under their own name at most.
+const MOST_METRICS: usize = 64;
+
+/// Something to write.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Feedback; answered once durable.
+    Feedback(Vec<Feedback>, oneshot::Sender<Result<(), Refused>>),
+    /// Exchanges that were posted; answered once durable.
+    Posted(Vec<Exchange>, oneshot::Sender<Result<(), Refused>>),
+    /// Exchanges seen by the tap; nobody waits.
+    Seen(Vec<Exchange>),
+}
+
+/// What a commit changed, told to the counters afterwards.
+type Told = (Feedback, Option<(String, String)>, Option<Before>);
+
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pool: Option<SqlitePool>,
+    unjoined: HashSet<String>,
+    metrics: BTreeSet<String>,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, pool: Option<SqlitePool>) -> Self {
+        Self { shared, pool, unjoined: HashSet::new(), metrics: BTreeSet::new() }
+    }
+
+    /// Reads back what the windows and the joins need.
+    pub(super) async fn load(&mut self) -> Result<(), sqlx::Error> {
+        let Some(pool) = &self.pool else { return Ok(()) };
+        self.unjoined = database::unjoined(pool, MOST_UNJOINED).await?.into_iter().collect();
+        self.publish_waiting();
+        let since = crate::clock::wall() - self.shared.options.window;
+        let scored = database::scored_since(pool, since).await?;
+        let mut window = self.shared.window.lock().unwrap_or_else(PoisonError::into_inner);
+        for (at, key, metric, score) in scored {
+            window.add(at, key, super::item::meaning(&metric), score);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>, shutdown: Shutdown) {
+        let mut trim = tokio::time::interval(Duration::from_secs(600));
+        let mut retry = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            tokio::select! {
+                biased;
+                job = jobs.recv() => match job {
+                    Some(first) => self.batch(first, &mut jobs).await,
+                    None => break,
+                },
+                () = shutdown.begun() => {
+                    jobs.close(); // what is queued is still written
+                    while let Some(first) = jobs.recv().await {
+                        self.batch(first, &mut jobs).await;
+                    }
+                    break;
+                }
+                _ = trim.tick() => self.trim().await,
+                _ = retry.tick(), if self.pool.is_none() => self.reopen().await,
+            }
+        }
+        if let Some(pool) = self.pool.take() {
+            pool.close().await;
+        }
+    }
+
+    async fn reopen(&mut self) {
+        match database::open(&self.shared.options.path).await {
+            Ok(pool) => {
+                self.pool = Some(pool);
+                let loaded = self.load().await;
+                self.judge(loaded);
+            }
+            Err(why) => self.shared.health.down("records", why),
+        }
+    }
+
+    async fn trim(&mut self) {
+        let Some(pool) = &self.pool else { return };
+        let oldest = crate::clock::wall() - self.shared.options.retention;
+        let gone = database::trim(pool, oldest, self.shared.options.disk).await.map(|_| ());
+        self.judge(gone);
+    }
+
+    /// Says whether the store works, by how the last use of it went.
+    fn judge(&self, result: Result<(), sqlx::Error>) {
+        match result {
+            Ok(()) => self.shared.health.up("records"),
+            Err(error) => self.shared.health.down("records", error.to_string()),
+        }
+    }
+
+    async fn batch(&mut self, first: Job, jobs: &mut mpsc::Receiver<Job>) {
+        let mut batch = vec![first];
+        while batch.len() < BATCH
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
+        }
+        let mut told = Vec::new();
+        let written = self.write(&batch, &mut told).await;
+        let refused = written.as_ref().err().map(ToString::to_string);
+        if self.pool.is_some() {
+            self.judge(written);
+        }
+        if refused.is_none() {
+            told.into_iter().for_each(|item| self.count(item));
+            self.shared.registry.set(Metric::FeedbackUnjoined, &[], self.unjoined.len() as f64);
+        }
+        for job in batch {
+            let answer = || refused.clone().map_or(Ok(()), |why| Err(Refused::Unavailable(why)));
+            match job {
+                Job::Feedback(_, waiting) | Job::Posted(_, waiting) => drop(waiting.send(answer())),
+                Job::Seen(lost) if refused.is_some() => {
+                    self.shared.registry.add(Metric::Dropped, &["exchanges"], lost.len() as f64);
+                }
+                Job::Seen(_) => {}
+            }
+        }
+    }
+
+    async fn write(&mut self, batch: &[Job], told: &mut Vec<Told>) -> Result<(), sqlx::Error> {
+        let pool = self.pool.clone().ok_or_else(|| sqlx::Error::Protocol("the records are not open".into()))?;
+        let now = crate::clock::wall();
+        let mut tx = database::begin(&pool).await?;
+        let mut waiting = HashSet::new();
+        let mut joined = Vec::new();
+        for job in batch {
+            match job {
+                Job::Feedback(items, _) => {
+                    for item in items {
+                        self.write_feedback(&mut tx, item, now, told, &mut waiting).await?;
+                    }
+                }
+                Job::Posted(exchanges, _) | Job::Seen(exchanges) => {
+                    for exchange in exchanges {
+                        database::put_exchange(&mut tx, exchange).await?;
+                        joined.extend([Some(exchange.id.clone()), exchange.request_id.clone()].into_iter().flatten());
+                    }
+                }
+            }
+        }
+        tx.commit().await?;
+        self.unjoined.extend(waiting);
+        for id in joined {
+            self.unjoined.remove(&id);
+        }
+        self.publish_waiting();
+        Ok(())
+    }
+
+    /// What the intake asks before it lets an unsampled exchange go.
+    fn publish_waiting(&self) {
+        let mut shared = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shared != self.unjoined {
+            shared.clone_from(&self.unjoined);
+        }
+    }
+
+    async fn write_feedback(
+        &self,
+        tx: &mut Transaction<'static, Sqlite>,
+        item: &Feedback,
+        now: Timestamp,
+        told: &mut Vec<Told>,
+        waiting: &mut HashSet<String>,
+    ) -> Result<(), sqlx::Error> {
+        let known = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).find(&item.target).cloned();
+        let owner = match known {
+            Some(exchange) => {
+                database::put_exchange(tx, &exchange).await?;
+                Some((exchange.model, exchange.variant))
+            }
+            None => database::owner_of(tx, &item.target).await?,
+        };
+        let before =
+            database::put_feedback(tx, item, owner.as_ref().map(|(m, v)| (m.as_str(), v.as_str())), now).await?;
+        if owner.is_none() && self.unjoined.len() + waiting.len() < usize::try_from(MOST_UNJOINED).unwrap_or(0) {
+            waiting.insert(item.target.clone());
+        }
+        told.push((item.clone(), owner, before));
+        Ok(())
+    }
+
+    /// Counters and windows follow what is durable, never ahead of it.
+    fn count(&mut self, (item, owner, before): Told) {
+        let registry = &self.shared.registry;
+        let mut window = self.shared.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let score = item.score.filter(|_| item.meaning != Meaning::Other);
+        if let Some(before) = before {
+            // counted already; the window takes the correction
+            if let (Some(old), Some(new)) = (before.score, score)
+                && before.value != item.value
+            {
+                window.correct(before.received, item.meaning, old, new);
+            }
+            return;
+        }
+        let known = self.metrics.contains(&item.metric) || self.metrics.len() < MOST_METRICS;
+        let metric = if known { item.metric.clone() } else { "other".to_owned() };
+        registry.add(Metric::Feedback, &[&metric], 1.0);
+        self.metrics.insert(metric);
+        let Some(score) = score else { return };
+        let (model, variant) = owner.unwrap_or_default();
+        match item.meaning {
+            Meaning::Completion => {
+                for (outcome, by) in [("completed", score), ("failed", 1.0 - score)] {
+                    registry.add(Metric::Tasks, &[outcome, &model, &variant], by);
+                }
+            }
+            _ => {
+                registry.add(Metric::SatisfactionRatings, &[&model, &variant], 1.0);
+                registry.add(Metric::SatisfactionScore, &[&model, &variant], score);
+            }
+        }
+        window.add(crate::clock::wall(), (model, variant), item.meaning, score);
+    }
+}
