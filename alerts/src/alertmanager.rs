@@ -24,7 +24,8 @@ pub(crate) fn body<'a>(batch: impl Iterator<Item = &'a Notification>) -> Vec<u8>
         .map(|alert| PostableAlert {
             labels: &alert.labels,
             annotations: &alert.annotations,
-            starts_at: alert.starts_at.rfc3339(),
+            // Alertmanager refuses an alert that ends before it starts, which a clock set back over a restart can make.
+            starts_at: alert.starts_at.min(alert.ends_at).rfc3339(),
             ends_at: alert.ends_at.rfc3339(),
             generator_url: &alert.generator_url,
         })
@@ -51,5 +52,7 @@ mod tests {
             r#""generatorURL":"http://127.0.0.1:9465/api/v1/alerts"}]"#,
         );
         assert_eq!(body, expected);
+        let backwards = String::from_utf8(super::body([resolved("Hot", 60, 0)].iter())).unwrap();
+        assert!(backwards.contains(r#""startsAt":"1970-01-01T00:00:00.000Z","endsAt":"1970-01-01T00:00:00.000Z""#));
     }
 }

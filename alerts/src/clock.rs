@@ -24,7 +24,7 @@ impl Clock {
         self.wall + self.start.elapsed()
     }
 
-    /// `at` on tokio's clock, rounded up so that a sleeper does not wake too early.
+    /// `at` on tokio's clock: [`Self::now`] is not before `at` from then on.
     pub(crate) fn instant(self, at: Timestamp) -> Instant {
         self.start + at.since(self.wall)
     }

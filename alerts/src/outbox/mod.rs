@@ -4,9 +4,13 @@
 //! what it says and reports back; [`crate::journal`] keeps a copy on disk.
 
 mod entry;
+mod ledger;
+#[cfg(test)]
+mod properties;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,9 +18,11 @@ use std::time::Duration;
 
 use plimsoll_rules::Timestamp;
 
-pub(crate) use entry::{Item, Key, Row, Saved};
+use entry::Row;
+pub(crate) use entry::{Key, Saved};
 pub use entry::{Pending, Standing};
-pub(crate) use queue::{Batch, Counts, Policy, Step};
+pub(crate) use queue::{Batch, Policy, Step};
+pub(crate) use view::Counts;
 
 use crate::Notification;
 use crate::verdict::Verdict;
@@ -70,7 +76,7 @@ impl Outbox {
             if let Some(at) = self.removed.iter().position(|removed| removed == name) {
                 // It is back before its old rows have left the disk.
                 self.removed.swap_remove(at);
-                queue.set_rewrite(true);
+                queue.unsaved.set_rewrite(true);
             }
         }
         for name in opened {
@@ -113,9 +119,9 @@ impl Outbox {
         dice: f64,
     ) -> (u32, u32) {
         let Some(queue) = self.queues.get_mut(sink) else { return (0, 0) };
-        let before = queue.failures();
+        let before = queue.gate.failures();
         queue.done(batch, verdict, now, dice);
-        (before, queue.failures())
+        (before, queue.gate.failures())
     }
 
     /// Lets `sink` be tried at once.
@@ -138,7 +144,7 @@ impl Outbox {
     /// What the copy on disk lacks.
     pub(crate) fn unsaved(&self) -> Unsaved {
         let rows = self.queues.iter().flat_map(|(name, queue)| queue.unsaved(name)).collect();
-        let rewritten = self.queues.iter().filter(|(_, queue)| queue.rewrite()).map(|(name, _)| name);
+        let rewritten = self.queues.iter().filter(|(_, queue)| queue.unsaved.rewrite()).map(|(name, _)| name);
         Unsaved { rows, emptied: self.removed.iter().chain(rewritten).cloned().collect() }
     }
 
@@ -146,12 +152,12 @@ impl Outbox {
     pub(crate) fn saved(&mut self, unsaved: &Unsaved) {
         for row in &unsaved.rows {
             if let Some(queue) = self.queues.get_mut(&row.sink) {
-                queue.saved(row.fingerprint, row.version);
+                queue.unsaved.saved(row.fingerprint, row.version);
             }
         }
         for name in &unsaved.emptied {
             if let Some(queue) = self.queues.get_mut(name) {
-                queue.set_rewrite(false);
+                queue.unsaved.set_rewrite(false);
             }
         }
         self.removed.retain(|name| !unsaved.emptied.contains(name));

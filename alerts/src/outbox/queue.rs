@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use plimsoll_rules::Timestamp;
 
-use super::entry::{Dead, EXPIRED, Told, Waiting};
-use super::{Item, NewId, OutboxLimits, Pending, Row, Saved, Standing};
+use super::entry::{Dead, EXPIRED, Item, Saved, Told, Waiting};
+use super::ledger::Ledger;
+use super::view::Counts;
+use super::{NewId, OutboxLimits};
 use crate::Notification;
 use crate::gate::Gate;
 use crate::verdict::{Failure, Verdict};
@@ -47,36 +49,22 @@ pub(crate) struct Batch {
     part: bool,
 }
 
-/// Counters of one queue.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Counts {
-    pub(crate) sent: u64,
-    pub(crate) failed: BTreeMap<String, u64>,
-    pub(crate) waiting: u64,
-    pub(crate) dead: u64,
-    pub(crate) dropped: u64,
-    pub(crate) disabled: bool,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Queue {
     policy: Policy,
     limits: OutboxLimits,
-    gate: Gate,
-    waiting: BTreeMap<u64, Waiting>,
+    pub(super) gate: Gate,
+    pub(super) waiting: BTreeMap<u64, Waiting>,
     bytes: usize,
-    dead: BTreeMap<u64, Dead>,
+    pub(super) dead: BTreeMap<u64, Dead>,
     told: BTreeMap<u64, Told>,
     /// Parts of a refused batch, to be tried each for itself.
     parts: VecDeque<Vec<u64>>,
-    /// Changes so far; the latest change of each alert that is not on disk yet.
-    version: u64,
-    dirty: BTreeMap<u64, u64>,
-    /// Too much changed to note each; every row of this sink on disk is to be replaced.
-    rewrite: bool,
+    /// What the disk does not know yet.
+    pub(super) unsaved: Ledger,
     swept_at: Timestamp,
-    counts: Counts,
+    pub(super) counts: Counts,
 }
 
 impl Queue {
@@ -91,9 +79,7 @@ impl Queue {
             dead: BTreeMap::new(),
             told: BTreeMap::new(),
             parts: VecDeque::new(),
-            version: 0,
-            dirty: BTreeMap::new(),
-            rewrite: false,
+            unsaved: Ledger::default(),
             swept_at: Timestamp::default(),
             counts: Counts::default(),
         }
@@ -143,7 +129,7 @@ impl Queue {
     }
 
     pub(super) fn restore(&mut self, fingerprint: u64, saved: Saved, now: Timestamp) {
-        let newer_known = self.waiting.contains_key(&fingerprint) || self.dirty.contains_key(&fingerprint);
+        let newer_known = self.waiting.contains_key(&fingerprint) || self.unsaved.knows(fingerprint);
         if newer_known {
             return;
         }
@@ -154,8 +140,7 @@ impl Queue {
             self.dead.insert(fingerprint, Dead { id, notification, queued_at, died_at: died_at.min(now), why });
             return;
         }
-        self.version += 1;
-        let version = self.version;
+        let version = self.unsaved.next_version();
         self.insert(fingerprint, Waiting { id, notification, queued_at, attempts: 0, version, last_error: None });
         self.make_room();
     }
@@ -232,6 +217,10 @@ impl Queue {
         if self.policy.repeat.is_some() {
             let Notification { status, starts_at, .. } = *item.notification;
             self.told.insert(item.fingerprint, Told { status, starts_at, at: now });
+            // A fresher copy that came meanwhile is no news to this sink.
+            if self.waiting.get(&item.fingerprint).is_some_and(|entry| entry.id == item.id) {
+                self.remove(item.fingerprint);
+            }
         }
         self.remove_version(item);
     }
@@ -335,89 +324,11 @@ impl Queue {
         if current.version == item.version { self.remove(item.fingerprint) } else { None }
     }
 
-    /// Notes that disk and memory differ for this alert.
+    /// Notes that disk and memory differ for this alert; gives the number of the change.
     fn touch(&mut self, fingerprint: u64) -> u64 {
-        self.version += 1;
-        self.dirty.insert(fingerprint, self.version);
-        if self.dirty.len() > 4 * self.limits.entries.max(DEAD_MOST) {
-            // The disk has not taken anything for long. What is gone need not be remembered one by one.
-            self.rewrite = true;
-            let left = self.waiting.keys().chain(self.dead.keys());
-            self.dirty = left.map(|fingerprint| (*fingerprint, self.version)).collect();
-        }
-        self.version
-    }
-
-    pub(super) fn rewrite(&self) -> bool {
-        self.rewrite
-    }
-
-    pub(super) fn set_rewrite(&mut self, rewrite: bool) {
-        self.rewrite = rewrite;
-    }
-
-    /// Failures in a row.
-    pub(super) fn failures(&self) -> u32 {
-        self.gate.failures()
-    }
-
-    pub(super) fn saved(&mut self, fingerprint: u64, version: u64) {
-        if self.dirty.get(&fingerprint) == Some(&version) {
-            self.dirty.remove(&fingerprint);
-        }
-    }
-
-    pub(super) fn unsaved(&self, sink: &Arc<str>) -> impl Iterator<Item = Row> {
-        self.dirty.iter().map(move |(fingerprint, version)| Row {
-            sink: sink.clone(),
-            fingerprint: *fingerprint,
-            version: *version,
-            saved: self.saved_form(*fingerprint),
-        })
-    }
-
-    fn saved_form(&self, fingerprint: u64) -> Option<Saved> {
-        if let Some(Waiting { id, notification, queued_at, .. }) = self.waiting.get(&fingerprint).cloned() {
-            return Some(Saved { id, notification, queued_at, dead: None });
-        }
-        let Dead { id, notification, queued_at, died_at, why } = self.dead.get(&fingerprint)?.clone();
-        Some(Saved { id, notification, queued_at, dead: Some((died_at, why)) })
-    }
-
-    /// Counters; while the sink is disabled, what waits for it counts as given up.
-    pub(super) fn counts(&self) -> Counts {
-        let disabled = self.gate.disabled().is_some();
-        let (waiting, dead) = (self.waiting.len() as u64, self.dead.len() as u64);
-        let (waiting, dead) = if disabled { (0, waiting + dead) } else { (waiting, dead) };
-        Counts { waiting, dead, disabled, ..self.counts.clone() }
-    }
-
-    pub(super) fn list(&self, sink: &Arc<str>) -> Vec<Pending> {
-        let disabled = self.gate.disabled();
-        let standing = if disabled.is_some() { Standing::Parked } else { Standing::Waiting };
-        let waiting = self.waiting.values().map(|entry| Pending {
-            sink: sink.clone(),
-            standing,
-            id: entry.id.clone(),
-            notification: entry.notification.clone(),
-            queued_at: entry.queued_at,
-            attempts: entry.attempts,
-            next_attempt_at: Some(self.gate.ready_at(entry.attempts == 0).max(entry.queued_at)),
-            last_error: entry.last_error.clone().or_else(|| disabled.map(|failure| failure.detail.clone())),
-        });
-        let dead = self.dead.values().map(|dead| Pending {
-            sink: sink.clone(),
-            standing: Standing::Dead,
-            id: dead.id.clone(),
-            notification: dead.notification.clone(),
-            queued_at: dead.queued_at,
-            attempts: 0,
-            next_attempt_at: None,
-            last_error: Some(dead.why.clone()),
-        });
-        let mut all: Vec<Pending> = waiting.chain(dead).collect();
-        all.sort_by_key(|entry| entry.queued_at);
-        all
+        let most = 4 * self.limits.entries.max(DEAD_MOST);
+        let left = || self.waiting.keys().chain(self.dead.keys()).copied();
+        self.unsaved.touch(fingerprint, most, left)
     }
 }
 

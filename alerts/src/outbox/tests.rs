@@ -1,12 +1,13 @@
-//! The outbox as scripts of events, and its promises on random ones.
+//! The outbox as scripts of events.
 
+use super::entry::Item;
 use super::*;
 use crate::notification::tests::{firing, resolved};
 use crate::verdict::Failure;
 
-const HOUR: i64 = 3600;
+pub(super) const HOUR: i64 = 3600;
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis((1_000_000 + seconds) * 1000)
 }
 
@@ -16,33 +17,33 @@ fn new_id() -> String {
     format!("msg_{}", LAST.fetch_add(1, Ordering::Relaxed))
 }
 
-fn outbox(limits: OutboxLimits, sinks: &[(&str, Policy)]) -> Outbox {
+pub(super) fn outbox(limits: OutboxLimits, sinks: &[(&str, Policy)]) -> Outbox {
     let mut outbox = Outbox::new(limits, new_id);
     outbox.configure(&sinks.iter().map(|(name, policy)| (Arc::from(*name), *policy)).collect(), &[]);
     outbox
 }
 
-const PEER: Policy = Policy { batch: 4, repeat: None };
+pub(super) const PEER: Policy = Policy { batch: 4, repeat: None };
 const HOOK: Policy = Policy { batch: 1, repeat: Some(Duration::from_secs(4 * 3600)) };
 
-fn put(outbox: &mut Outbox, notification: Notification, now: i64) {
+pub(super) fn put(outbox: &mut Outbox, notification: Notification, now: i64) {
     outbox.put(&Arc::new(notification), at(now));
 }
 
-fn retry(after: Option<u64>) -> Verdict {
+pub(super) fn retry(after: Option<u64>) -> Verdict {
     Verdict::Retry { failure: Failure::new("http_503", "HTTP 503"), after: after.map(Duration::from_secs) }
 }
 
-fn refused() -> Verdict {
+pub(super) fn refused() -> Verdict {
     Verdict::Refused(Failure::new("http_400", "HTTP 400"))
 }
 
-fn disabled() -> Verdict {
+pub(super) fn disabled() -> Verdict {
     Verdict::Disabled(Failure::new("http_401", "HTTP 401"))
 }
 
 /// The batch that `sink` is to send now.
-fn batch(outbox: &mut Outbox, sink: &str, now: i64) -> Option<Batch> {
+pub(super) fn batch(outbox: &mut Outbox, sink: &str, now: i64) -> Option<Batch> {
     match outbox.next(sink, at(now)) {
         Step::Send(batch) => Some(batch),
         Step::Wait(_) | Step::Idle => None,
@@ -60,7 +61,7 @@ fn said(item: &Item) -> String {
     format!("{} {}", item.notification.labels["alertname"], item.notification.status.as_str())
 }
 
-fn counts(outbox: &Outbox, sink: &str) -> Counts {
+pub(super) fn counts(outbox: &Outbox, sink: &str) -> Counts {
     outbox.counts().find(|(name, _)| &***name == sink).map(|(_, counts)| counts).unwrap_or_default()
 }
 
@@ -87,6 +88,18 @@ fn an_answer_for_an_older_state_does_not_remove_a_newer_one() {
         box_.done("a", &sent, &verdict, at(3), 1.0);
         assert_eq!(send(&mut box_, "a", 10, &Verdict::Delivered), ["Hot resolved"], "{verdict:?}");
         assert_eq!(counts(&box_, "a").dead, 0);
+    }
+}
+
+#[test]
+fn a_fresher_copy_that_comes_during_delivery_goes_to_alertmanager_only() {
+    for (policy, again) in [(PEER, 1), (HOOK, 0)] {
+        let mut box_ = outbox(OutboxLimits::default(), &[("a", policy)]);
+        put(&mut box_, firing("Hot", 1), 1);
+        let sent = batch(&mut box_, "a", 1).unwrap();
+        put(&mut box_, Notification { value: 0.97, ..firing("Hot", 1) }, 2);
+        box_.done("a", &sent, &Verdict::Delivered, at(3), 1.0);
+        assert_eq!(send(&mut box_, "a", 3, &Verdict::Delivered).len(), again, "{policy:?}");
     }
 }
 
@@ -248,7 +261,7 @@ fn sinks_come_and_go_and_keep_their_queues() {
 }
 
 /// Applies what is unsaved to a pretended disk.
-fn save(outbox: &mut Outbox, disk: &mut BTreeMap<Key, Saved>) {
+pub(super) fn save(outbox: &mut Outbox, disk: &mut BTreeMap<Key, Saved>) {
     let unsaved = outbox.unsaved();
     disk.retain(|(sink, _), _| !unsaved.emptied.contains(sink));
     for row in unsaved.rows.iter().cloned() {
@@ -303,110 +316,4 @@ fn a_disk_that_takes_nothing_for_long_does_not_fill_memory() {
     put(&mut box_, firing("Last", 1), 0);
     save(&mut box_, &mut disk);
     assert_eq!(disk.len(), 1, "the disk forgets what was delivered meanwhile");
-}
-
-mod properties {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[derive(Clone, Debug)]
-    enum Event {
-        Put { alert: u8, resolved: bool },
-        Answer { kind: u8 },
-        Pass { seconds: u16 },
-        Save,
-        Restart,
-    }
-
-    fn event() -> impl Strategy<Value = Event> {
-        prop_oneof![
-            4 => (0..6_u8, any::<bool>()).prop_map(|(alert, resolved)| Event::Put { alert, resolved }),
-            6 => (0..10_u8).prop_map(|kind| Event::Answer { kind }),
-            2 => (0..600_u16).prop_map(|seconds| Event::Pass { seconds }),
-            2 => Just(Event::Save),
-            1 => Just(Event::Restart),
-        ]
-    }
-
-    fn verdict(kind: u8) -> Verdict {
-        match kind {
-            0..5 => Verdict::Delivered,
-            5..8 => retry(None),
-            8 => retry(Some(30)),
-            _ => disabled(),
-        }
-    }
-
-    proptest! {
-        /// However puts, answers, time and restarts mix: once the sink answers well again, the last thing that it
-        /// accepted about each alert is the last thing that was said, and nothing older ever follows it.
-        #[test]
-        fn the_last_word_arrives_and_nothing_goes_back(events in prop::collection::vec(event(), 1..200)) {
-            let limits = OutboxLimits::default();
-            let (mut now, mut disk, mut box_) = (0_i64, BTreeMap::new(), outbox(limits, &[("a", PEER)]));
-            let (mut said, mut heard) = (BTreeMap::new(), BTreeMap::new());
-            let hear = |heard: &mut BTreeMap<String, i64>, batch: &Batch| {
-                for item in &batch.items {
-                    let word = item.notification.starts_at.millis();
-                    let before = heard.insert(item.notification.labels["alertname"].clone(), word);
-                    assert!(before.is_none_or(|before| before <= word), "went back to {word}");
-                }
-            };
-            for (step, event) in events.iter().enumerate() {
-                match event {
-                    Event::Put { alert, resolved } => {
-                        let (name, turn) = (format!("A{alert}"), i64::try_from(step).unwrap());
-                        let status = if *resolved { crate::Status::Resolved } else { crate::Status::Firing };
-                        put(&mut box_, Notification { status, ..firing(&name, turn) }, now);
-                        said.insert(name, turn * 1000);
-                        // As `notify` does: it returns once this is on disk.
-                        save(&mut box_, &mut disk);
-                    }
-                    Event::Answer { kind } => {
-                        if let Some(batch) = batch(&mut box_, "a", now) {
-                            let verdict = verdict(*kind);
-                            if verdict == Verdict::Delivered {
-                                hear(&mut heard, &batch);
-                            }
-                            box_.done("a", &batch, &verdict, at(now), 1.0);
-                        }
-                    }
-                    Event::Pass { seconds } => now += i64::from(*seconds),
-                    Event::Save => save(&mut box_, &mut disk),
-                    Event::Restart => {
-                        box_ = outbox(limits, &[("a", PEER)]);
-                        box_.restore(disk.clone().into_iter().collect(), at(now));
-                    }
-                }
-            }
-            now += HOUR;
-            while let Some(batch) = batch(&mut box_, "a", now) {
-                hear(&mut heard, &batch);
-                box_.done("a", &batch, &Verdict::Delivered, at(now), 1.0);
-            }
-            prop_assert_eq!(said, heard);
-            prop_assert_eq!(counts(&box_, "a").waiting, 0);
-        }
-
-        /// Whatever is refused, the rest arrives, and it takes few requests.
-        #[test]
-        fn bisection_ends_and_loses_no_good_alert(bad in prop::collection::vec(any::<bool>(), 1..64)) {
-            let mut box_ = outbox(OutboxLimits::default(), &[("a", Policy { batch: 64, repeat: None })]);
-            for i in 0..bad.len() {
-                put(&mut box_, firing(&format!("{i}"), 1), 0);
-            }
-            let mut requests = 0;
-            while let Some(batch) = batch(&mut box_, "a", 0) {
-                requests += 1;
-                let is_bad = |item: &Item| bad[item.notification.labels["alertname"].parse::<usize>().unwrap()];
-                let verdict = if batch.items.iter().any(is_bad) { refused() } else { Verdict::Delivered };
-                box_.done("a", &batch, &verdict, at(0), 1.0);
-            }
-            let culprits = bad.iter().filter(|b| **b).count() as u64;
-            let found = counts(&box_, "a");
-            prop_assert_eq!((found.dead, found.sent), (culprits, bad.len() as u64 - culprits));
-            prop_assert!(requests <= 1 + 2 * 7 * culprits, "{} requests for {} culprits", requests, culprits);
-        }
-    }
 }

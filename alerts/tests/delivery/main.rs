@@ -1,5 +1,7 @@
 //! The dispatcher against receivers that answer well, badly, late or not at all, and databases that fail.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at an error")]
+
 mod answers;
 mod disk;
 mod life;
