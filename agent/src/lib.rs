@@ -9,6 +9,7 @@ pub mod health;
 pub mod http;
 pub mod pipeline;
 pub mod records;
+pub mod run;
 pub mod shutdown;
 pub mod state;
 pub mod tap;

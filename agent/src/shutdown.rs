@@ -47,6 +47,11 @@ impl Shutdown {
         self.token.clone()
     }
 
+    /// The set of tasks, for code of other crates: the end waits for them too.
+    pub fn tracker(&self) -> TaskTracker {
+        self.tracker.clone()
+    }
+
     /// Begins: tasks that listen stop taking work.
     pub fn begin(&self) {
         self.token.cancel();

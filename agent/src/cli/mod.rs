@@ -1,3 +1,130 @@
 //! The verbs of the command line, one file each.
 
+mod check;
 pub mod demo;
+mod probe;
+mod rules;
+mod run;
+mod schema;
+mod status;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::shutdown::Shutdown;
+
+/// Exit code of a bad configuration (`EX_CONFIG` of sysexits.h).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// Watches an LLM inference server: collects, judges, tells.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Watch an inference server: proxy its traffic, scrape it, judge it, tell.
+    #[command(after_help = "Example:\n  plimsoll run --upstream http://127.0.0.1:8000\n\nThen send requests to :8080 \
+        instead of :8000, and look at http://127.0.0.1:9464/metrics")]
+    Run(run::Args),
+    /// Play a scene on this machine: a stand-in engine, traffic, planted trouble, and what was found.
+    #[command(after_help = "Example:\n  plimsoll demo\n  plimsoll demo --format json > demo.json")]
+    Demo(demo::DemoArgs),
+    /// Check a configuration file and its rule files; every mistake at once. Exit code 78 on a bad one.
+    #[command(after_help = "Example:\n  plimsoll check plimsoll.yaml")]
+    Check(check::Args),
+    /// Say what is here: CPU and memory limits, GPUs, the inference engine.
+    #[command(after_help = "Example:\n  plimsoll probe --upstream http://127.0.0.1:8000")]
+    Probe(probe::Args),
+    /// Ask a running agent how it is.
+    #[command(after_help = "Example:\n  plimsoll status --format json")]
+    Status(status::Args),
+    /// Print the JSON Schema of the configuration, or its manual.
+    #[command(after_help = "Example:\n  plimsoll schema > plimsoll.schema.json\n  plimsoll schema --markdown")]
+    Schema(schema::Args),
+    /// Print the built-in rules, a rule file in Prometheus' format.
+    #[command(after_help = "Example:\n  plimsoll rules > builtin.yml && promtool check rules builtin.yml")]
+    Rules(rules::Args),
+}
+
+/// How a verb prints its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Runs the verb that the arguments name.
+pub fn main() -> ExitCode {
+    // both reqwest and the tap ask rustls for the process's provider; a second install is harmless
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match Cli::parse().verb {
+        Verb::Run(args) => run::main(args),
+        Verb::Demo(args) => play(args),
+        Verb::Check(args) => check::main(&args),
+        Verb::Probe(args) => probe::main(&args),
+        Verb::Status(args) => status::main(&args),
+        Verb::Schema(args) => schema::main(&args),
+        Verb::Rules(args) => rules::main(&args),
+    }
+}
+
+/// The demo ends early, and tidily, on ctrl-c.
+fn play(args: demo::DemoArgs) -> ExitCode {
+    block_on(async {
+        let (shutdown, interrupted) = (Shutdown::default(), Shutdown::default());
+        interrupted.spawn("ctrl-c", {
+            let shutdown = shutdown.clone();
+            async move {
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    shutdown.begin();
+                }
+            }
+        });
+        Ok(ExitCode::from(demo::run(args, shutdown).await?))
+    })
+}
+
+/// Prints to standard output; a reader that has gone away (`| head`) ends the verb quietly.
+pub fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Says what went wrong, on standard error.
+pub fn complain(message: &impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
+
+/// A runtime for verbs that talk to the network.
+///
+/// # Errors
+/// The operating system gives no threads.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("plimsoll").build()
+}
+
+/// Runs one asynchronous verb to its end.
+pub fn block_on(verb: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
+    let outcome = runtime().map_err(anyhow::Error::from).and_then(|runtime| {
+        let outcome = runtime.block_on(verb);
+        // what is still blocking (a hung driver call) must not keep the process
+        runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+        outcome
+    });
+    outcome.unwrap_or_else(|error| {
+        complain(&format!("plimsoll: {error:#}"));
+        ExitCode::FAILURE
+    })
+}

@@ -9,6 +9,7 @@ use reqwest::Url;
 
 use super::units::Span;
 use super::{Problem, Raw};
+use crate::tap::Upstream;
 
 /// Text that no log and no debug print shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct Checked {
     /// As written, environment variables replaced.
     pub raw: Raw,
     /// The inference server.
-    pub upstream: Url,
+    pub upstream: Upstream,
     /// Where the engine's metrics are.
     pub engine_url: Url,
     /// Rule groups, built-in ones first.
@@ -121,7 +122,14 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
     }
     let engine_url = match &raw.sources.engine.url {
         Some(url) => c.url("sources.engine.url", url),
-        None => upstream.as_ref().and_then(|u| u.join("/metrics").ok()),
+        None => upstream.as_ref().and_then(|url| url.join("/metrics").ok()),
+    };
+    let upstream = match raw.sources.tap.upstream.parse::<Upstream>() {
+        Ok(upstream) => Some(upstream),
+        Err(wrong) => {
+            c.refuse("sources.tap.upstream", wrong.to_string());
+            None
+        }
     };
     let tokens = tokens(&mut c, &raw);
     let (alertmanager_tokens, webhook_secrets) = receivers(&mut c, &raw);

@@ -167,8 +167,6 @@ section! {
         response_timeout: Span = Span::secs(600),
         /// Close a stream after this long without a byte from the upstream.
         idle_timeout: Span = Span::secs(600),
-        /// Ask the engine for token usage on streams whose client did not, and hide the extra event again.
-        inject_usage: bool = false,
     }
 }
 

@@ -66,7 +66,7 @@ async fn status(State(state): State<ApiState>) -> Json<Value> {
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": now.since(state.started).as_secs_f64(),
-        "upstream": config.upstream.as_str(),
+        "upstream": config.upstream.to_string(),
         "listen": {
             "tap": config.raw.sources.tap.enabled.then_some(&config.raw.sources.tap.listen),
             "metrics": config.raw.listen.metrics,

@@ -62,6 +62,7 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes until shutdown. The pool stays open: the outbox may still be using it.
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>, shutdown: Shutdown) {
         let mut trim = tokio::time::interval(Duration::from_secs(600));
         let mut retry = tokio::time::interval(Duration::from_secs(5));
@@ -82,9 +83,6 @@ impl Writer {
                 _ = trim.tick() => self.trim().await,
                 _ = retry.tick(), if self.pool.is_none() => self.reopen().await,
             }
-        }
-        if let Some(pool) = self.pool.take() {
-            pool.close().await;
         }
     }
 

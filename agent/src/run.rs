@@ -1,0 +1,244 @@
+//! Starts everything in order, reloads on request, and stops everything in order.
+
+mod listeners;
+mod receivers;
+mod sources;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use plimsoll_alerts::Dispatcher;
+use plimsoll_exporters::{Metric, Registry};
+use plimsoll_rules::{EngineOptions, Labels, LabelsBuilder, StoreLimits};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock;
+use crate::config::{self, Checked, Overrides};
+use crate::health::Health;
+use crate::http::api::{ApiState, ReloadRequest};
+use crate::http::health::Readiness;
+use crate::pipeline::{Command, Pipeline, PipelineOptions};
+use crate::records::{Records, RecordsOptions};
+use crate::shutdown::Shutdown;
+use crate::state::StateFiles;
+
+use listeners::Listeners;
+
+/// Exchanges that may wait between the tap and the records.
+const EXCHANGE_QUEUE: usize = 4096;
+
+/// What the agent starts from; kept for reloads.
+#[derive(Debug)]
+pub struct Start {
+    /// The checked configuration.
+    pub config: Checked,
+    /// Its file, read again on reload.
+    pub file: Option<PathBuf>,
+    /// What the command line said over it.
+    pub overrides: Overrides,
+}
+
+/// Runs until SIGTERM or SIGINT, then stops in order.
+///
+/// # Errors
+/// A port cannot be bound, or a signal handler cannot be installed.
+pub async fn run(start: Start) -> anyhow::Result<()> {
+    let mut signals = Signals::install()?;
+    let shutdown = Shutdown::default();
+    let (agent, mut reloads) = Agent::start(start, &shutdown).await?;
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => { let _ = agent.reload().await; }
+            Some(request) = reloads.recv() => { let _ = request.send(agent.reload().await); }
+        }
+    }
+    tracing::info!("stopping: no new connections, streams may finish");
+    agent.readiness.stopping();
+    let grace = agent.config.borrow().raw.shutdown_grace.0;
+    let stuck = shutdown.finish(grace).await;
+    if !stuck.is_empty() {
+        tracing::warn!(?stuck, seconds = grace.as_secs(), "still running after the grace period; ended");
+    }
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn install() -> anyhow::Result<Self> {
+        let on = |kind| signal(kind).context("signal handler");
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// The running parts that a reload touches.
+struct Agent {
+    file: Option<PathBuf>,
+    overrides: Overrides,
+    config: watch::Sender<Arc<Checked>>,
+    registry: Registry,
+    pipeline: mpsc::Sender<Command>,
+    dispatcher: Dispatcher,
+    readiness: Readiness,
+}
+
+impl Agent {
+    async fn start(start: Start, shutdown: &Shutdown) -> anyhow::Result<(Self, mpsc::Receiver<ReloadRequest>)> {
+        let Start { config, file, overrides } = start;
+        let listeners = Listeners::bind(&config).await?;
+        let registry = Registry::new(usize::try_from(config.raw.limits.series).unwrap_or(usize::MAX));
+        let health = Health::new(registry.clone());
+        let readiness = Readiness::default();
+        let latch = readiness.latch("start");
+        registry.set(
+            Metric::BuildInfo,
+            &[env!("CARGO_PKG_VERSION"), env!("PLIMSOLL_REVISION"), env!("PLIMSOLL_RUSTC")],
+            1.0,
+        );
+        registry.set(Metric::ConfigReloadSuccess, &[], 1.0);
+        let records = Records::open(records_options(&config), registry.clone(), health.clone()).await;
+        let dispatcher = receivers::start(&config, records.pool(), shutdown).await?;
+        let (pipeline, snapshot) =
+            Pipeline::new(pipeline_options(&config), registry.clone(), health.clone(), dispatcher.clone());
+        let (commands, command_queue) = mpsc::channel(8);
+        let (config_sender, config) = watch::channel(Arc::new(config));
+        let (reload, reloads) = mpsc::channel(1);
+        let (exchanges, exchange_queue) = mpsc::channel(EXCHANGE_QUEUE);
+
+        records.spawn(exchange_queue, shutdown);
+        sources::spawn(&config.borrow(), &registry, &health, &dispatcher, shutdown);
+        let api = ApiState {
+            config: config.clone(),
+            snapshot,
+            health,
+            dispatcher: dispatcher.clone(),
+            reload,
+            started: clock::wall(),
+        };
+        announce(&config.borrow(), &listeners);
+        listeners.serve(config, api, &records, &registry, &readiness, exchanges, shutdown);
+        shutdown.spawn("pipeline", pipeline.run(command_queue, shutdown.clone()));
+        drop(latch);
+        let agent =
+            Self { file, overrides, config: config_sender, registry, pipeline: commands, dispatcher, readiness };
+        Ok((agent, reloads))
+    }
+
+    /// Takes the configuration file anew, or keeps the last good one and says why.
+    async fn reload(&self) -> Result<String, String> {
+        let loaded = config::load(self.file.as_deref(), &self.overrides);
+        self.registry.set(Metric::ConfigReloadSuccess, &[], if loaded.is_ok() { 1.0 } else { 0.0 });
+        let new = loaded.map_err(|problems| {
+            let text = problems.to_string();
+            tracing::error!(%problems, "reload refused; the last good configuration goes on");
+            text
+        })?;
+        let old = self.config.borrow().clone();
+        let restart = needs_restart(&old, &new);
+        let command = Command::Reload { groups: new.groups.clone(), sampling: sampling(&new) };
+        let sinks = receivers::sinks(&new).and_then(|sinks| self.dispatcher.reconfigure(sinks));
+        sinks.map_err(|e| e.to_string())?;
+        self.config.send_replace(Arc::new(new));
+        let _ = self.pipeline.send(command).await;
+        let mut said = "reloaded".to_owned();
+        if !restart.is_empty() {
+            said = format!("{said}; these take a restart: {}", restart.join(", "));
+        }
+        tracing::info!("{said}");
+        Ok(said)
+    }
+}
+
+/// Keys that changed but are only read at start.
+fn needs_restart(old: &Checked, new: &Checked) -> Vec<&'static str> {
+    let (old, new) = (&old.raw, &new.raw);
+    let mut keys = Vec::new();
+    let mut changed = |key, differs: bool| {
+        if differs {
+            keys.push(key);
+        }
+    };
+    changed("listen", old.listen != new.listen);
+    changed("sources.system", old.sources.system != new.sources.system);
+    changed("sources.gpu", old.sources.gpu != new.sources.gpu);
+    changed("sources.tap.enabled", old.sources.tap.enabled != new.sources.tap.enabled);
+    changed("sources.tap.listen", old.sources.tap.listen != new.sources.tap.listen);
+    changed("identity", old.identity != new.identity);
+    changed("records", old.records != new.records);
+    changed("business", old.business != new.business);
+    changed("limits", old.limits != new.limits);
+    changed("log", old.log != new.log);
+    keys
+}
+
+/// The shortest interval of any source: samples are taken as often as the fastest source has news.
+fn sampling(config: &Checked) -> std::time::Duration {
+    let s = &config.raw.sources;
+    s.system.interval.0.min(s.gpu.interval.0).min(s.engine.interval.0)
+}
+
+fn pipeline_options(config: &Checked) -> PipelineOptions {
+    let external_url =
+        config.raw.alerts.external_url.clone().unwrap_or_else(|| format!("http://{}", config.raw.listen.api));
+    PipelineOptions {
+        limits: StoreLimits {
+            series: usize::try_from(config.raw.limits.series).unwrap_or(usize::MAX),
+            retention: config.raw.limits.history.0,
+        },
+        groups: config.groups.clone(),
+        engine: EngineOptions {
+            external_labels: identity(config),
+            external_url: external_url.clone(),
+            resend_delay: config.raw.alerts.resend_delay.0,
+        },
+        sampling: sampling(config),
+        state: StateFiles::new(&config.data),
+        external_url,
+    }
+}
+
+fn records_options(config: &Checked) -> RecordsOptions {
+    RecordsOptions {
+        path: config.database.clone(),
+        sample: config.raw.records.sample,
+        retention: config.raw.records.retention.0,
+        disk: config.raw.limits.disk.0,
+        window: config.raw.business.window.0,
+    }
+}
+
+/// Labels that say which pod speaks.
+fn identity(config: &Checked) -> Labels {
+    let identity = &config.raw.identity;
+    let host = sysinfo::System::host_name().unwrap_or_default();
+    let mut labels = LabelsBuilder::default();
+    labels.set("service", &identity.service);
+    labels.set("pod", if identity.pod.is_empty() { &host } else { &identity.pod });
+    labels.set("variant", &identity.variant);
+    labels.build()
+}
+
+fn announce(config: &Checked, listeners: &Listeners) {
+    let tap = listeners.tap_address().map_or_else(|| "off".to_owned(), |a| a.to_string());
+    tracing::info!(
+        tap,
+        upstream = %config.upstream,
+        metrics = %listeners.metrics_address(),
+        api = %listeners.api_address(),
+        data = %config.data.display(),
+        rule_groups = config.groups.len(),
+        "plimsoll {} watches", env!("CARGO_PKG_VERSION")
+    );
+}

@@ -1,0 +1,127 @@
+//! The three ports: bound first, so that a taken one is an error before anything has begun.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::middleware;
+use plimsoll_exporters::Registry;
+use plimsoll_rules::Exchange;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::config::Checked;
+use crate::http::api::ApiState;
+use crate::http::health::Readiness;
+use crate::http::{api, auth, feedback, open_router};
+use crate::records::Records;
+use crate::shutdown::Shutdown;
+use crate::tap;
+
+/// The bound ports.
+pub(super) struct Listeners {
+    metrics: TcpListener,
+    api: TcpListener,
+    tap: Option<TcpListener>,
+}
+
+impl Listeners {
+    pub(super) async fn bind(config: &Checked) -> anyhow::Result<Self> {
+        let raw = &config.raw;
+        let tap = match raw.sources.tap.enabled {
+            true => Some(bind("sources.tap.listen", &raw.sources.tap.listen).await?),
+            false => None,
+        };
+        Ok(Self {
+            metrics: bind("listen.metrics", &raw.listen.metrics).await?,
+            api: bind("listen.api", &raw.listen.api).await?,
+            tap,
+        })
+    }
+
+    pub(super) fn metrics_address(&self) -> SocketAddr {
+        address(&self.metrics)
+    }
+
+    pub(super) fn api_address(&self) -> SocketAddr {
+        address(&self.api)
+    }
+
+    pub(super) fn tap_address(&self) -> Option<SocketAddr> {
+        self.tap.as_ref().map(address)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the one place where every part meets its port")]
+    pub(super) fn serve(
+        self,
+        config: watch::Receiver<Arc<Checked>>,
+        api: ApiState,
+        records: &Records,
+        registry: &Registry,
+        readiness: &Readiness,
+        exchanges: mpsc::Sender<Exchange>,
+        shutdown: &Shutdown,
+    ) {
+        if let Some(listener) = self.tap {
+            let options = tap_options(config.clone(), shutdown);
+            let (registry, inner) = (registry.clone(), shutdown.clone());
+            shutdown.spawn("tap", tap::serve(listener, options, registry, exchanges, inner));
+        }
+        let open = open_router(registry.clone(), readiness.clone());
+        spawn_http("metrics", self.metrics, open, shutdown);
+        let guarded = api::router(api)
+            .merge(feedback::router(records.clone()))
+            .layer(middleware::from_fn_with_state(config, auth::guard));
+        spawn_http("api", self.api, guarded, shutdown);
+    }
+}
+
+async fn bind(key: &str, listen: &str) -> anyhow::Result<TcpListener> {
+    let hint = "is another process on that port? choose another one in the configuration";
+    TcpListener::bind(listen).await.with_context(|| format!("{key}: cannot listen on {listen}; {hint}"))
+}
+
+fn address(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+}
+
+/// Serves until shutdown; requests in flight finish.
+fn spawn_http(name: &'static str, listener: TcpListener, router: Router, shutdown: &Shutdown) {
+    let ending = shutdown.clone();
+    shutdown.spawn(name, async move {
+        let serve = axum::serve(listener, router).with_graceful_shutdown(async move { ending.begun().await });
+        if let Err(error) = serve.await {
+            tracing::error!(port = name, %error, "stopped listening");
+        }
+    });
+}
+
+/// The tap's options follow every reload.
+fn tap_options(
+    mut config: watch::Receiver<Arc<Checked>>,
+    shutdown: &Shutdown,
+) -> watch::Receiver<Arc<tap::TapOptions>> {
+    let convert = |config: &Checked| {
+        let tap = &config.raw.sources.tap;
+        Arc::new(tap::TapOptions {
+            connect_timeout: tap.connect_timeout.0,
+            response_timeout: tap.response_timeout.0,
+            idle_timeout: tap.idle_timeout.0,
+            variant: config.raw.identity.variant.as_str().into(),
+            ..tap::TapOptions::new(config.upstream.clone())
+        })
+    };
+    let (sender, receiver) = watch::channel(convert(&config.borrow()));
+    let ending = shutdown.clone();
+    shutdown.spawn("tap options", async move {
+        loop {
+            tokio::select! {
+                () = ending.begun() => return,
+                changed = config.changed() => if changed.is_err() { return },
+            }
+            sender.send_replace(convert(&config.borrow_and_update()));
+        }
+    });
+    receiver
+}
