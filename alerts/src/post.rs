@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
 
 use crate::outbox::Batch;
@@ -20,22 +21,24 @@ const BODY_PATIENCE: Duration = Duration::from_secs(1);
 /// least of all one inside the cluster that only we can reach.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
-    plain: OnceLock<Result<Client, String>>,
+    plain: OnceLock<Client>,
     /// Made when the first https sink is used: reading the system's certificates takes time and memory.
-    tls: OnceLock<Result<Client, String>>,
+    tls: OnceLock<Client>,
 }
 
 impl Clients {
     fn client_for(&self, url: &Url) -> Result<&Client, Failure> {
-        let builder = || {
-            let agent = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
-            Client::builder().redirect(reqwest::redirect::Policy::none()).user_agent(agent).pool_max_idle_per_host(1)
-        };
-        let made = match url.scheme() {
-            "https" => self.tls.get_or_init(|| builder().build().map_err(|e| sentence(&e))),
-            _ => self.plain.get_or_init(|| builder().tls_certs_only([]).build().map_err(|e| sentence(&e))),
-        };
-        made.as_ref().map_err(|why| Failure::new("tls", why))
+        let secure = url.scheme() == "https";
+        let place = if secure { &self.tls } else { &self.plain };
+        if let Some(client) = place.get() {
+            return Ok(client);
+        }
+        let agent = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
+        let builder = Client::builder().redirect(Policy::none()).user_agent(agent).pool_max_idle_per_host(1);
+        let builder = if secure { builder } else { builder.tls_certs_only([]) };
+        // Fails where there are no certificates at all; they may be mounted later, so a failure is not remembered.
+        let client = builder.build().map_err(|why| Failure::new("tls", sentence(&why)))?;
+        Ok(place.get_or_init(|| client))
     }
 
     /// Posts `batch` to `sink`, at most for the sink's time limit.

@@ -3,25 +3,36 @@
 use proptest::prelude::*;
 
 use super::entry::Item;
-use super::tests::{HOUR, PEER, at, batch, counts, disabled, outbox, put, refused, retry, save};
+use super::tests::{HOUR, PEER, at, batch, counts, disabled, outbox, put, refused, retry, save, write};
 use super::*;
 use crate::notification::tests::firing;
 
 #[derive(Clone, Debug)]
 enum Event {
+    /// `notify`: returns once the disk has it.
     Put { alert: u8, resolved: bool },
+    /// A request begins.
+    Send,
+    /// Its answer comes.
     Answer { kind: u8 },
+    /// Time passes.
     Pass { seconds: u16 },
-    Save,
+    /// A write to disk begins.
+    Write,
+    /// It is committed.
+    Commit,
+    /// The process dies and starts again.
     Restart,
 }
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (0..6_u8, any::<bool>()).prop_map(|(alert, resolved)| Event::Put { alert, resolved }),
+        6 => Just(Event::Send),
         6 => (0..10_u8).prop_map(|kind| Event::Answer { kind }),
         2 => (0..600_u16).prop_map(|seconds| Event::Pass { seconds }),
-        2 => Just(Event::Save),
+        2 => Just(Event::Write),
+        2 => Just(Event::Commit),
         1 => Just(Event::Restart),
     ]
 }
@@ -35,55 +46,89 @@ fn verdict(kind: u8) -> Verdict {
     }
 }
 
+/// An outbox, its disk, and a receiver that remembers the last word about each alert.
+struct World {
+    now: i64,
+    outbox: Outbox,
+    disk: BTreeMap<Key, Saved>,
+    sending: Option<Batch>,
+    writing: Option<Unsaved>,
+    said: BTreeMap<String, i64>,
+    heard: BTreeMap<String, i64>,
+}
+
+impl World {
+    fn new() -> Self {
+        let outbox = outbox(OutboxLimits::default(), &[("a", PEER)]);
+        let (disk, said, heard) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { now: 0, outbox, disk, sending: None, writing: None, said, heard }
+    }
+
+    fn happens(&mut self, turn: i64, event: &Event) {
+        match event {
+            Event::Put { alert, resolved } => {
+                let status = if *resolved { crate::Status::Resolved } else { crate::Status::Firing };
+                let name = format!("A{alert}");
+                put(&mut self.outbox, Notification { status, ..firing(&name, turn) }, self.now);
+                self.said.insert(name, turn * 1000);
+                self.commit();
+                save(&mut self.outbox, &mut self.disk);
+            }
+            Event::Send if self.sending.is_none() => self.sending = batch(&mut self.outbox, "a", self.now),
+            Event::Send => {}
+            Event::Answer { kind } => self.answer(&verdict(*kind)),
+            Event::Pass { seconds } => self.now += i64::from(*seconds),
+            Event::Write => self.writing = Some(self.outbox.unsaved()),
+            Event::Commit => self.commit(),
+            Event::Restart => {
+                (self.sending, self.writing) = (None, None);
+                self.outbox = outbox(OutboxLimits::default(), &[("a", PEER)]);
+                self.outbox.restore(self.disk.clone().into_iter().collect(), at(self.now));
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        if let Some(unsaved) = self.writing.take() {
+            write(&unsaved, &mut self.disk);
+            self.outbox.saved(&unsaved);
+        }
+    }
+
+    fn answer(&mut self, verdict: &Verdict) {
+        let Some(batch) = self.sending.take() else { return };
+        for item in batch.items.iter().filter(|_| *verdict == Verdict::Delivered) {
+            let word = item.notification.starts_at.millis();
+            let before = self.heard.insert(item.notification.labels["alertname"].clone(), word);
+            assert!(before.is_none_or(|before| before <= word), "went back to {word}");
+        }
+        self.outbox.done("a", &batch, verdict, at(self.now), 1.0);
+    }
+}
+
 proptest! {
-    /// However puts, answers, time and restarts mix: once the sink answers well again, the last thing that it
+    /// However puts, answers, writes, time and restarts mix: once the sink answers well again, the last thing that it
     /// accepted about each alert is the last thing that was said, and nothing older ever follows it.
     #[test]
-    fn the_last_word_arrives_and_nothing_goes_back(events in prop::collection::vec(event(), 1..200)) {
-        let limits = OutboxLimits::default();
-        let (mut now, mut disk, mut box_) = (0_i64, BTreeMap::new(), outbox(limits, &[("a", PEER)]));
-        let (mut said, mut heard) = (BTreeMap::new(), BTreeMap::new());
-        let hear = |heard: &mut BTreeMap<String, i64>, batch: &Batch| {
-            for item in &batch.items {
-                let word = item.notification.starts_at.millis();
-                let before = heard.insert(item.notification.labels["alertname"].clone(), word);
-                assert!(before.is_none_or(|before| before <= word), "went back to {word}");
-            }
-        };
-        for (step, event) in events.iter().enumerate() {
-            match event {
-                Event::Put { alert, resolved } => {
-                    let (name, turn) = (format!("A{alert}"), i64::try_from(step).unwrap());
-                    let status = if *resolved { crate::Status::Resolved } else { crate::Status::Firing };
-                    put(&mut box_, Notification { status, ..firing(&name, turn) }, now);
-                    said.insert(name, turn * 1000);
-                    // As `notify` does: it returns once this is on disk.
-                    save(&mut box_, &mut disk);
-                }
-                Event::Answer { kind } => {
-                    if let Some(batch) = batch(&mut box_, "a", now) {
-                        let verdict = verdict(*kind);
-                        if verdict == Verdict::Delivered {
-                            hear(&mut heard, &batch);
-                        }
-                        box_.done("a", &batch, &verdict, at(now), 1.0);
-                    }
-                }
-                Event::Pass { seconds } => now += i64::from(*seconds),
-                Event::Save => save(&mut box_, &mut disk),
-                Event::Restart => {
-                    box_ = outbox(limits, &[("a", PEER)]);
-                    box_.restore(disk.clone().into_iter().collect(), at(now));
-                }
-            }
+    fn the_last_word_arrives_and_nothing_goes_back(events in prop::collection::vec(event(), 1..300)) {
+        let mut world = World::new();
+        for (turn, event) in (0..).zip(&events) {
+            world.happens(turn, event);
         }
-        now += HOUR;
-        while let Some(batch) = batch(&mut box_, "a", now) {
-            hear(&mut heard, &batch);
-            box_.done("a", &batch, &Verdict::Delivered, at(now), 1.0);
+        world.now += HOUR;
+        world.answer(&retry(None));
+        world.now += HOUR;
+        loop {
+            world.happens(0, &Event::Send);
+            if world.sending.is_none() {
+                break;
+            }
+            world.answer(&Verdict::Delivered);
         }
-        prop_assert_eq!(said, heard);
-        prop_assert_eq!(counts(&box_, "a").waiting, 0);
+        prop_assert_eq!(&world.said, &world.heard);
+        world.commit();
+        save(&mut world.outbox, &mut world.disk);
+        prop_assert!(world.disk.is_empty());
     }
 
     /// Whatever is refused, the rest arrives, and it takes few requests.

@@ -263,6 +263,13 @@ fn sinks_come_and_go_and_keep_their_queues() {
 /// Applies what is unsaved to a pretended disk.
 pub(super) fn save(outbox: &mut Outbox, disk: &mut BTreeMap<Key, Saved>) {
     let unsaved = outbox.unsaved();
+    write(&unsaved, disk);
+    outbox.saved(&unsaved);
+    assert!(outbox.unsaved().is_empty());
+}
+
+/// As the journal does.
+pub(super) fn write(unsaved: &Unsaved, disk: &mut BTreeMap<Key, Saved>) {
     disk.retain(|(sink, _), _| !unsaved.emptied.contains(sink));
     for row in unsaved.rows.iter().cloned() {
         match row.saved {
@@ -270,8 +277,6 @@ pub(super) fn save(outbox: &mut Outbox, disk: &mut BTreeMap<Key, Saved>) {
             None => disk.remove(&(row.sink, row.fingerprint)),
         };
     }
-    outbox.saved(&unsaved);
-    assert!(outbox.unsaved().is_empty());
 }
 
 #[test]
@@ -297,6 +302,19 @@ fn a_restart_restores_what_is_not_known_newer() {
     assert_eq!(counts(&next, "a").dead, 1, "what was given up is still listed");
     save(&mut next, &mut disk);
     assert_eq!(disk.len(), 1);
+}
+
+#[test]
+fn a_clock_that_was_set_back_over_a_restart_makes_nothing_immortal() {
+    let (mut disk, mut box_) = (BTreeMap::new(), outbox(OutboxLimits::default(), &[("a", PEER)]));
+    put(&mut box_, firing("Hot", 1), 1000 * HOUR);
+    save(&mut box_, &mut disk);
+    let mut box_ = outbox(OutboxLimits::default(), &[("a", PEER)]);
+    box_.restore(disk.into_iter().collect(), at(0));
+    for (now, waiting) in [(0, 1), (24 * HOUR, 0)] {
+        send(&mut box_, "a", now, &retry(None));
+        assert_eq!(counts(&box_, "a").waiting, waiting, "{now}");
+    }
 }
 
 #[test]
