@@ -13,8 +13,8 @@ mod store;
 mod units;
 
 pub use engine::{
-    ActiveAlert, AlertState, BUILTIN_RULES, EngineOptions, Group, GroupReport, RuleEngine, RuleProblem, builtin_scaled,
-    load_rules,
+    Action, ActiveAlert, AlertState, BUILTIN_RULES, EngineOptions, Group, GroupReport, Rule, RuleEngine, RuleProblem,
+    builtin_scaled, load_rules,
 };
 pub use exchange::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};

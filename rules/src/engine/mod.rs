@@ -1,0 +1,206 @@
+//! Rule groups on their slots: store and `now` in, alert states and recorded series out.
+//!
+//! Called by the agent's pipeline, which owns the clock and the store. [`load_rules`] reads rule files, [`RuleEngine`]
+//! runs them. What is Prometheus' and what is not stands in `docs/rules.md`.
+
+mod builtin;
+mod fields;
+mod group;
+mod humanize;
+mod locate;
+mod names;
+mod rule;
+mod rule_file;
+mod saved;
+#[cfg(test)]
+mod saved_tests;
+mod slots;
+mod state;
+#[cfg(test)]
+mod state_tests;
+mod template;
+mod template_functions;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+pub use builtin::{BUILTIN_RULES, builtin_scaled};
+pub use group::GroupReport;
+use group::{GroupRun, RuleRun, Shared};
+pub use rule::{Action, Group, Rule};
+pub use rule_file::{RuleProblem, load_rules};
+pub use state::{ActiveAlert, AlertState};
+use state::{Alerts, Tracked};
+use template::Templates;
+
+use crate::promql::EvalError;
+use crate::{Labels, Store, Timestamp};
+
+/// Why a rule's evaluation failed. Its alerts then stay as they are.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+enum RuleError {
+    #[error("{0}")]
+    Evaluation(#[from] EvalError),
+    #[error("the result is neither a vector nor a scalar")]
+    NoVector,
+    #[error("two elements have the same labels once the rule's labels are set: {0}")]
+    SameLabels(Labels),
+    #[error("{have} results where the group's limit is {limit}")]
+    Limit { limit: usize, have: usize },
+    #[error("{0} of its series were not written: the store is full")]
+    StoreFull(usize),
+    #[error("{0} of its samples were not written: newer ones are there")]
+    TooOld(usize),
+}
+
+/// Settings of the engine.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Added to every alert (identity of this pod).
+    pub external_labels: Labels,
+    /// Prefix of links in templates.
+    pub external_url: String,
+    /// A firing alert is repeated to receivers this often.
+    pub resend_delay: Duration,
+}
+
+/// All groups and the state of their alerts.
+#[derive(Debug)]
+pub struct RuleEngine {
+    groups: Vec<GroupRun>,
+    options: EngineOptions,
+    templates: Templates,
+    /// Alerts of rules that are gone, until receivers have heard of their end for long enough.
+    gone: Vec<Tracked>,
+    /// What rules that are gone have left in the store.
+    left: Vec<Left>,
+    /// When anything was last judged.
+    seen_at: Timestamp,
+}
+
+/// Something a rule left in the store, to be cleared at the next evaluation.
+#[derive(Debug)]
+enum Left {
+    /// A series to end.
+    Series(Labels),
+    /// A metric that it had declared unavailable.
+    Unavailable(String),
+}
+
+impl RuleEngine {
+    /// An engine with no state yet.
+    pub fn new(groups: Vec<Group>, options: EngineOptions) -> Self {
+        let templates = templates(&groups, &options);
+        let groups = groups.into_iter().map(GroupRun::new).collect();
+        Self { groups, options, templates, gone: Vec::new(), left: Vec::new(), seen_at: Timestamp::default() }
+    }
+
+    /// Takes new groups; rules that are still there (same group, kind, name and labels) keep their alerts, whatever
+    /// happened to their expression or `for`; alerts of rules that are gone resolve.
+    pub fn reload(&mut self, groups: Vec<Group>, now: Timestamp) {
+        self.templates = templates(&groups, &self.options);
+        let old = std::mem::replace(&mut self.groups, groups.into_iter().map(GroupRun::new).collect());
+        let mut slots = HashMap::new();
+        let mut runs: HashMap<String, VecDeque<(String, RuleRun)>> = HashMap::new();
+        for group in old {
+            slots.insert((group.group.file.clone(), group.group.name.clone(), group.group.interval), group.slots);
+            for (rule, run) in group.group.rules.iter().zip(group.rules) {
+                runs.entry(key(&group.group, rule)).or_default().push_back((rule.name.clone(), run));
+            }
+        }
+        for group in &mut self.groups {
+            let same = (group.group.file.clone(), group.group.name.clone(), group.group.interval);
+            if let Some(known) = slots.remove(&same) {
+                group.slots = known;
+            }
+            for (rule, run) in group.group.rules.iter().zip(&mut group.rules) {
+                if let Some((_, known)) = runs.get_mut(&key(&group.group, rule)).and_then(VecDeque::pop_front) {
+                    *run = known;
+                }
+            }
+        }
+        for (name, run) in runs.into_values().flatten() {
+            self.gone.extend(run.alerts.end(now));
+            self.left.extend(run.written.into_iter().map(Left::Series));
+            self.left.extend(run.blocked.then_some(Left::Unavailable(name)));
+        }
+    }
+
+    /// Evaluates every group whose slot has come, at the slot's time; writes recorded series, `ALERTS` and
+    /// `ALERTS_FOR_STATE` into `store`. Slots that have passed are counted, not made up; a clock that went backwards
+    /// evaluates nothing until it has caught up.
+    pub fn evaluate(&mut self, store: &mut Store, now: Timestamp) -> Vec<GroupReport> {
+        self.gone.retain(|tracked| !tracked.is_forgotten(now));
+        self.seen_at = self.seen_at.max(now);
+        for left in std::mem::take(&mut self.left) {
+            match left {
+                Left::Series(series) => _ = store.mark_stale(&series, now),
+                Left::Unavailable(name) => store.set_unavailable(&name, None),
+            }
+        }
+        let shared = Shared { templates: &self.templates, external: &self.options.external_labels };
+        let due = self.groups.iter_mut().filter_map(|group| group.slots.take_due(now).map(|due| (group, due)));
+        due.map(|(group, due)| group.evaluate(store, &shared, due)).collect()
+    }
+
+    /// When the next slot is due.
+    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        self.groups.iter().map(|group| group.slots.next(now)).min()
+    }
+
+    /// The groups, in the order of their evaluation.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().map(|run| &run.group)
+    }
+
+    /// Pending, firing and lately resolved alerts.
+    pub fn alerts(&self) -> Vec<&ActiveAlert> {
+        let live = self.groups.iter().flat_map(|group| &group.rules).flat_map(|run| run.alerts.0.values());
+        live.chain(&self.gone).map(|tracked| &tracked.alert).collect()
+    }
+
+    /// Alerts that receivers must hear of now: newly firing, newly resolved, or due for a repeat. Marks them as told.
+    ///
+    /// Independent of evaluation: while a rule's evaluation fails, its firing alerts are still repeated, because
+    /// silence would mean to receivers that they are over.
+    pub fn to_notify(&mut self, now: Timestamp) -> Vec<ActiveAlert> {
+        let resend = self.options.resend_delay;
+        let mut told = Vec::new();
+        for group in &mut self.groups {
+            let interval = group.group.interval;
+            for tracked in group.rules.iter_mut().flat_map(|run| run.alerts.0.values_mut()) {
+                told.extend(tracked.tell(now, resend, interval));
+            }
+        }
+        told.extend(self.gone.iter_mut().filter_map(|tracked| tracked.tell(now, resend, Duration::ZERO)));
+        told
+    }
+
+    /// The state as JSON, to survive a restart.
+    pub fn save(&self) -> String {
+        saved::to_json(self)
+    }
+
+    /// Restores a saved state for the rules that still exist, whatever their `for` (prometheus#13957). Time during
+    /// which the agent was down counts as pending time if the expression still holds at the first evaluation that has
+    /// samples to judge by; alerts of rules that are gone resolve.
+    ///
+    /// # Errors
+    /// A sentence saying what is wrong with it; the engine is then as it was.
+    pub fn restore(&mut self, saved: &str, now: Timestamp) -> Result<(), String> {
+        saved::from_json(self, saved, now)
+    }
+}
+
+/// What makes it the same rule over a reload.
+fn key(group: &Group, rule: &Rule) -> String {
+    format!("{}\n{}\n{}", group.file, group.name, rule.identity())
+}
+
+fn templates(groups: &[Group], options: &EngineOptions) -> Templates {
+    let texts = groups.iter().flat_map(|group| &group.rules).flat_map(Rule::templates);
+    Templates::new(texts, &options.external_labels, &options.external_url)
+}
