@@ -118,7 +118,7 @@ impl Agent {
         let (exchanges, exchange_queue) = mpsc::channel(EXCHANGE_QUEUE);
 
         records.spawn(exchange_queue, shutdown);
-        sources::spawn(&config.borrow(), &registry, &health, &dispatcher, shutdown);
+        sources::spawn(&config, &registry, &health, &dispatcher, shutdown);
         let api = ApiState {
             config: config.clone(),
             snapshot,

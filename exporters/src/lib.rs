@@ -4,6 +4,7 @@
 
 mod catalog;
 mod docs;
+pub mod parse;
 mod registry;
 mod text;
 

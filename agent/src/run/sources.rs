@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use plimsoll_alerts::{Dispatcher, SinkStats};
 use plimsoll_exporters::{Metric, Reading, ReadingValue, Registry};
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::collect::engine::{self, ScrapeError, Target};
 use crate::collect::process;
 use crate::collect::system::{Roots, System};
 use crate::config::Checked;
@@ -19,18 +21,20 @@ const OURSELVES: Duration = Duration::from_secs(5);
 
 /// Starts every source that the configuration turns on.
 pub(super) fn spawn(
-    config: &Checked,
+    config: &watch::Receiver<Arc<Checked>>,
     registry: &Registry,
     health: &Health,
     dispatcher: &Dispatcher,
     shutdown: &Shutdown,
 ) {
-    let sources = &config.raw.sources;
+    let now = config.borrow().clone();
+    let sources = &now.raw.sources;
     let feed = Feed { registry: registry.clone(), health: health.clone(), shutdown: shutdown.clone() };
     if sources.system.enabled {
         let mut system = System::new(&sources.system.cgroup, Roots::default());
         feed.every("system", sources.system.interval.0, move || system.read(Instant::now()));
     }
+    shutdown.spawn("engine", engine(config.clone(), feed.clone()));
     let (registry, dispatcher) = (registry.clone(), dispatcher.clone());
     let mut told = BTreeMap::new();
     feed.every("self", OURSELVES, move || {
@@ -85,6 +89,51 @@ impl Feed {
                 self.registry.publish(source, Vec::new());
                 self.health.down(source, why);
             }
+        }
+    }
+}
+
+/// Scrapes the engine; follows reloads. An engine that offers no metrics is said once and is not down.
+async fn engine(mut config: watch::Receiver<Arc<Checked>>, feed: Feed) {
+    let client = reqwest::Client::new();
+    let (mut said, mut known) = (None, None);
+    loop {
+        let now = config.borrow_and_update().clone();
+        let settings = &now.raw.sources.engine;
+        let next = tokio::time::Instant::now() + settings.interval.0;
+        if settings.enabled {
+            let target = Target {
+                url: now.engine_url.clone(),
+                kind: settings.kind,
+                timeout: settings.timeout.0,
+                max_size: settings.max_size.0,
+            };
+            match engine::scrape(&client, &target).await {
+                Ok(scrape) => {
+                    if known.replace(scrape.kind) != Some(scrape.kind) {
+                        tracing::info!(engine = engine::word(scrape.kind), url = %target.url, "scraping the engine");
+                    }
+                    if scrape.garbage > 0 {
+                        feed.registry.add(Metric::Dropped, &["engine_lines"], scrape.garbage as f64);
+                    }
+                    feed.take("engine", Ok(scrape.readings));
+                }
+                Err(error @ ScrapeError::NotOffered { .. }) => {
+                    feed.registry.publish("engine", Vec::new());
+                    if said.as_ref() != Some(&target) {
+                        tracing::info!("{error}");
+                        said = Some(target);
+                    }
+                }
+                Err(error) => feed.take("engine", Err(error.to_string())),
+            }
+        } else {
+            feed.registry.publish("engine", Vec::new());
+        }
+        tokio::select! {
+            () = feed.shutdown.begun() => return,
+            _ = config.changed() => {}
+            () = tokio::time::sleep_until(next) => {}
         }
     }
 }
