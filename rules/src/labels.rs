@@ -69,6 +69,14 @@ impl Labels {
         Self(self.0.iter().filter(|(n, _)| &**n != METRIC_NAME).cloned().collect())
     }
 
+    /// The labels whose name `keep` approves of.
+    pub(crate) fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        if self.0.iter().all(|(name, _)| keep(name)) {
+            return self.clone();
+        }
+        Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
+    }
+
     /// A stable 64-bit hash (FNV-1a over `name 0xff value 0xff`), the same in every process and version.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;

@@ -132,6 +132,11 @@ impl Store {
         self.unavailable.get(name).map(String::as_str)
     }
 
+    /// Metrics that cannot be judged at present, each with its reason.
+    pub(crate) fn unavailable(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.unavailable.iter().map(|(name, why)| (name.as_str(), why.as_str()))
+    }
+
     /// Drops samples older than the retention and series that have none left.
     pub fn expire(&mut self, now: Timestamp) {
         let oldest = (now - self.limits.retention).millis();

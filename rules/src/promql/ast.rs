@@ -1,189 +1,13 @@
-//! The expression tree.
+//! The checked tree of an expression. Only the parser builds it, so evaluation may rely on its types.
 
 use std::fmt;
 
 use super::functions::Function;
-
-/// Milliseconds, possibly negative.
-pub type Millis = i64;
-
-/// How a label is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MatchOp {
-    /// `=`
-    Equal,
-    /// `!=`
-    NotEqual,
-    /// `=~`, anchored at both ends.
-    Matches,
-    /// `!~`, anchored at both ends.
-    NotMatches,
-}
-
-/// One label matcher, its regular expression compiled.
-#[derive(Clone, Debug)]
-pub struct Matcher {
-    /// Label name.
-    pub name: String,
-    /// Comparison.
-    pub op: MatchOp,
-    /// Right side, as written.
-    pub value: String,
-    /// The right side compiled, for the two regular-expression comparisons.
-    pub(super) regex: Option<regex::Regex>,
-}
-
-impl PartialEq for Matcher {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.name, self.op, &self.value) == (&other.name, other.op, &other.value)
-    }
-}
-
-impl Matcher {
-    /// Whether a label of this value (empty when absent) matches.
-    pub fn matches(&self, value: &str) -> bool {
-        match (self.op, &self.regex) {
-            (MatchOp::Equal, _) => self.value == value,
-            (MatchOp::NotEqual, _) => self.value != value,
-            (MatchOp::Matches, Some(regex)) => regex.is_match(value),
-            (MatchOp::NotMatches, Some(regex)) => !regex.is_match(value),
-            (_, None) => false,
-        }
-    }
-}
-
-/// `@`: a fixed evaluation time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum At {
-    /// `@ 1609746000`
-    Time(Millis),
-    /// `@ start()`
-    Start,
-    /// `@ end()`
-    End,
-}
-
-/// What shifts a selector or subquery in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Shift {
-    /// `offset`, positive into the past.
-    pub offset: Millis,
-    /// `@`
-    pub at: Option<At>,
-}
-
-/// `name{matchers}` with its shift.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Selector {
-    /// The metric name when written before the braces.
-    pub name: Option<String>,
-    /// All matchers, that of the name included.
-    pub matchers: Vec<Matcher>,
-    /// Offset and `@`.
-    pub shift: Shift,
-}
-
-/// Aggregation operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named as in PromQL")]
-pub enum AggregateOp {
-    Sum,
-    Avg,
-    Min,
-    Max,
-    Count,
-    Group,
-    Stddev,
-    Stdvar,
-    Topk,
-    Bottomk,
-    Quantile,
-    CountValues,
-    Limitk,
-    LimitRatio,
-}
-
-/// `by (...)` or `without (...)`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Grouping {
-    /// `without` instead of `by`.
-    pub without: bool,
-    /// The label names.
-    pub labels: Vec<String>,
-}
-
-/// Binary operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named as in PromQL")]
-pub enum BinaryOp {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Mod,
-    Pow,
-    Atan2,
-    Eq,
-    Ne,
-    Gt,
-    Lt,
-    Ge,
-    Le,
-    And,
-    Or,
-    Unless,
-}
-
-/// Which side of a vector match may have many elements.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Cardinality {
-    /// One on both sides.
-    #[default]
-    OneToOne,
-    /// `group_left`
-    ManyToOne,
-    /// `group_right`
-    OneToMany,
-}
-
-/// How the two sides of a vector operation are matched.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Matching {
-    /// `on (...)` when true, else `ignoring (...)`.
-    pub on: bool,
-    /// The label names.
-    pub labels: Vec<String>,
-    /// Which side may be many.
-    pub cardinality: Cardinality,
-    /// Labels copied from the one side.
-    pub include: Vec<String>,
-}
+use super::matcher::Selector;
 
 /// A parsed expression; `Display` prints it back as PromQL.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the fields are the parts of the syntax")]
-pub enum Expr {
-    /// `1.5`, `5m` (as seconds)
-    Number(f64),
-    /// `"text"`
-    String(String),
-    /// `up{job="x"}`
-    Vector(Selector),
-    /// `up[5m]`
-    Matrix { selector: Selector, range: Millis },
-    /// `expr[1h:5m]`
-    Subquery { expr: Box<Self>, range: Millis, step: Option<Millis>, shift: Shift },
-    /// `-expr`
-    Negate(Box<Self>),
-    /// `(expr)`
-    Paren(Box<Self>),
-    /// `left op right`
-    Binary { op: BinaryOp, bool_modifier: bool, matching: Option<Matching>, left: Box<Self>, right: Box<Self> },
-    /// `sum by (x) (expr)`
-    Aggregate { op: AggregateOp, parameter: Option<Box<Self>>, grouping: Option<Grouping>, expr: Box<Self> },
-    /// `rate(x[5m])`
-    Call { function: &'static Function, arguments: Vec<Self> },
-}
+pub struct Expr(pub(super) Node);
 
 /// What an expression yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,94 +33,330 @@ impl fmt::Display for Type {
     }
 }
 
-impl Expr {
-    /// What it yields.
-    pub fn kind(&self) -> Type {
-        match self {
-            Self::Number(_) => Type::Scalar,
-            Self::String(_) => Type::String,
-            Self::Vector(_) | Self::Aggregate { .. } => Type::Vector,
-            Self::Matrix { .. } | Self::Subquery { .. } => Type::Matrix,
-            Self::Negate(inner) | Self::Paren(inner) => inner.kind(),
-            Self::Binary { left, right, .. } => match (left.kind(), right.kind()) {
-                (Type::Scalar, Type::Scalar) => Type::Scalar,
-                _ => Type::Vector,
-            },
-            Self::Call { function, .. } => function.returns,
-        }
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Node {
+    Number(Number),
+    Text(String),
+    Selector(Selector, Shift),
+    Range(Selector, Shift, i64),
+    Subquery(Box<Subquery>),
+    Paren(Box<Node>),
+    Unary(Sign, Box<Node>),
+    Binary(Box<Binary>),
+    Aggregate(Box<Aggregate>),
+    Call(Call),
+}
+
+/// A literal number; equal when the bits are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number {
+    pub(super) value: f64,
+    /// Written as a duration (its seconds are the value).
+    pub(super) duration: bool,
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.value.to_bits() == other.value.to_bits() && self.duration == other.duration
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    Plus,
+    Minus,
+}
+
+/// `@ time` and `offset`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shift {
+    pub(super) at: Option<At>,
+    pub(super) offset_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    Millis(i64),
+    Start,
+    End,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Subquery {
+    pub(super) inner: Node,
+    pub(super) range_ms: i64,
+    /// Absent: the evaluation's default step.
+    pub(super) step_ms: Option<i64>,
+    pub(super) shift: Shift,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BinaryOp {
+    Or,
+    And,
+    Unless,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    Atan2,
+    Power,
+}
+
+impl BinaryOp {
+    /// Every operator with its spelling and how tightly it binds.
+    pub(super) const ALL: [(Self, &'static str, u8); 16] = [
+        (Self::Or, "or", 1),
+        (Self::And, "and", 2),
+        (Self::Unless, "unless", 2),
+        (Self::Equal, "==", 3),
+        (Self::NotEqual, "!=", 3),
+        (Self::Less, "<", 3),
+        (Self::LessOrEqual, "<=", 3),
+        (Self::Greater, ">", 3),
+        (Self::GreaterOrEqual, ">=", 3),
+        (Self::Add, "+", 4),
+        (Self::Subtract, "-", 4),
+        (Self::Multiply, "*", 5),
+        (Self::Divide, "/", 5),
+        (Self::Modulo, "%", 5),
+        (Self::Atan2, "atan2", 5),
+        (Self::Power, "^", 6),
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(op, _, _)| *op == self).map_or("", |(_, name, _)| name)
     }
 
-    /// Calls `visit` on this expression and everything below it.
-    pub fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
-        visit(self);
-        match self {
-            Self::Subquery { expr, .. } | Self::Negate(expr) | Self::Paren(expr) => expr.walk(visit),
-            Self::Binary { left, right, .. } => {
-                left.walk(visit);
-                right.walk(visit);
-            }
-            Self::Aggregate { parameter, expr, .. } => {
-                if let Some(parameter) = parameter {
-                    parameter.walk(visit);
-                }
-                expr.walk(visit);
-            }
-            Self::Call { arguments, .. } => arguments.iter().for_each(|argument| argument.walk(visit)),
-            Self::Number(_) | Self::String(_) | Self::Vector(_) | Self::Matrix { .. } => {}
-        }
+    pub(super) fn is_set(self) -> bool {
+        matches!(self, Self::Or | Self::And | Self::Unless)
     }
 
-    /// Every metric name that a selector of this expression names exactly.
-    pub fn metric_names(&self) -> Vec<&str> {
-        let mut names = Vec::new();
-        self.walk(&mut |expr| {
-            if let Self::Vector(selector) | Self::Matrix { selector, .. } = expr {
-                names.extend(selector.exact_name());
-            }
-        });
-        names
+    pub(super) fn is_comparison(self) -> bool {
+        use BinaryOp::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+        matches!(self, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Binary {
+    pub(super) op: BinaryOp,
+    pub(super) left: Node,
+    pub(super) right: Node,
+    /// `bool`: a comparison gives 0 or 1 instead of filtering.
+    pub(super) returns_bool: bool,
+    pub(super) matching: Matching,
+}
+
+/// Which labels decide that two samples belong together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Matching {
+    pub(super) labels: LabelChoice,
+    pub(super) group: Option<Group>,
+}
+
+/// `on (...)` and `by (...)`, or `ignoring (...)` and `without (...)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LabelChoice {
+    Only(Vec<String>),
+    /// All but these; `written` is false where neither word was there.
+    Except(Vec<String>, Written),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    Yes,
+    No,
+}
+
+impl Default for LabelChoice {
+    fn default() -> Self {
+        Self::Except(Vec::new(), Written::No)
+    }
+}
+
+/// `group_left (...)` or `group_right (...)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) many: Side,
+    /// Labels taken over from the one side.
+    pub(super) include: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Left,
+    Right,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AggregateOp {
+    Sum,
+    Avg,
+    Min,
+    Max,
+    Count,
+    Group,
+    Stddev,
+    Stdvar,
+    Topk,
+    Bottomk,
+    Quantile,
+    CountValues,
+    Limitk,
+    LimitRatio,
+}
+
+impl AggregateOp {
+    const ALL: [(Self, &'static str); 14] = [
+        (Self::Sum, "sum"),
+        (Self::Avg, "avg"),
+        (Self::Min, "min"),
+        (Self::Max, "max"),
+        (Self::Count, "count"),
+        (Self::Group, "group"),
+        (Self::Stddev, "stddev"),
+        (Self::Stdvar, "stdvar"),
+        (Self::Topk, "topk"),
+        (Self::Bottomk, "bottomk"),
+        (Self::Quantile, "quantile"),
+        (Self::CountValues, "count_values"),
+        (Self::Limitk, "limitk"),
+        (Self::LimitRatio, "limit_ratio"),
+    ];
+
+    /// Keywords are not case-sensitive.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, name)| name.eq_ignore_ascii_case(word)).map(|(op, _)| *op)
     }
 
-    /// The same expression with every range, offset and subquery step multiplied by `factor` (the demo plays the
-    /// built-in rules in fast motion). Spans stay at least a millisecond.
-    pub fn scale_durations(&mut self, factor: f64) {
-        let scale = |span: &mut Millis| {
-            let scaled = (*span as f64 * factor).round() as Millis;
-            *span = if *span > 0 { scaled.max(1) } else { scaled };
-        };
+    pub(super) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(op, _)| *op == self).map_or("", |(_, name)| name)
+    }
+
+    /// What its first argument is, where it takes two.
+    pub(super) fn parameter(self) -> Option<Type> {
         match self {
-            Self::Vector(selector) => scale(&mut selector.shift.offset),
-            Self::Matrix { selector, range } => {
-                scale(&mut selector.shift.offset);
-                scale(range);
-            }
-            Self::Subquery { expr, range, step, shift } => {
-                scale(range);
-                scale(&mut shift.offset);
-                step.iter_mut().for_each(scale);
-                expr.scale_durations(factor);
-            }
-            Self::Negate(expr) | Self::Paren(expr) => expr.scale_durations(factor),
-            Self::Binary { left, right, .. } => {
-                left.scale_durations(factor);
-                right.scale_durations(factor);
-            }
-            Self::Aggregate { parameter, expr, .. } => {
-                if let Some(parameter) = parameter {
-                    parameter.scale_durations(factor);
-                }
-                expr.scale_durations(factor);
-            }
-            Self::Call { arguments, .. } => arguments.iter_mut().for_each(|a| a.scale_durations(factor)),
-            Self::Number(_) | Self::String(_) => {}
+            Self::Topk | Self::Bottomk | Self::Quantile | Self::Limitk | Self::LimitRatio => Some(Type::Scalar),
+            Self::CountValues => Some(Type::String),
+            _ => None,
         }
     }
 }
 
-impl Selector {
-    /// The metric name if the matchers fix it.
-    pub fn exact_name(&self) -> Option<&str> {
-        let fixed = |m: &&Matcher| m.name == crate::METRIC_NAME && m.op == MatchOp::Equal;
-        self.matchers.iter().find(fixed).map(|m| m.value.as_str())
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Aggregate {
+    pub(super) op: AggregateOp,
+    pub(super) parameter: Option<Node>,
+    pub(super) inner: Node,
+    /// `by ()` and no clause at all mean the same, but print differently.
+    pub(super) grouping: Option<LabelChoice>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Call {
+    pub(super) function: &'static Function,
+    pub(super) args: Vec<Node>,
+}
+
+impl Node {
+    pub(super) fn kind(&self) -> Type {
+        match self {
+            Self::Number(_) => Type::Scalar,
+            Self::Text(_) => Type::String,
+            Self::Selector(..) | Self::Aggregate(_) => Type::Vector,
+            Self::Range(..) | Self::Subquery(_) => Type::Matrix,
+            Self::Paren(inner) | Self::Unary(_, inner) => inner.kind(),
+            Self::Binary(binary) => match (binary.left.kind(), binary.right.kind()) {
+                (Type::Scalar, Type::Scalar) => Type::Scalar,
+                _ => Type::Vector,
+            },
+            Self::Call(call) => call.function.returns,
+        }
+    }
+
+    /// The expression inside any parentheses.
+    pub(super) fn bare(&self) -> &Self {
+        match self {
+            Self::Paren(inner) => inner.bare(),
+            other => other,
+        }
+    }
+
+    fn children(&self) -> Vec<&Self> {
+        match self {
+            Self::Number(_) | Self::Text(_) | Self::Selector(..) | Self::Range(..) => Vec::new(),
+            Self::Subquery(subquery) => vec![&subquery.inner],
+            Self::Paren(inner) | Self::Unary(_, inner) => vec![inner],
+            Self::Binary(binary) => vec![&binary.left, &binary.right],
+            Self::Aggregate(aggregate) => aggregate.parameter.iter().chain([&aggregate.inner]).collect(),
+            Self::Call(call) => call.args.iter().collect(),
+        }
+    }
+
+    fn children_mut(&mut self) -> Vec<&mut Self> {
+        match self {
+            Self::Number(_) | Self::Text(_) | Self::Selector(..) | Self::Range(..) => Vec::new(),
+            Self::Subquery(subquery) => vec![&mut subquery.inner],
+            Self::Paren(inner) | Self::Unary(_, inner) => vec![inner],
+            Self::Binary(binary) => vec![&mut binary.left, &mut binary.right],
+            Self::Aggregate(aggregate) => aggregate.parameter.iter_mut().chain([&mut aggregate.inner]).collect(),
+            Self::Call(call) => call.args.iter_mut().collect(),
+        }
+    }
+
+    fn collect_names<'a>(&'a self, names: &mut Vec<&'a str>) {
+        if let Self::Selector(selector, _) | Self::Range(selector, _, _) = self
+            && let Some(name) = selector.exact_name()
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+        self.children().into_iter().for_each(|child| child.collect_names(names));
+    }
+
+    fn scale(&mut self, factor: f64) {
+        let scaled = |millis: i64| (millis as f64 * factor).round() as i64;
+        let at_least_one = |millis: i64| scaled(millis).max(1);
+        match self {
+            Self::Selector(_, shift) => shift.offset_ms = scaled(shift.offset_ms),
+            Self::Range(_, shift, range_ms) => {
+                (shift.offset_ms, *range_ms) = (scaled(shift.offset_ms), at_least_one(*range_ms));
+            }
+            Self::Subquery(subquery) => {
+                subquery.shift.offset_ms = scaled(subquery.shift.offset_ms);
+                subquery.range_ms = at_least_one(subquery.range_ms);
+                subquery.step_ms = subquery.step_ms.map(at_least_one);
+            }
+            _ => {}
+        }
+        self.children_mut().into_iter().for_each(|child| child.scale(factor));
+    }
+}
+
+impl Expr {
+    /// What it yields.
+    pub fn kind(&self) -> Type {
+        self.0.kind()
+    }
+
+    /// Every metric name that a selector of this expression names exactly, in order of appearance, once each.
+    pub fn metric_names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.0.collect_names(&mut names);
+        names
+    }
+
+    /// The same expression with every range, offset and subquery step multiplied by `factor` (the demo plays the
+    /// built-in rules in fast motion). Spans are rounded to the millisecond; ranges and steps never become zero.
+    pub fn scale_durations(&mut self, factor: f64) {
+        self.0.scale(factor);
     }
 }

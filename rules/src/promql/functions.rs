@@ -1,23 +1,43 @@
-//! The table of functions: names, argument types, what each does with them.
+//! Every function of the language: one row each, with its arguments and what runs it.
 
-use super::ast::Type;
-use super::ast::Type::{Matrix, Scalar, String, Vector};
-use super::{calendar, over_time, rate};
+use super::EvalError;
+use super::ast::{Call, Type};
+use super::eval::{
+    Civil, Evaluator, Val, Window, absence, histogram, labels, math, ordering, over_time, rates, regression, timing,
+};
 
-/// One function of the language.
+/// One function.
 #[derive(Debug)]
-pub struct Function {
-    /// Name.
-    pub name: &'static str,
-    /// Argument types; the last one repeats where `repeats` is set.
-    pub takes: &'static [Type],
-    /// How many arguments must be given.
-    pub required: usize,
-    /// Whether the last argument may be given any number of times.
-    pub repeats: bool,
-    /// What it yields.
-    pub returns: Type,
-    pub(super) body: Body,
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    args: &'static [Type],
+    last: Last,
+    pub(super) returns: Type,
+    pub(super) run: Run,
+}
+
+/// How often the last argument stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    Once,
+    MayMiss,
+    /// Any number of times, none included.
+    Repeats,
+}
+
+/// What evaluates a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Run {
+    /// Each sample of an instant vector by itself.
+    Each(fn(f64) -> f64),
+    /// Each series of a range vector by itself; nothing where it gives nothing.
+    Over(fn(&Window<'_>) -> Option<f64>),
+    /// As `Over`, on counters: says so where the metric's name does not look like one.
+    OverCounter(fn(&Window<'_>) -> Option<f64>),
+    /// The moment that each sample's value (seconds since the epoch) names, or that of the evaluation.
+    Date(fn(Civil) -> i64),
+    /// Anything else.
+    Own(fn(&mut Evaluator<'_>, &Call, i64) -> Result<Val, EvalError>),
 }
 
 impl PartialEq for Function {
@@ -26,156 +46,173 @@ impl PartialEq for Function {
     }
 }
 
-/// A range of one series, and the window that it was cut from, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Window<'a> {
-    pub(super) samples: &'a [(i64, f64)],
-    pub(super) start_ms: i64,
-    pub(super) end_ms: i64,
-    /// Scalar arguments, in order.
-    pub(super) numbers: &'a [f64],
+impl Function {
+    /// Least and most arguments; no most where the last repeats.
+    pub(super) fn arity(&self) -> (usize, Option<usize>) {
+        let all = self.args.len();
+        match self.last {
+            Last::Once => (all, Some(all)),
+            Last::MayMiss => (all - 1, Some(all)),
+            Last::Repeats => (all - 1, None),
+        }
+    }
+
+    /// What argument `index` must be.
+    pub(super) fn arg(&self, index: usize) -> Type {
+        self.args[index.min(self.args.len() - 1)]
+    }
 }
 
-/// How a function is carried out.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Body {
-    /// Over each range on its own; `None` when the range has too few samples.
-    Range(fn(Window<'_>) -> Option<f64>),
-    /// Over each range; the metric name is kept.
-    RangeKeepingName(fn(Window<'_>) -> Option<f64>),
-    /// On each element's value, with the scalar arguments.
-    Map(fn(f64, &[f64]) -> f64),
-    /// On each element's value taken as a time; over `time()` when no argument is given.
-    Calendar(fn(i64) -> f64),
-    /// Has its own arm in the evaluator.
-    Special,
-}
-
-const fn function(name: &'static str, takes: &'static [Type], required: usize, returns: Type, body: Body) -> Function {
-    Function { name, takes, required, repeats: false, returns, body }
-}
-
-const fn range(name: &'static str, body: fn(Window<'_>) -> Option<f64>) -> Function {
-    function(name, &[Matrix], 1, Vector, Body::Range(body))
-}
-
-const fn map(name: &'static str, body: fn(f64, &[f64]) -> f64) -> Function {
-    function(name, &[Vector], 1, Vector, Body::Map(body))
-}
-
-const fn calendar(name: &'static str, body: fn(i64) -> f64) -> Function {
-    function(name, &[Vector], 0, Vector, Body::Calendar(body))
-}
-
-/// The function of this name.
-pub(super) fn named(name: &str) -> Option<&'static Function> {
+/// The function of that name; names are case-sensitive.
+pub(super) fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|function| function.name == name)
 }
 
-static FUNCTIONS: &[Function] = &[
-    map("abs", |v, _| v.abs()),
-    function("absent", &[Vector], 1, Vector, Body::Special),
-    function("absent_over_time", &[Matrix], 1, Vector, Body::Special),
-    map("acos", |v, _| v.acos()),
-    map("acosh", |v, _| v.acosh()),
-    map("asin", |v, _| v.asin()),
-    map("asinh", |v, _| v.asinh()),
-    map("atan", |v, _| v.atan()),
-    map("atanh", |v, _| v.atanh()),
-    range("avg_over_time", over_time::avg),
-    map("ceil", |v, _| v.ceil()),
-    range("changes", over_time::changes),
-    function("clamp", &[Vector, Scalar, Scalar], 3, Vector, Body::Special),
-    function(
-        "clamp_max",
-        &[Vector, Scalar],
-        2,
-        Vector,
-        Body::Map(|v, n| if n[0].is_nan() { n[0] } else { v.min(n[0]) }),
-    ),
-    function(
-        "clamp_min",
-        &[Vector, Scalar],
-        2,
-        Vector,
-        Body::Map(|v, n| if n[0].is_nan() { n[0] } else { v.max(n[0]) }),
-    ),
-    map("cos", |v, _| v.cos()),
-    map("cosh", |v, _| v.cosh()),
-    range("count_over_time", over_time::count),
-    calendar("day_of_month", calendar::day_of_month),
-    calendar("day_of_week", calendar::day_of_week),
-    calendar("day_of_year", calendar::day_of_year),
-    calendar("days_in_month", calendar::days_in_month),
-    map("deg", |v, _| v.to_degrees()),
-    range("delta", rate::delta),
-    range("deriv", rate::deriv),
-    map("exp", |v, _| v.exp()),
-    range("first_over_time", over_time::first),
-    map("floor", |v, _| v.floor()),
-    function("histogram_quantile", &[Scalar, Vector], 2, Vector, Body::Special),
-    calendar("hour", calendar::hour),
-    range("idelta", rate::idelta),
-    range("increase", rate::increase),
-    range("irate", rate::irate),
-    Function { repeats: true, ..function("label_join", &[Vector, String, String, String], 3, Vector, Body::Special) },
-    function("label_replace", &[Vector, String, String, String, String], 5, Vector, Body::Special),
-    function("last_over_time", &[Matrix], 1, Vector, Body::RangeKeepingName(over_time::last)),
-    map("ln", |v, _| v.ln()),
-    map("log10", |v, _| v.log10()),
-    map("log2", |v, _| v.log2()),
-    range("mad_over_time", over_time::mad),
-    range("max_over_time", over_time::max),
-    range("min_over_time", over_time::min),
-    calendar("minute", calendar::minute),
-    calendar("month", calendar::month),
-    function("pi", &[], 0, Scalar, Body::Special),
-    function("predict_linear", &[Matrix, Scalar], 2, Vector, Body::Range(rate::predict_linear)),
-    range("present_over_time", over_time::present),
-    function("quantile_over_time", &[Scalar, Matrix], 2, Vector, Body::Range(over_time::quantile)),
-    map("rad", |v, _| v.to_radians()),
-    range("rate", rate::rate),
-    range("resets", over_time::resets),
-    function("round", &[Vector, Scalar], 1, Vector, Body::Map(round)),
-    function("scalar", &[Vector], 1, Scalar, Body::Special),
-    map("sgn", |v, _| {
-        if v > 0.0 {
-            1.0
-        } else if v < 0.0 {
-            -1.0
-        } else {
-            v
-        }
-    }),
-    map("sin", |v, _| v.sin()),
-    map("sinh", |v, _| v.sinh()),
-    function("sort", &[Vector], 1, Vector, Body::Special),
-    function("sort_desc", &[Vector], 1, Vector, Body::Special),
-    map("sqrt", |v, _| v.sqrt()),
-    range("stddev_over_time", over_time::stddev),
-    range("stdvar_over_time", over_time::stdvar),
-    range("sum_over_time", over_time::sum),
-    map("tan", |v, _| v.tan()),
-    map("tanh", |v, _| v.tanh()),
-    function("time", &[], 0, Scalar, Body::Special),
-    function("timestamp", &[Vector], 1, Vector, Body::Special),
-    range("ts_of_last_over_time", |w| w.samples.last().map(|(at, _)| *at as f64 / 1000.0)),
-    function("vector", &[Scalar], 1, Vector, Body::Special),
-    calendar("year", calendar::year),
-];
-
-/// Half away from zero in units of the second argument, as Prometheus: `floor(v / n + 0.5) * n`.
-fn round(value: f64, numbers: &[f64]) -> f64 {
-    let inverse = 1.0 / numbers.first().copied().unwrap_or(1.0);
-    (value * inverse + 0.5).floor() / inverse
+/// The function whose name differs least from `name`, if it differs little.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let (distance, near) = FUNCTIONS.iter().map(|f| (edits(name, f.name), f.name)).min()?;
+    (distance <= 2 && name.len() < 64).then_some(near)
 }
+
+/// Levenshtein's distance; long names are not worth the time.
+fn edits(a: &str, b: &str) -> usize {
+    if a.len() > 64 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+const fn row(name: &'static str, args: &'static [Type], returns: Type, run: Run) -> Function {
+    Function { name, args, last: Last::Once, returns, run }
+}
+
+const fn each(name: &'static str, run: fn(f64) -> f64) -> Function {
+    row(name, &[Type::Vector], Type::Vector, Run::Each(run))
+}
+
+const fn over(name: &'static str, run: fn(&Window<'_>) -> Option<f64>) -> Function {
+    row(name, &[Type::Matrix], Type::Vector, Run::Over(run))
+}
+
+const fn counter(name: &'static str, run: fn(&Window<'_>) -> Option<f64>) -> Function {
+    row(name, &[Type::Matrix], Type::Vector, Run::OverCounter(run))
+}
+
+const fn date(name: &'static str, run: fn(Civil) -> i64) -> Function {
+    Function { name, args: &[Type::Vector], last: Last::MayMiss, returns: Type::Vector, run: Run::Date(run) }
+}
+
+type OwnRun = fn(&mut Evaluator<'_>, &Call, i64) -> Result<Val, EvalError>;
+
+const fn own(name: &'static str, args: &'static [Type], run: OwnRun) -> Function {
+    row(name, args, Type::Vector, Run::Own(run))
+}
+
+const fn own_last(name: &'static str, args: &'static [Type], last: Last, run: OwnRun) -> Function {
+    Function { name, args, last, returns: Type::Vector, run: Run::Own(run) }
+}
+
+use Type::{Matrix, Scalar, Vector};
+
+static FUNCTIONS: [Function; 74] = [
+    each("abs", f64::abs),
+    own("absent", &[Vector], absence::absent),
+    own("absent_over_time", &[Matrix], absence::absent_over_time),
+    each("acos", f64::acos),
+    each("acosh", f64::acosh),
+    each("asin", f64::asin),
+    each("asinh", f64::asinh),
+    each("atan", f64::atan),
+    each("atanh", f64::atanh),
+    over("avg_over_time", over_time::avg),
+    each("ceil", f64::ceil),
+    over("changes", over_time::changes),
+    own("clamp", &[Vector, Scalar, Scalar], math::clamp),
+    own("clamp_max", &[Vector, Scalar], math::clamp_max),
+    own("clamp_min", &[Vector, Scalar], math::clamp_min),
+    each("cos", f64::cos),
+    each("cosh", f64::cosh),
+    over("count_over_time", over_time::count),
+    date("day_of_month", |at| at.day),
+    date("day_of_week", |at| at.weekday),
+    date("day_of_year", Civil::day_of_year),
+    date("days_in_month", Civil::days_in_month),
+    each("deg", f64::to_degrees),
+    over("delta", rates::delta),
+    over("deriv", regression::deriv),
+    own("double_exponential_smoothing", &[Matrix, Scalar, Scalar], regression::double_exponential_smoothing),
+    each("exp", f64::exp),
+    each("floor", f64::floor),
+    own("histogram_fraction", &[Scalar, Scalar, Vector], histogram::fraction),
+    own("histogram_quantile", &[Scalar, Vector], histogram::quantile),
+    date("hour", |at| at.hour),
+    over("idelta", rates::idelta),
+    counter("increase", rates::increase),
+    counter("irate", rates::irate),
+    own_last("label_join", &[Vector, Type::String, Type::String, Type::String], Last::Repeats, labels::join),
+    own("label_replace", &[Vector, Type::String, Type::String, Type::String, Type::String], labels::replace),
+    own("last_over_time", &[Matrix], timing::last_over_time),
+    each("ln", f64::ln),
+    each("log10", f64::log10),
+    each("log2", f64::log2),
+    over("mad_over_time", over_time::mad),
+    over("max_over_time", over_time::max),
+    over("min_over_time", over_time::min),
+    date("minute", |at| at.minute),
+    date("month", |at| at.month),
+    row("pi", &[], Scalar, Run::Own(|_, _, _| Ok(Val::Scalar(std::f64::consts::PI)))),
+    own("predict_linear", &[Matrix, Scalar], regression::predict_linear),
+    over("present_over_time", |_| Some(1.0)),
+    own("quantile_over_time", &[Scalar, Matrix], over_time::quantile),
+    each("rad", f64::to_radians),
+    counter("rate", rates::rate),
+    over("resets", over_time::resets),
+    own_last("round", &[Vector, Scalar], Last::MayMiss, math::round),
+    row("scalar", &[Vector], Scalar, Run::Own(timing::scalar)),
+    each("sgn", math::sgn),
+    each("sin", f64::sin),
+    each("sinh", f64::sinh),
+    own("sort", &[Vector], ordering::sort),
+    own_last("sort_by_label", &[Vector, Type::String], Last::Repeats, ordering::sort_by_label),
+    own_last("sort_by_label_desc", &[Vector, Type::String], Last::Repeats, ordering::sort_by_label_desc),
+    own("sort_desc", &[Vector], ordering::sort_desc),
+    each("sqrt", f64::sqrt),
+    over("stddev_over_time", |window| over_time::variance(window).map(f64::sqrt)),
+    over("stdvar_over_time", over_time::variance),
+    over("sum_over_time", over_time::sum),
+    each("tan", f64::tan),
+    each("tanh", f64::tanh),
+    row("time", &[], Scalar, Run::Own(timing::time)),
+    own("timestamp", &[Vector], timing::timestamp),
+    over("ts_of_last_over_time", timing::ts_of_last),
+    over("ts_of_max_over_time", timing::ts_of_max),
+    over("ts_of_min_over_time", timing::ts_of_min),
+    own("vector", &[Scalar], timing::vector),
+    date("year", |at| at.year),
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_sorted_and_has_no_name_twice() {
+    fn the_table_is_in_order_without_repeats() {
         assert!(FUNCTIONS.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+
+    #[test]
+    fn misspelt_names_get_a_hint() {
+        for (name, expected) in [("rates", Some("rate")), ("avg_over_tim", Some("avg_over_time")), ("zzzzzz", None)] {
+            assert_eq!(nearest(name), expected);
+        }
     }
 }

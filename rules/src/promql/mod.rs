@@ -1,32 +1,26 @@
 //! PromQL (3.x semantics) over float samples: parse, evaluate, print back.
+//!
+//! Text becomes tokens (`lexer`), tokens a checked tree (`parser`, `ast`), the tree an answer (`eval`). Every function
+//! of the language is one row of the table in `functions`. What we do not evaluate is refused by the parser with its
+//! place; nothing is evaluated differently from Prometheus. Metric names are dropped at the very end of an evaluation
+//! ("delayed name removal").
 
-mod aggregate;
 mod ast;
-mod binary;
-mod calendar;
-mod check;
+mod duration;
 mod eval;
 mod functions;
-mod histogram;
-mod labels;
-mod lex;
-mod over_time;
-mod parse;
+mod lexer;
+mod matcher;
+mod parser;
 mod print;
-mod rate;
-#[cfg(test)]
-mod tests;
+mod regex_dialect;
 
-use std::time::Duration;
+use crate::{Labels, Timestamp};
 
-pub use ast::{
-    AggregateOp, At, BinaryOp, Cardinality, Expr, Grouping, MatchOp, Matcher, Matching, Selector, Shift, Type,
-};
-pub use functions::Function;
-pub use parse::parse;
-
-use crate::{Labels, Store, Timestamp};
-use eval::Evaluation;
+pub use ast::{Expr, Type};
+pub use duration::parse_duration;
+pub use eval::{Answer, EvalOptions, Matrix, evaluate, evaluate_range, query, query_range};
+pub use parser::parse;
 
 /// Why an expression was refused, and where (both 1-based, counted in characters).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,15 +32,6 @@ pub struct ParseError {
     pub column: usize,
     /// What was found and what would be right.
     pub message: String,
-}
-
-impl ParseError {
-    /// An error at byte `at` of `text`.
-    fn at(text: &str, at: usize, message: String) -> Self {
-        let before = &text[..at];
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1, message }
-    }
 }
 
 /// Why an evaluation failed: many-to-many matching, an unavailable source, too many samples...
@@ -77,26 +62,4 @@ pub enum Value {
     Vector(Vec<VectorSample>),
     /// Range vector.
     Matrix(Vec<(Labels, Vec<(Timestamp, f64)>)>),
-}
-
-/// Parses a Prometheus duration such as `5m` or `1h30m`.
-///
-/// # Errors
-/// A sentence that says what would be right.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let millis = if text == "0" { Some(0) } else { lex::duration_millis(text) };
-    millis
-        .filter(|_| !text.is_empty())
-        .and_then(|millis| u64::try_from(millis).ok())
-        .map(Duration::from_millis)
-        .ok_or_else(|| format!("{text:?} is not a duration; write a number and a unit, such as 30s, 5m or 1h30m"))
-}
-
-/// Evaluates `expr` at `now`.
-///
-/// # Errors
-/// [`EvalError`]; also when a selected metric's source is unavailable ([`Store::set_unavailable`]).
-pub fn evaluate(expr: &Expr, store: &Store, now: Timestamp) -> Result<Value, EvalError> {
-    let now = now.millis();
-    Evaluation { store, bounds: (now, now), touched: 0.into() }.value(expr, now)
 }
