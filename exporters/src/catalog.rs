@@ -84,6 +84,8 @@ pub enum Metric {
     DiskUsed,
     /// `plimsoll_disk_size_bytes`
     DiskSize,
+    /// `plimsoll_gpu_up`
+    GpuUp,
     /// `plimsoll_gpu_utilization_ratio`
     GpuUtilization,
     /// `plimsoll_gpu_memory_used_bytes`
@@ -282,6 +284,13 @@ pub static CATALOG: &[Spec] = &[
     row(Metric::DiskUsed, "plimsoll_disk_used_bytes", Gauge, &["mount"], "Bytes used of a file system."),
     row(Metric::DiskSize, "plimsoll_disk_size_bytes", Gauge, &["mount"], "Size of a file system in bytes."),
     // GPU
+    row(
+        Metric::GpuUp,
+        "plimsoll_gpu_up",
+        Gauge,
+        &["gpu", "uuid", "mig"],
+        "1 while the GPU answers, 0 after it has fallen off the bus.",
+    ),
     row(
         Metric::GpuUtilization,
         "plimsoll_gpu_utilization_ratio",

@@ -1,11 +1,16 @@
 //! `plimsoll probe`: what is here.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::{Format, block_on, print};
+use crate::collect::engine::{self, Target};
+use crate::collect::gpu::Gpu;
 use crate::collect::system::{Roots, System};
+use crate::config::EngineKind;
 
 /// Arguments of `probe`.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,11 +30,27 @@ pub struct Args {
 pub fn main(args: &Args) -> ExitCode {
     block_on(async {
         let system = System::new("auto", Roots::default()).info();
-        let found = json!({"system": system});
+        let gpu = match Gpu::open(args.gpu_library.as_deref()) {
+            Ok(gpu) => json!({"driver": gpu.driver_version(), "cards": gpu.info()}),
+            Err(why) => json!(why.to_string()),
+        };
+        let found = json!({"system": system, "gpu": gpu, "engine": engine(&args.upstream).await?});
         Ok(match args.format {
             Format::Json => print(&format!("{found:#}\n")),
             Format::Table => print(&table(&found)),
         })
+    })
+}
+
+/// What answers at the upstream's `/metrics`.
+async fn engine(upstream: &str) -> anyhow::Result<Value> {
+    let url = reqwest::Url::parse(upstream).with_context(|| format!("--upstream {upstream:?}"))?.join("/metrics")?;
+    let target = Target { url, kind: EngineKind::Auto, timeout: Duration::from_secs(5), max_size: 64 << 20 };
+    Ok(match engine::scrape(&reqwest::Client::new(), &target).await {
+        Ok(scrape) => {
+            json!({"kind": engine::word(scrape.kind), "url": target.url.as_str(), "series": scrape.readings.len()})
+        }
+        Err(why) => json!(why.to_string()),
     })
 }
 

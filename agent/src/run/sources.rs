@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::collect::engine::{self, ScrapeError, Target};
+use crate::collect::gpu::Gpu;
 use crate::collect::process;
 use crate::collect::system::{Roots, System};
 use crate::config::Checked;
@@ -33,6 +34,12 @@ pub(super) fn spawn(
     if sources.system.enabled {
         let mut system = System::new(&sources.system.cgroup, Roots::default());
         feed.every("system", sources.system.interval.0, move || system.read(Instant::now()));
+    }
+    if sources.gpu.enabled {
+        match Gpu::open(sources.gpu.library.as_deref()) {
+            Ok(mut gpu) => feed.every("gpu", sources.gpu.interval.0, move || gpu.read()),
+            Err(why) => tracing::info!("{why}"),
+        }
     }
     shutdown.spawn("engine", engine(config.clone(), feed.clone()));
     let (registry, dispatcher) = (registry.clone(), dispatcher.clone());
