@@ -202,7 +202,7 @@ mod tests {
             let band = Some((1800.0, 2200.0));
             board.points.push(Point { at, input_mean: mean, input_band: band, cpu, ..Point::default() });
         }
-        let labels = BTreeMap::from([("alertname".to_owned(), "InputLengthShifted".to_owned())]);
+        let labels = BTreeMap::from([("alertname".to_owned(), "PlimsollInputLengthShift".to_owned())]);
         board.showing.push(Showing { labels, firing: true, summary: "longer than ever".to_owned() });
         board
     }
@@ -216,7 +216,7 @@ mod tests {
                 terminal.draw(|frame| picture(frame, &board, &show, 70.0)).unwrap();
                 let text = format!("{:?}", terminal.backend().buffer());
                 let full = width >= 80 && !board.acts.is_empty();
-                assert_eq!(text.contains("InputLengthShifted"), full, "{width} x {height}");
+                assert_eq!(text.contains("PlimsollInputLengthShift"), full, "{width} x {height}");
                 assert_eq!(text.contains("> longer prompts"), full, "{width} x {height}");
             }
         }

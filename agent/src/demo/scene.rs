@@ -133,10 +133,10 @@ impl Planted {
     /// The built-in alert that finds it.
     pub(crate) fn alert(self) -> &'static str {
         match self {
-            Self::LongerPrompts => "InputLengthShifted",
-            Self::Completion => "TaskCompletionLow",
-            Self::Satisfaction => "UserSatisfactionLow",
-            Self::CpuLoad => "CpuUtilizationHigh",
+            Self::LongerPrompts => "PlimsollInputLengthShift",
+            Self::Completion => "PlimsollTaskCompletionLow",
+            Self::Satisfaction => "PlimsollUserSatisfactionLow",
+            Self::CpuLoad => "PlimsollCpuHigh",
         }
     }
 }
