@@ -4,6 +4,8 @@
 //! runs them. What is Prometheus' and what is not stands in `docs/rules.md`.
 
 mod builtin;
+#[cfg(test)]
+mod builtin_tests;
 mod fields;
 mod group;
 mod humanize;
