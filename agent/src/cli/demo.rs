@@ -4,8 +4,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
+use super::Format;
 use crate::demo::{self, Options};
 use crate::shutdown::Shutdown;
 
@@ -49,15 +51,6 @@ pub struct DemoArgs {
     port: u16,
 }
 
-/// How the table is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// One JSON object.
-    Json,
-}
-
 /// A number above zero; NaN is none.
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -76,6 +69,7 @@ pub async fn run(args: DemoArgs, shutdown: Shutdown) -> anyhow::Result<u8> {
         demo::engine_only(args.port, &shutdown, announce).await?;
         return Ok(0);
     }
+    end_on_signals(&shutdown)?;
     let format = args.format;
     let ended = demo::play(options(args), shutdown).await?;
     let text = match format {
@@ -84,6 +78,21 @@ pub async fn run(args: DemoArgs, shutdown: Shutdown) -> anyhow::Result<u8> {
     };
     std::io::stdout().write_all(text.as_bytes()).context("cannot write the result to standard output")?;
     Ok(u8::from(!ended.passed()))
+}
+
+/// A scene that is ended from outside still puts the terminal right, stops its agent and removes its files.
+fn end_on_signals(shutdown: &Shutdown) -> anyhow::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()] {
+        let mut signal = signal(kind).context("no signal handler")?;
+        let stop = shutdown.clone();
+        shutdown.spawn("demo signals", async move {
+            tokio::select! {
+                _ = signal.recv() => stop.begin(),
+                () = stop.begun() => {}
+            }
+        });
+    }
+    Ok(())
 }
 
 fn options(args: DemoArgs) -> Options {
