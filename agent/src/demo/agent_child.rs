@@ -150,7 +150,7 @@ fn write_files(folder: &Path, setup: &Setup, [tap, api, metrics]: [&str; 3]) -> 
         "sources": {
             "system": {"interval": "1s"},
             "gpu": {"interval": "1s"},
-            "engine": {"enabled": setup.scrape_engine, "interval": "1s", "timeout": "900ms"},
+            "engine": {"enabled": setup.scrape_engine, "interval": "1s", "timeout": "3s"},
             "tap": {"listen": tap, "upstream": setup.upstream},
         },
         "records": {"url": format!("sqlite://{}", folder.join("plimsoll.db").display())},

@@ -15,6 +15,7 @@ type Curve = Vec<(f64, f64)>;
 pub(crate) struct Panel {
     name: &'static str,
     unit: &'static str,
+    bottom: f64,
     top: f64,
     curve: Curve,
     second: Curve,
@@ -28,9 +29,9 @@ pub(crate) fn all(board: &Board, scale: &Scale) -> [Panel; 4] {
         let shown = board.points.iter().filter(|point| scale.shows(point.at));
         shown.filter_map(|point| Some((point.at, value(point)?))).collect()
     };
-    let share = |name, unit, curve, second, limit, planted| {
+    let share = |name, unit, bottom, curve, second, limit, planted| {
         let limits = vec![vec![(scale.start, limit), (scale.end, limit)]];
-        Panel { name, unit, top: 1.05, curve, second, limits, planted }
+        Panel { name, unit, bottom, top: 1.05, curve, second, limits, planted }
     };
     let (low, high) = (curve(&|point| Some(point.input_band?.0)), curve(&|point| Some(point.input_band?.1)));
     let (input, rate) = (curve(&|point| point.input_mean), curve(&|point| point.request_rate));
@@ -38,19 +39,20 @@ pub(crate) fn all(board: &Board, scale: &Scale) -> [Panel; 4] {
     let cpu = curve(&|point| point.cpu);
     let plain = |name, unit, curve: Curve, limits: Vec<Curve>, planted| {
         let most = limits.iter().flatten().chain(&curve).map(|(_, value)| *value).fold(1.0, f64::max);
-        Panel { name, unit, top: most * 1.12, curve, second: Vec::new(), limits, planted }
+        Panel { name, unit, bottom: 0.0, top: most * 1.12, curve, second: Vec::new(), limits, planted }
     };
     [
         plain("Input tokens", "mean of a window", input, vec![low, high], &[Planted::LongerPrompts]),
         share(
             "Completion",
             "dotted: satisfaction",
+            0.5,
             completion,
             satisfaction,
             0.90,
             &[Planted::Completion, Planted::Satisfaction],
         ),
-        share("CPU", "of the limit or host", cpu, Vec::new(), 0.85, &[Planted::CpuLoad]),
+        share("CPU", "of the limit or host", 0.0, cpu, Vec::new(), 0.85, &[Planted::CpuLoad]),
         plain("Requests/s", "seen by the tap", rate, Vec::new(), &[]),
     ]
 }
@@ -58,7 +60,7 @@ pub(crate) fn all(board: &Board, scale: &Scale) -> [Panel; 4] {
 impl Panel {
     /// Draws it below `top`.
     pub(crate) fn draw(&self, pen: &mut Pen, report: &Report, scale: &Scale, top: f64) {
-        let y = |value: f64| top + HEIGHT * (1.0 - (value / self.top).clamp(0.0, 1.0));
+        let y = |value: f64| top + HEIGHT * (1.0 - ((value - self.bottom) / (self.top - self.bottom)).clamp(0.0, 1.0));
         let place = |curve: &Curve| -> Curve { curve.iter().map(|(at, value)| (scale.x(*at), y(*value))).collect() };
         pen.text("name", 30.0, top + 16.0, self.name);
         pen.text("soft", 30.0, top + 32.0, self.unit);
@@ -70,16 +72,18 @@ impl Panel {
         }
         pen.line("second", place(&self.second));
         pen.line("curve", place(&self.curve));
-        self.number(pen, &y);
+        self.numbers(pen, &y);
         events.for_each(|event| marks(pen, event, scale, top));
     }
 
-    /// One number at the left says how high things are: the limit, or where there is none the curve's top.
-    fn number(&self, pen: &mut Pen, y: &impl Fn(f64) -> f64) {
-        let limit = self.limits.last().and_then(|limit| limit.first());
-        let Some((_, value)) = limit.or(self.curve.last()) else { return };
-        let text = if self.top < 2.0 { format!("{:.0} %", value * 100.0) } else { format!("{value:.0}") };
-        pen.text("soft end", LEFT - 6.0, y(*value) + 4.0, &text);
+    /// Two numbers at the left say how high things are: the bottom, and the limit or (where there is none) the curve.
+    fn numbers(&self, pen: &mut Pen, y: &impl Fn(f64) -> f64) {
+        let limit = self.limits.last().and_then(|limit| limit.first()).or(self.curve.last());
+        for value in limit.map(|(_, value)| *value).into_iter().chain([self.bottom]) {
+            let text = if self.top < 2.0 { format!("{:.0} %", value * 100.0) } else { format!("{value:.0}") };
+            let below = if value > self.bottom { 4.0 } else { 0.0 };
+            pen.text("soft end", LEFT - 6.0, y(value) + below, &text);
+        }
     }
 }
 

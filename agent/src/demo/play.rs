@@ -32,9 +32,9 @@ const REAL_PROMPT_SCALE: f64 = 0.05;
 const BUSY: f64 = 0.85;
 /// Other resources that may be above the rules' threshold without our doing.
 const RESOURCES: [(&str, &str, Metric); 3] = [
-    ("MemoryUtilizationHigh", "memory use", Metric::MemoryUtilization),
-    ("GpuUtilizationHigh", "GPU use", Metric::GpuUtilization),
-    ("GpuMemoryUtilizationHigh", "GPU memory use", Metric::GpuMemoryUtilization),
+    ("PlimsollMemoryHigh", "memory use", Metric::MemoryUtilization),
+    ("PlimsollGpuHigh", "GPU use", Metric::GpuUtilization),
+    ("PlimsollGpuMemoryHigh", "GPU memory use", Metric::GpuMemoryUtilization),
 ];
 /// How long the machine is looked at before anything is played.
 const BEFORE: Duration = Duration::from_secs(4);

@@ -142,15 +142,5 @@ impl Planted {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_scene_takes_about_three_minutes() {
-        let (least, most) = Act::ALL
-            .iter()
-            .map(|act| act.length())
-            .fold((0, 0), |(least, most), length| (least + length.0.as_secs(), most + length.1.as_secs()));
-        assert!((140..=180).contains(&least) && most <= 260, "{least} to {most} seconds");
-    }
-}
+#[path = "scene_tests.rs"]
+mod tests;

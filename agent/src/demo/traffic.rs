@@ -15,8 +15,9 @@ use super::scene::Conditions;
 use super::words;
 use crate::shutdown::Shutdown;
 
-/// Requests open at once; one more is skipped and counted, so that a slow engine is not buried.
-const OPEN: usize = 64;
+/// Visits at once (an answer being read, a reader thinking); one more is skipped and counted, so that a slow engine is
+/// not buried.
+const OPEN: usize = 96;
 /// Give up on one request after this long.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -63,6 +64,8 @@ struct Draw {
     first_word: usize,
     most_tokens: Option<u64>,
     stream: bool,
+    /// From the answer's end until its reader presses a button.
+    thinking: Duration,
     completed: bool,
     content: Option<bool>,
 }
@@ -95,19 +98,27 @@ impl Dice {
     fn draw(&mut self, aim: &Aim, conditions: Conditions) -> Draw {
         let answer = quantiles::at(&quantiles::ANSWER_TOKENS, self.answer.draw()).round() as u64;
         let manner = self.manner.draw();
+        let (completed, content) = self.outcome(conditions);
         Draw {
             prompt_words: self.prompt_words(aim.prompt_scale * conditions.prompt_factor),
             first_word: self.rng.usize(..1 << 16),
             most_tokens: aim.limit_answers.then_some(answer),
             stream: manner < 0.75,
-            completed: self.completed.draw() < conditions.completion,
-            // Two users in three press a thumb.
-            content: self.rng.u8(..3).gt(&0).then(|| self.satisfied.draw() < conditions.satisfaction),
+            thinking: Duration::from_millis(self.rng.u64(300..1500)),
+            completed,
+            content,
         }
     }
 
+    /// Whether the next task is completed, and what its user says (two in three say something).
+    pub(crate) fn outcome(&mut self, conditions: Conditions) -> (bool, Option<bool>) {
+        let completed = self.completed.draw() < conditions.completion;
+        let content = self.rng.u8(..3).gt(&0).then(|| self.satisfied.draw() < conditions.satisfaction);
+        (completed, content)
+    }
+
     /// From one request to the next: even, but not a metronome.
-    fn pause(&mut self, rate: f64) -> Duration {
+    pub(crate) fn pause(&mut self, rate: f64) -> Duration {
         Duration::from_secs_f64((0.5 + self.rng.f64()) / rate)
     }
 }
@@ -177,6 +188,7 @@ async fn one_visit(aim: &Aim, client: &reqwest::Client, draw: Draw, tally: &Tall
         }
     };
     tally.answered.fetch_add(1, Relaxed);
+    tokio::time::sleep(draw.thinking).await;
     tell(aim, client, &id, "task_completed", json!(draw.completed), tally).await;
     if let Some(content) = draw.content {
         tell(aim, client, &id, "thumbs", json!(content), tally).await;
