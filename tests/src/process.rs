@@ -19,6 +19,8 @@ impl Process {
     /// # Errors
     /// The program cannot be started.
     pub fn start(command: &mut Command, log: &Path) -> io::Result<Self> {
+        // every test starts something before it asks anything: rustls then knows its provider
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let file = std::fs::File::options().create(true).append(true).open(log)?;
         let child =
             command.stdin(Stdio::piped()).stdout(file.try_clone()?).stderr(file).spawn().inspect_err(|error| {

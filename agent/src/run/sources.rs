@@ -43,9 +43,12 @@ pub(super) fn spawn(
     }
     shutdown.spawn("engine", engine(config.clone(), feed.clone()));
     let (registry, dispatcher) = (registry.clone(), dispatcher.clone());
-    let mut told = BTreeMap::new();
+    let (mut told, mut unsaved_before) = (BTreeMap::new(), 0);
     feed.every("self", OURSELVES, move || {
         publish_receivers(&registry, &dispatcher.stats(), &mut told);
+        let unsaved = dispatcher.disk_failures();
+        registry.add(Metric::Dropped, &["outbox_saves"], unsaved.saturating_sub(unsaved_before) as f64);
+        unsaved_before = unsaved;
         Ok(process::read())
     });
 }
