@@ -140,6 +140,8 @@ impl Pipeline {
             }
             self.evaluate(now).await;
             if self.last_saved.is_none_or(|at| at.elapsed() >= SAVE_EVERY) {
+                // Also when no alert has changed: after a crash its age says how long nothing was judged.
+                self.save_rules();
                 self.save_store().await;
             }
         }

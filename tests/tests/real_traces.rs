@@ -187,7 +187,7 @@ fn a_steady_service_raises_no_alarm() {
 /// false-alarm rate. (Answers are the hard case: their lengths have no finite variance.)
 #[test]
 fn two_shuffled_days_raise_few_alarms() {
-    let Some(requests) = requests("azure_code_2023.csv.gz", |at| millis(at)) else { return };
+    let Some(requests) = requests("azure_code_2023.csv.gz", millis) else { return };
     let mut seed = 7_u64;
     let mut draw = || {
         // Knuth's MMIX generator; its high bits are random enough to draw with.

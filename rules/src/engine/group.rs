@@ -130,12 +130,13 @@ impl Step<'_> {
         match &self.rule.action {
             Action::Record => self.recorded(vector),
             Action::Alert { hold, keep_firing, annotations } => {
+                let expr = if vector.is_empty() { String::new() } else { self.rule.expr.to_string() };
                 let terms = Terms {
                     hold: *hold,
                     keep_firing: *keep_firing,
                     limit: self.group.limit,
                     group: &self.group.name,
-                    expr: &self.rule.expr.to_string(),
+                    expr: &expr,
                     external: self.shared.external,
                 };
                 let found = vector.iter().map(|sample| self.found(sample, annotations)).collect();

@@ -71,6 +71,7 @@ pub(super) struct Terms<'a> {
     /// Most alerts; 0 is no limit.
     pub(super) limit: usize,
     pub(super) group: &'a str,
+    /// As text; may be empty when nothing was found.
     pub(super) expr: &'a str,
     /// Added to what receivers see, never to `ALERTS`.
     pub(super) external: &'a Labels,

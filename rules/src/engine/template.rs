@@ -316,6 +316,34 @@ mod tests {
     }
 
     #[test]
+    fn what_grows_without_end_is_stopped() {
+        for text in [
+            "{{ range $i := 100000000 }}x{{ end }}",
+            "{{ define \"x\" }}{{ template \"x\" }}{{ end }}{{ template \"x\" }}",
+            "{{ range $i := 50 }}{{ query (printf \"q%d\" $i) }}{{ end }}",
+        ] {
+            let templates = Templates::new([text].into_iter(), &Labels::default(), "");
+            let subject = Subject { alert: "A", labels: &Labels::default(), value: 1.0 };
+            let expanded = templates.expand(text, subject, &|_| Ok(Vec::new()));
+            assert!(expanded.starts_with("<error expanding template: "), "{text}: {expanded}");
+        }
+        let wide = "{{ printf \"%999999999d|%.999999999f|%*d\" 1 1.5 999999999 1 }}";
+        let templates = Templates::new([wide].into_iter(), &Labels::default(), "");
+        let subject = Subject { alert: "A", labels: &Labels::default(), value: 1.0 };
+        assert!(templates.expand(wide, subject, &|_| Ok(Vec::new())).len() < 10_000_000);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_breaks_it(text in "(\\{\\{|\\}\\}| |-|if|else|end|range|with|define|template|\\$labels|\\$value|\\$|\\.|x|\"|\\(|\\)|\\||:=|printf|query|first|0|\n){0,40}") {
+            let templates = Templates::new([&*text].into_iter(), &Labels::default(), "");
+            let subject = Subject { alert: "A", labels: &Labels::default(), value: 1.0 };
+            templates.expand(&text, subject, &|_| Ok(Vec::new()));
+            let _ = check(&text);
+        }
+    }
+
+    #[test]
     fn mistakes_have_a_place() {
         for (why, text, line, column, part) in [
             ("unclosed", "a {{ $value", 1, 12, "unclosed"),
