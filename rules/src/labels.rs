@@ -77,6 +77,11 @@ impl Labels {
         Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
     }
 
+    /// The same set over other copies of its strings.
+    pub(crate) fn map_strings(&self, mut copy: impl FnMut(&Arc<str>) -> Arc<str>) -> Self {
+        Self(self.0.iter().map(|(name, value)| (copy(name), copy(value))).collect())
+    }
+
     /// A stable 64-bit hash (FNV-1a over `name 0xff value 0xff`), the same in every process and version.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;

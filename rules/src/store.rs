@@ -1,14 +1,17 @@
 //! All series in memory: bounded in number, bytes and age.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+mod chunk;
+mod code;
+mod index;
+mod series;
+mod snapshot;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::chunk::Chunk;
-use crate::labels::METRIC_NAME;
+use self::index::Index;
+pub(crate) use self::series::Series;
 use crate::{Labels, Timestamp};
-
-mod snapshot;
 
 /// The NaN that ends a series, bit for bit as Prometheus writes it.
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -49,22 +52,15 @@ pub struct StoreStats {
     pub bytes: usize,
 }
 
-/// One series: its labels and its samples, oldest first.
-#[derive(Debug)]
-pub(crate) struct Series {
-    pub(crate) labels: Labels,
-    chunks: VecDeque<Chunk>,
-}
-
-/// All series, found by metric name and matchers.
+/// All series, found by metric name and labels.
 #[derive(Debug)]
 pub struct Store {
     limits: StoreLimits,
-    /// Slots are reused; an index stays valid while its series lives.
+    /// Slots are reused; a number stays valid while its series lives.
     slots: Vec<Option<Series>>,
-    free: Vec<usize>,
-    by_labels: HashMap<Labels, usize>,
-    by_name: BTreeMap<Arc<str>, Vec<usize>>,
+    free: Vec<u32>,
+    by_labels: HashMap<Labels, u32>,
+    index: Index,
     unavailable: HashMap<String, String>,
 }
 
@@ -76,33 +72,34 @@ impl Store {
             slots: Vec::new(),
             free: Vec::new(),
             by_labels: HashMap::new(),
-            by_name: BTreeMap::new(),
+            index: Index::default(),
             unavailable: HashMap::new(),
         }
     }
 
     /// Appends any float, NaN and infinities included (the pipeline refuses what collectors may not send).
     pub fn append(&mut self, series: &Labels, at: Timestamp, value: f64) -> Append {
-        let Some(slot) = self.by_labels.get(series).copied() else {
-            return self.insert(series, at, value);
-        };
-        let Some(series) = &mut self.slots[slot] else { return Append::TooManySeries };
-        series.push(at.millis(), value)
-    }
-
-    fn insert(&mut self, labels: &Labels, at: Timestamp, value: f64) -> Append {
+        let known = self.by_labels.get(series).and_then(|slot| self.slots.get_mut(*slot as usize)?.as_mut());
+        if let Some(series) = known {
+            return series.push(at.millis(), value);
+        }
         if self.by_labels.len() >= self.limits.series {
             return Append::TooManySeries;
         }
-        let series = Series { labels: labels.clone(), chunks: VecDeque::from([Chunk::new(at.millis(), value)]) };
+        let labels = self.index.intern(series);
+        self.enter(Series::new(labels, at.millis(), value));
+        Append::Stored
+    }
+
+    /// Takes in a series of interned labels that is not there yet.
+    fn enter(&mut self, series: Series) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
-            self.slots.len() - 1
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         });
-        self.slots[slot] = Some(series);
-        self.by_labels.insert(labels.clone(), slot);
-        self.by_name.entry(labels.get(METRIC_NAME).unwrap_or("").into()).or_default().push(slot);
-        Append::Stored
+        self.index.add(&series.labels, slot);
+        self.by_labels.insert(series.labels.clone(), slot);
+        self.slots[slot as usize] = Some(series);
     }
 
     /// Ends a series at `at`: instant lookups find nothing from then on. A series that is not there stays so.
@@ -137,87 +134,51 @@ impl Store {
         self.unavailable.iter().map(|(name, why)| (name.as_str(), why.as_str()))
     }
 
-    /// Drops samples older than the retention and series that have none left.
+    /// Drops samples older than the retention (chunk by chunk) and series that have none left.
     pub fn expire(&mut self, now: Timestamp) {
         let oldest = (now - self.limits.retention).millis();
-        for slot in 0..self.slots.len() {
-            let Some(series) = &mut self.slots[slot] else { continue };
-            while series.chunks.front().is_some_and(|chunk| chunk.last_ms < oldest) {
-                series.chunks.pop_front();
-            }
-            if series.chunks.is_empty()
-                && let Some(gone) = self.slots[slot].take()
+        let free_before = self.free.len();
+        for (number, slot) in self.slots.iter_mut().enumerate() {
+            if let Some(series) = slot
+                && !series.expire(oldest)
             {
-                self.forget(slot, &gone.labels);
+                self.by_labels.remove(&series.labels);
+                self.free.push(u32::try_from(number).unwrap_or(u32::MAX));
+                *slot = None;
             }
         }
-    }
-
-    fn forget(&mut self, slot: usize, labels: &Labels) {
-        self.by_labels.remove(labels);
-        let name = labels.get(METRIC_NAME).unwrap_or("");
-        if let Some(list) = self.by_name.get_mut(name) {
-            list.retain(|other| *other != slot);
-            if list.is_empty() {
-                self.by_name.remove(name);
-            }
+        if self.free.len() > free_before {
+            let slots = &self.slots;
+            self.index.remove(|slot| slots.get(slot as usize).is_none_or(Option::is_none));
         }
-        self.free.push(slot);
     }
 
     /// How full it is.
     pub fn stats(&self) -> StoreStats {
-        let chunks = || self.slots.iter().flatten().flat_map(|series| &series.chunks);
+        let all = || self.slots.iter().flatten();
         StoreStats {
             series: self.by_labels.len(),
-            samples: chunks().map(|chunk| usize::from(chunk.count)).sum(),
-            bytes: chunks().map(Chunk::size).sum(),
+            samples: all().map(Series::sample_count).sum(),
+            bytes: all().map(Series::size).sum(),
         }
     }
 
     /// Series of metric `name`, or all of them.
     pub(crate) fn select(&self, name: Option<&str>) -> impl Iterator<Item = &Series> {
+        self.candidates(name, std::iter::empty())
+    }
+
+    /// Series that may be of metric `name` and have these label values: few more than really do.
+    pub(crate) fn candidates<'p>(
+        &self,
+        name: Option<&str>,
+        pairs: impl Iterator<Item = (&'p str, &'p str)>,
+    ) -> impl Iterator<Item = &Series> {
         let (listed, all) = match name {
-            Some(name) => (self.by_name.get(name).map(Vec::as_slice).unwrap_or_default(), [].as_slice()),
+            Some(name) => (self.index.find(name, pairs), [].as_slice()),
             None => ([].as_slice(), self.slots.as_slice()),
         };
-        listed.iter().filter_map(|slot| self.slots[*slot].as_ref()).chain(all.iter().flatten())
-    }
-}
-
-impl Series {
-    fn push(&mut self, at_ms: i64, value: f64) -> Append {
-        if let Some(last) = self.chunks.back_mut() {
-            if at_ms <= last.last_ms {
-                return Append::OutOfOrder;
-            }
-            if last.push(at_ms, value) {
-                return Append::Stored;
-            }
-        }
-        self.chunks.push_back(Chunk::new(at_ms, value));
-        Append::Stored
-    }
-
-    /// The newest sample in `(after, until]`, staleness markers included.
-    pub(crate) fn last_in(&self, after_ms: i64, until_ms: i64) -> Option<(i64, f64)> {
-        let chunk = self.chunks.iter().rev().find(|chunk| chunk.first_ms <= until_ms)?;
-        let newest = if chunk.last_ms <= until_ms {
-            (chunk.last_ms, chunk.last_value())
-        } else {
-            chunk.samples().take_while(|(at, _)| *at <= until_ms).last()?
-        };
-        (newest.0 > after_ms).then_some(newest)
-    }
-
-    /// Samples in `(after, until]`, oldest first, staleness markers left out.
-    pub(crate) fn range(&self, after_ms: i64, until_ms: i64) -> impl Iterator<Item = (i64, f64)> {
-        let start = self.chunks.partition_point(|chunk| chunk.last_ms <= after_ms);
-        self.chunks
-            .range(start..)
-            .take_while(move |chunk| chunk.first_ms <= until_ms)
-            .flat_map(Chunk::samples)
-            .filter(move |(at, value)| *at > after_ms && *at <= until_ms && !is_stale(*value))
+        listed.iter().filter_map(|slot| self.slots.get(*slot as usize)?.as_ref()).chain(all.iter().flatten())
     }
 }
 
@@ -270,5 +231,31 @@ mod tests {
         assert!(is_stale(series.last_in(0, at(600).millis()).unwrap().1));
         assert_eq!(series.last_in(0, at(250).millis()), Some((250_000, 250.0)));
         assert_eq!(series.last_in(at(600).millis(), at(700).millis()), None);
+    }
+
+    #[test]
+    fn series_are_found_by_label_value_and_forgotten_whole() {
+        let mut store = Store::new(StoreLimits { series: 100, retention: Duration::from_secs(60) });
+        let labels = |id: &str, parity: &str| Labels::metric("x", [("id", id), ("parity", parity)]);
+        for n in 0..20 {
+            let parity = if n % 2 == 0 { "even" } else { "odd" };
+            store.append(&labels(&n.to_string(), parity), at(if n < 10 { 0 } else { 100 }), 1.0);
+        }
+        let found = |store: &Store, pairs: &[(&str, &str)]| {
+            store.candidates(Some("x"), pairs.iter().copied()).map(|s| s.labels.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&store, &[("parity", "odd"), ("id", "13")]), [labels("13", "odd")]);
+        assert_eq!(found(&store, &[("parity", "even")]).len(), 10);
+        assert_eq!(found(&store, &[("parity", "none")]).len(), 0);
+        store.expire(at(120));
+        assert_eq!(found(&store, &[("parity", "even")]).len(), 5, "the first ten are gone");
+        store.append(&labels("new", "odd"), at(121), 1.0);
+        assert_eq!(
+            found(&store, &[("id", "new"), ("parity", "odd")]),
+            [labels("new", "odd")],
+            "in a place used before"
+        );
+        store.expire(at(1000));
+        assert_eq!((store.stats().series, store.select(Some("x")).count()), (0, 0));
     }
 }

@@ -118,7 +118,9 @@ impl Selector {
 
     /// Every series of `store` that matches.
     pub(super) fn select<'s>(&'s self, store: &'s Store) -> impl Iterator<Item = &'s crate::store::Series> {
-        store.select(self.exact_name()).filter(|series| self.matches(&series.labels))
+        let equal = self.matchers.iter().filter(|m| m.op == MatchOp::Equal && m.label != METRIC_NAME);
+        let pairs = equal.filter(|m| !m.value.is_empty()).map(|m| (m.label.as_str(), m.value.as_str()));
+        store.candidates(self.exact_name(), pairs).filter(|series| self.matches(&series.labels))
     }
 
     /// Name and reason of a metric that this may mean and whose source has failed.

@@ -110,7 +110,7 @@ impl Evaluator<'_> {
         let mut spent = Ok(());
         for series in selector.select(self.store) {
             points.clear();
-            points.extend(series.range(from_ms, until_ms));
+            series.read(from_ms, until_ms, &mut points);
             spent = self.spend(points.len());
             if spent.is_err() {
                 break;

@@ -182,3 +182,19 @@ fn options_and_remarks() {
     assert_eq!(ask("rate(g[1m])", &defaults).unwrap().infos.len(), 1);
     assert_eq!(ask("rate(h_bucket[1m])", &defaults).unwrap().infos, [""; 0]);
 }
+
+/// The highest trees that the parser lets through are evaluated on the small stack of a test's thread.
+#[test]
+fn the_highest_expressions_fit_the_stack() {
+    for text in [
+        "g+".repeat(119) + "g",
+        "-(".repeat(45) + "g" + &")".repeat(45),
+        "abs(".repeat(90) + "g" + &")".repeat(90),
+        "sum(".repeat(90) + "g" + &")".repeat(90),
+    ] {
+        let expr = parse(&text).unwrap_or_else(|why| panic!("{text}: {why}"));
+        assert!(evaluate(&expr, &store(), at(600.0)).is_ok(), "{text}");
+        assert_eq!(expr.clone(), expr);
+        assert!(!expr.to_string().is_empty());
+    }
+}

@@ -1,0 +1,141 @@
+//! One series: its labels and its samples, oldest first.
+
+use std::collections::VecDeque;
+
+use super::chunk::{Chunk, Encoded, OpenChunk, Samples};
+use super::{Append, is_stale};
+use crate::Labels;
+
+/// One series.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) labels: Labels,
+    full: VecDeque<Chunk>,
+    open: OpenChunk,
+}
+
+impl Series {
+    pub(super) fn new(labels: Labels, at_ms: i64, value: f64) -> Self {
+        Self { labels, full: VecDeque::new(), open: OpenChunk::new(at_ms, value) }
+    }
+
+    /// From chunks of a snapshot; `None` where one is damaged or they are out of order.
+    pub(super) fn rebuild<'e>(labels: &Labels, chunks: impl Iterator<Item = Option<Encoded<'e>>>) -> Option<Self> {
+        let mut rebuilt: Option<Self> = None;
+        for chunk in chunks {
+            let chunk = chunk?.rebuild()?;
+            match &mut rebuilt {
+                Some(series) if chunk.first_ms <= series.open.last_ms() => return None,
+                Some(series) => series.begin(chunk),
+                None => rebuilt = Some(Self { labels: labels.clone(), full: VecDeque::new(), open: chunk }),
+            }
+        }
+        rebuilt
+    }
+
+    fn begin(&mut self, chunk: OpenChunk) {
+        let full = std::mem::replace(&mut self.open, chunk).close();
+        // Growing by a few: doubling would cost more than all the rest of a short series.
+        if self.full.len() == self.full.capacity() {
+            self.full.reserve_exact(4);
+        }
+        self.full.push_back(full);
+    }
+
+    pub(super) fn push(&mut self, at_ms: i64, value: f64) -> Append {
+        if at_ms <= self.open.last_ms() {
+            return Append::OutOfOrder;
+        }
+        if self.open.is_full() {
+            self.begin(OpenChunk::new(at_ms, value));
+        } else {
+            self.open.push(at_ms, value);
+        }
+        Append::Stored
+    }
+
+    /// Drops chunks that lie wholly before `oldest_ms`; false when nothing is left.
+    pub(super) fn expire(&mut self, oldest_ms: i64) -> bool {
+        while self.full.front().is_some_and(|chunk| chunk.last_ms < oldest_ms) {
+            self.full.pop_front();
+        }
+        self.open.last_ms() >= oldest_ms
+    }
+
+    pub(super) fn sample_count(&self) -> usize {
+        self.encoded().map(|chunk| usize::from(chunk.count)).sum()
+    }
+
+    /// Bytes it takes, apart from its labels.
+    pub(super) fn size(&self) -> usize {
+        let full: usize = self.full.iter().map(Chunk::heap).sum();
+        full + self.open.heap() + self.full.capacity() * size_of::<Chunk>() + size_of::<Self>()
+    }
+
+    /// All chunks, oldest first.
+    pub(super) fn encoded(&self) -> impl Iterator<Item = Encoded<'_>> {
+        self.full.iter().map(Chunk::encoded).chain([self.open.encoded()])
+    }
+
+    /// The newest sample in `(after, until]`, staleness markers included.
+    pub(crate) fn last_in(&self, after_ms: i64, until_ms: i64) -> Option<(i64, f64)> {
+        let newest = if self.open.last_ms() <= until_ms {
+            (self.open.last_ms(), self.open.last_value())
+        } else if self.open.first_ms <= until_ms {
+            last_until(self.open.samples(), until_ms)?
+        } else {
+            let after = self.full.partition_point(|chunk| chunk.first_ms <= until_ms);
+            last_until(self.full.get(after.checked_sub(1)?)?.samples(), until_ms)?
+        };
+        (newest.0 > after_ms).then_some(newest)
+    }
+
+    /// Samples in `(after, until]`, oldest first, staleness markers left out.
+    pub(crate) fn range(&self, after_ms: i64, until_ms: i64) -> impl Iterator<Item = (i64, f64)> {
+        self.parts(after_ms, until_ms)
+            .flatten()
+            .filter(move |(at, value)| *at > after_ms && *at <= until_ms && !is_stale(*value))
+    }
+
+    /// Appends the same samples to `out`: faster, and without an allocation where `out` has been used before.
+    pub(crate) fn read(&self, after_ms: i64, until_ms: i64, out: &mut Vec<(i64, f64)>) {
+        self.parts(after_ms, until_ms).for_each(|samples| samples.read(after_ms, until_ms, out));
+    }
+
+    /// The chunks that `(after, until]` touches.
+    fn parts(&self, after_ms: i64, until_ms: i64) -> impl Iterator<Item = Samples<'_>> {
+        let start = self.full.partition_point(|chunk| chunk.last_ms <= after_ms);
+        let open = (self.open.first_ms <= until_ms && self.open.last_ms() > after_ms).then(|| self.open.samples());
+        let full = self.full.range(start..).take_while(move |chunk| chunk.first_ms <= until_ms);
+        full.map(Chunk::samples).chain(open)
+    }
+}
+
+fn last_until(samples: Samples<'_>, until_ms: i64) -> Option<(i64, f64)> {
+    samples.take_while(|(at, _)| *at <= until_ms).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Ranges and lookups against a plain list, across chunk borders.
+        #[test]
+        fn reads_agree_with_a_list(count in 1..400_i64, from in -10..500_i64, length in 0..200_i64) {
+            let mut series = Series::new(Labels::default(), 0, 0.0);
+            for n in 1..count {
+                prop_assert_eq!(series.push(n * 1000, n as f64), Append::Stored);
+            }
+            let (after, until) = (from * 1000, (from + length) * 1000);
+            let expected: Vec<i64> = (0..count).map(|n| n * 1000).filter(|at| *at > after && *at <= until).collect();
+            let found: Vec<i64> = series.range(after, until).map(|(at, _)| at).collect();
+            prop_assert_eq!(series.last_in(after, until).map(|(at, _)| at), expected.last().copied());
+            prop_assert_eq!(&found, &expected);
+            let mut read = Vec::new();
+            series.read(after, until, &mut read);
+            prop_assert_eq!(read.into_iter().map(|(at, _)| at).collect::<Vec<_>>(), expected);
+        }
+    }
+}
