@@ -1,8 +1,11 @@
 //! What is understood, what is refused and where, and that no text does harm.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
-use super::super::parse;
+use super::super::{EvalOptions, parse, query};
+use crate::{Labels, Store, StoreLimits, Timestamp};
 
 #[test]
 fn what_is_parsed_prints_back() {
@@ -182,6 +185,10 @@ fn expressions() -> impl Strategy<Value = String> {
         "{\"u.v\"}",
         "x offset 5m",
         "x @ 10",
+        "deriv(x[70000000y] @ 1e15 offset -70000000y)",
+        "predict_linear(y[1y:100d], 1e300)",
+        "year(vector(1e300))",
+        "increase(x[1h] offset 9y)",
         "rate(z_total[5m])",
         "vector(1.5)",
     ]);
@@ -232,6 +239,22 @@ proptest! {
         match parse(&text) {
             Ok(expr) => prop_assert_eq!(parse(&expr.to_string()), Ok(expr)),
             Err(why) => prop_assert!(why.column <= text.chars().count() + 1),
+        }
+    }
+
+    /// Errors are fine, panics and overflows are not; nor is taking for ever.
+    #[test]
+    fn what_is_right_is_evaluated_without_a_panic(text in expressions(), now in any::<i64>()) {
+        let limits = StoreLimits { series: 10, retention: Duration::from_secs(3600) };
+        let mut store = Store::new(limits);
+        for (name, value) in [("x", 1.0), ("y", f64::NAN), ("z_total", -0.0)] {
+            for n in 0..5 {
+                store.append(&Labels::metric(name, [("a", "b")]), Timestamp::from_millis(n * 5000), value * n as f64);
+            }
+        }
+        let options = EvalOptions { max_samples: 20_000, ..EvalOptions::default() };
+        for now in [now, 20_000] {
+            let _ = query(&parse(&text).unwrap(), &store, Timestamp::from_millis(now), &options);
         }
     }
 
