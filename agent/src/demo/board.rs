@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::scene::Act;
 
@@ -130,9 +131,19 @@ impl Board {
         self.showing = showing;
     }
 
-    /// Seconds since the last alert that matters was over; none of them when one fires now, `None` when none ever did.
-    pub(crate) fn quiet_for(&self, now: f64) -> Option<f64> {
-        let all = self.incidents.iter().filter(|incident| incident.matters());
+    /// The median CPU utilization of the last `span`; `None` when the agent has no figure.
+    pub(crate) fn cpu_median(&self, span: Duration) -> Option<f64> {
+        let last = self.points.last()?.at;
+        let lately = self.points.iter().filter(|point| point.at > last - span.as_secs_f64());
+        let mut cpu: Vec<f64> = lately.filter_map(|point| point.cpu).collect();
+        cpu.sort_by(f64::total_cmp);
+        cpu.get(cpu.len() / 2).copied()
+    }
+
+    /// Seconds since the last alert that matters was over: 0 when one fires now, `None` when none ever did. Alerts
+    /// named in `but` do not count.
+    pub(crate) fn quiet_for(&self, now: f64, but: &[&str]) -> Option<f64> {
+        let all = self.incidents.iter().filter(|incident| incident.matters() && !but.contains(&incident.alert()));
         all.map(|incident| incident.resolved_at.map_or(0.0, |over| now - over)).reduce(f64::min)
     }
 }
@@ -178,9 +189,26 @@ mod tests {
             assert_eq!((board.incidents.len(), still_open), (incidents, open), "{why}");
         }
         assert_eq!(board.incidents[0].resolved_at, Some(3.0));
-        assert_eq!((board.quiet_for(5.0), Board::default().quiet_for(5.0)), (Some(0.0), None));
+        assert_eq!((board.quiet_for(5.0, &[]), board.quiet_for(5.0, &["A"])), (Some(0.0), None));
         board.look(vec![], 6.0);
-        assert_eq!(board.quiet_for(8.0), Some(2.0));
+        assert_eq!(board.quiet_for(8.0, &[]), Some(2.0));
+    }
+
+    #[test]
+    fn the_median_is_that_of_the_last_seconds() {
+        for (why, cpu, expected) in [
+            ("nothing seen", vec![], None),
+            ("no figure on this machine", vec![None, None], None),
+            (
+                "what was long ago does not count",
+                vec![Some(1.0), Some(1.0), Some(1.0), Some(0.2), Some(0.3), Some(0.9)],
+                Some(0.3),
+            ),
+        ] {
+            let points = cpu.iter().zip(0_u8..).map(|(cpu, at)| Point { at: at.into(), cpu: *cpu, ..Point::default() });
+            let board = Board { points: points.collect(), ..Board::default() };
+            assert_eq!(board.cpu_median(Duration::from_secs(3)), expected, "{why}");
+        }
     }
 
     #[test]

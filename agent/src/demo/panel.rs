@@ -45,14 +45,14 @@ pub(crate) fn all(board: &Board, scale: &Scale) -> [Panel; 4] {
         plain("Input tokens", "mean of a window", input, vec![low, high], &[Planted::LongerPrompts]),
         share(
             "Completion",
-            "dotted: satisfaction",
+            "dotted: satisfied users",
             0.5,
             completion,
             satisfaction,
             0.90,
             &[Planted::Completion, Planted::Satisfaction],
         ),
-        share("CPU", "of the limit or host", 0.0, cpu, Vec::new(), 0.85, &[Planted::CpuLoad]),
+        share("CPU", "of limit or host", 0.0, cpu, Vec::new(), 0.85, &[Planted::CpuLoad]),
         plain("Requests/s", "seen by the tap", rate, Vec::new(), &[]),
     ]
 }

@@ -10,9 +10,9 @@ use serde_json::Value;
 use tokio::sync::watch::Sender;
 
 use super::agent_child::{AgentChild, Setup, Taken};
-use super::board::{Board, SharedBoard};
+use super::board::SharedBoard;
 use super::engine::Engine;
-use super::load::Burners;
+use super::load::{BUSY, Load};
 use super::report::{self, Cost, Facts, Report, Setting};
 use super::scene::{Act, Conditions, FAST_MOTION, Planted};
 use super::traffic::{self, Aim, Tally};
@@ -28,16 +28,15 @@ const RATE: f64 = 20.0;
 const REAL_RATE: f64 = 4.0;
 /// Prompts for a real engine are a twentieth of the trace's: about 100 words, 300 in the act of longer prompts.
 const REAL_PROMPT_SCALE: f64 = 0.05;
-/// What the CPU rule takes for too much.
-const BUSY: f64 = 0.85;
 /// Other resources that may be above the rules' threshold without our doing.
 const RESOURCES: [(&str, &str, Metric); 3] = [
     ("PlimsollMemoryHigh", "memory use", Metric::MemoryUtilization),
     ("PlimsollGpuHigh", "GPU use", Metric::GpuUtilization),
     ("PlimsollGpuMemoryHigh", "GPU memory use", Metric::GpuMemoryUtilization),
 ];
-/// How long the machine is looked at before anything is played.
+/// How long the machine is looked at before anything is played, while it is quiet and while it is not.
 const BEFORE: Duration = Duration::from_secs(4);
+const BEFORE_MOST: Duration = Duration::from_secs(30);
 /// Seconds of quiet that end the recovery: time for receivers to hear that everything is over.
 const QUIET: f64 = 3.0;
 /// How often the director looks round.
@@ -228,23 +227,28 @@ impl Stage {
         Ok(())
     }
 
-    /// Looks at the machine before anything is played, so that what it does by itself is not taken for ours.
+    /// Looks at the machine before anything is played, so that what it does by itself is not taken for ours. A moment
+    /// of load (a build that has just ended, the agent's own start) gets time to pass.
     async fn look_before(&mut self) -> anyhow::Result<()> {
-        self.wait(BEFORE).await?;
-        let board = self.board.lock().clone();
+        let began = Instant::now();
+        let mut median = None;
+        while began.elapsed() < BEFORE_MOST && !self.shutdown.has_begun() {
+            self.wait(BEFORE).await?;
+            median = self.board.lock().cpu_median(BEFORE);
+            if median.is_none_or(|cpu| cpu <= BUSY) {
+                break;
+            }
+        }
         if self.shutdown.has_begun() {
             return Ok(());
         }
-        // Of the CPU the median: starting the agent is a moment of load of our own.
-        let mut cpu: Vec<f64> = board.points.iter().filter_map(|point| point.cpu).collect();
-        cpu.sort_by(f64::total_cmp);
-        let median = cpu.get(cpu.len() / 2).copied();
+        let page = self.board.lock().metrics.clone();
         if median.is_none() {
             self.board.note("the agent has no figure for CPU use on this machine: the CPU act cannot be judged");
         }
         self.already_true(Planted::CpuLoad.alert(), "CPU use", median);
         for (alert, what, metric) in RESOURCES {
-            self.already_true(alert, what, scrape::largest(&board.metrics, metric.name(), &[]));
+            self.already_true(alert, what, scrape::largest(&page, metric.name(), &[]));
         }
         Ok(())
     }
@@ -263,7 +267,7 @@ impl Stage {
     async fn act(&mut self, act: Act) -> anyhow::Result<()> {
         let began = Instant::now();
         self.conditions.send_replace(act.conditions());
-        let mut load = (act == Act::CpuLoad).then(|| self.load());
+        let mut load = (act == Act::CpuLoad).then(|| Load::start(&self.board.lock()));
         self.board.lock().enter(act, board::now());
         let scale = |length: Duration| length.mul_f64(self.options.duration_scale);
         let (least, most) = act.length();
@@ -285,7 +289,10 @@ impl Stage {
         let board = self.board.lock();
         match act {
             Act::Calm => false,
-            Act::Recovery => board.quiet_for(board::now()).is_none_or(|seconds| seconds > QUIET),
+            Act::Recovery => {
+                let quiet = board.quiet_for(board::now(), &self.facts.true_before_start);
+                quiet.is_none_or(|seconds| seconds > QUIET)
+            }
             _ => Planted::ALL
                 .iter()
                 .filter(|planted| planted.act() == act)
@@ -305,15 +312,6 @@ impl Stage {
         let status = status(&self.cost(), self.agent.taken().unwrap_or_default());
         self.board.lock().status = status;
         self.agent.check_alive()
-    }
-
-    fn load(&self) -> Load {
-        let own = std::thread::available_parallelism().map_or(1, usize::from);
-        let limit = scrape::largest(&self.board.lock().metrics, Metric::CpuLimitCores.name(), &[]).unwrap_or(0.0);
-        let cores = own.max(limit.ceil() as usize);
-        let mut burners = Burners::default();
-        burners.add(cores);
-        Load { burners, cores, looked_at: Duration::ZERO }
     }
 
     fn cost(&self) -> Cost {
@@ -342,24 +340,4 @@ fn status(cost: &Cost, taken: Taken) -> String {
         taken.cpu_seconds,
         taken.resident_bytes as f64 / f64::from(1 << 20)
     )
-}
-
-/// Busy threads, more of them while the agent's own figure says that it is not enough.
-struct Load {
-    burners: Burners,
-    cores: usize,
-    looked_at: Duration,
-}
-
-impl Load {
-    fn top_up(&mut self, board: &Board, elapsed: Duration) {
-        let enough = board.points.last().and_then(|point| point.cpu).is_none_or(|cpu| cpu > BUSY + 0.05);
-        let due = elapsed >= self.looked_at + Duration::from_secs(3);
-        if due && !enough && self.burners.count() < 8 * self.cores {
-            self.burners.add(self.cores);
-        }
-        if due {
-            self.looked_at = elapsed;
-        }
-    }
 }

@@ -147,13 +147,18 @@ pub(crate) struct Facts {
 impl Cost {
     /// With what the agent's process took over `wall_seconds`.
     pub(crate) fn with_process(mut self, taken: Taken, wall_seconds: f64) -> Self {
-        self.wall_seconds = wall_seconds;
+        self.wall_seconds = millis(wall_seconds);
         self.agent_cpu_seconds = taken.cpu_seconds;
-        self.agent_cpu_cores = if wall_seconds > 0.0 { taken.cpu_seconds / wall_seconds } else { 0.0 };
+        self.agent_cpu_cores = if wall_seconds > 0.0 { millis(taken.cpu_seconds / wall_seconds) } else { 0.0 };
         self.agent_rss_bytes = taken.resident_bytes;
         self.agent_peak_rss_bytes = taken.peak_resident_bytes;
         self
     }
+}
+
+/// Rounded to the third digit: what is finer is noise.
+fn millis(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 /// Judges what was seen.
@@ -175,7 +180,7 @@ pub(crate) fn judge(board: &Board, facts: Facts) -> Report {
         false_alarms: false_alarm_list.len(),
         false_alarms_in_calm: false_alarm_list.iter().filter(|alarm| alarm.fired_at <= calm_end).count(),
         false_alarm_list,
-        calm_seconds: calm.and_then(|calm| Some(calm.ended_at? - calm.started_at)).unwrap_or(0.0),
+        calm_seconds: calm.and_then(|calm| Some(millis(calm.ended_at? - calm.started_at))).unwrap_or(0.0),
         busy_before_start: facts.true_before_start.contains(&Planted::CpuLoad.alert()),
         true_before_start: facts.true_before_start,
         interrupted: facts.interrupted,
@@ -220,7 +225,7 @@ fn event(board: &Board, planted: Planted, late: f64) -> Event {
         ended_at: span.and_then(|span| span.ended_at),
         detected: detected_at.is_some(),
         detected_at,
-        delay_seconds: span.and_then(|span| Some(detected_at? - span.started_at)),
+        delay_seconds: span.and_then(|span| Some(millis(detected_at? - span.started_at))),
         alert: planted.alert(),
         resolved_at: over.and_then(|times| times.into_iter().reduce(f64::max)),
     }

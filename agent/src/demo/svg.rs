@@ -10,10 +10,10 @@ use super::table;
 
 const WIDTH: f64 = 960.0;
 /// Where curves begin.
-pub(crate) const LEFT: f64 = 158.0;
+pub(crate) const LEFT: f64 = 176.0;
 /// Where curves end.
 pub(crate) const RIGHT: f64 = 930.0;
-const FIRST_PANEL: f64 = 108.0;
+const FIRST_PANEL: f64 = 134.0;
 const PANEL: f64 = panel::HEIGHT + 16.0;
 /// Columns of the table and how they are aligned.
 const COLUMNS: [(&str, f64, &str); 6] = [
@@ -73,22 +73,33 @@ impl Scale {
 fn heading(pen: &mut Pen, report: &Report) {
     let setting = &report.setting;
     let engine = if setting.engine == "stand-in" { "a stand-in engine" } else { &setting.engine };
-    pen.text("title", 30.0, 40.0, "plimsoll demo");
-    pen.text(if report.passed { "good" } else { "bad" }, 185.0, 40.0, &table::verdict(report));
+    pen.text("title", 30.0, 38.0, "plimsoll demo");
+    pen.text(if report.passed { "name good" } else { "name bad" }, 30.0, 61.0, &table::verdict(report));
     let about = format!(
         "The agent in front of {engine}, {:.0} requests a second. Rules in fast motion: 5 minutes are {:.0} seconds.",
         setting.request_rate, setting.window_seconds
     );
-    pen.text("soft", 30.0, 62.0, &about);
+    pen.text("soft", 30.0, 80.0, &about);
+    pen.line("notch", [(735.0, 38.0), (735.0, 26.0)]);
+    pen.text("soft", 742.0, 37.0, "planted");
+    pen.arrow("bad", 805.0, 37.0);
+    pen.text("soft", 814.0, 37.0, "fired");
+    pen.disc("good", 862.0, 33.0);
+    pen.text("soft", 871.0, 37.0, "resolved");
 }
 
 fn acts(pen: &mut Pen, board: &Board, scale: &Scale, bottom: f64) {
-    let top = FIRST_PANEL - 28.0;
+    let top = FIRST_PANEL - 40.0;
     for span in &board.acts {
         let (from, to) = (scale.x(span.started_at), scale.x(span.ended_at.unwrap_or(scale.end)));
         let class = if matches!(span.act, Act::Calm | Act::Recovery) { "calm" } else { "act" };
         pen.rect(class, [from, top, (to - from - 1.5).max(0.5), bottom - top]);
-        pen.text("soft mid", f64::midpoint(from, to), top + 16.0, span.act.title());
+        // Two words stand one above the other: a short act is no wider than one.
+        let title = span.act.title();
+        let words = title.split_once(' ').map_or(vec![title], |(first, second)| vec![first, second]);
+        for (line, word) in words.into_iter().enumerate() {
+            pen.text("soft mid", f64::midpoint(from, to), top + 15.0 + 13.0 * line as f64, word);
+        }
     }
 }
 
@@ -99,13 +110,6 @@ fn axis(pen: &mut Pen, scale: &Scale, bottom: f64) {
         let at = f64::from(mark) * step;
         pen.text("soft mid", scale.x(scale.start + at), bottom + 16.0, &format!("{at:.0} s"));
     }
-    let y = bottom + 16.0;
-    pen.line("notch", [(32.0, y + 1.0), (32.0, y - 10.0)]);
-    pen.text("soft", 37.0, y, "planted");
-    pen.arrow("bad", 84.0, y);
-    pen.text("soft", 91.0, y, "fired");
-    pen.disc("good", 122.0, y - 4.0);
-    pen.text("soft", 128.0, y, "over");
 }
 
 /// The table; gives the picture's height.
@@ -160,7 +164,7 @@ mod tests {
         facts.setting.engine = "http://a?b<c>&d".to_owned();
         let svg = picture(&board, &judge(&board, facts));
         check(&svg);
-        assert!(svg.contains(">falling completion</text>") && svg.contains("NOT FOUND"), "{svg}");
+        assert!(svg.contains(">completion</text>") && svg.contains("NOT FOUND"), "{svg}");
         assert!(svg.contains("http://a?b&lt;c&gt;&amp;d"), "what others wrote is escaped");
     }
 

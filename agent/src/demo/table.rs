@@ -42,7 +42,8 @@ pub(crate) fn facts(report: &Report) -> [String; 3] {
             mib(cost.agent_peak_rss_bytes),
         ),
         format!(
-            "traffic       {} requests through the tap, {} chunks, {} feedback stored, {} dropped, {} failed, {} skipped",
+            "traffic       {} requests through the tap, {} chunks, {} feedback stored, {} dropped, \
+             {} failed, {} skipped",
             cost.requests_served, cost.chunks, cost.feedback, cost.dropped, cost.requests_failed, cost.requests_skipped
         ),
     ]
