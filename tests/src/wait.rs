@@ -9,7 +9,6 @@ use serde_json::Value;
 ///
 /// # Panics
 /// When `limit` passes first; the message carries the last `Err`.
-#[expect(clippy::panic, reason = "a test helper: giving up is a failed test")]
 pub async fn eventually<T, E: Debug>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
     let end = Instant::now() + limit;
     loop {

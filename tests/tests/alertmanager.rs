@@ -1,7 +1,5 @@
 //! The dispatcher and real Alertmanagers: what they hold, what they refuse, what they catch up on.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at an error")]
-
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 

@@ -1,8 +1,6 @@
 //! The built-in rules say the same in Plimsoll and in Prometheus: one scene is played through our engine, what came of
 //! it is written down as unit tests for promtool, and promtool judges.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at an error")]
-
 use std::process::{Command, Output};
 use std::time::Duration;
 

@@ -46,7 +46,7 @@ async fn no_acknowledged_feedback_is_lost() {
     let mut agent = Agent::before("http://127.0.0.1:9").start().await.unwrap();
     let posted = Arc::new(Posted::default());
     let url = agent.api_url("/api/v1/feedback");
-    let posters: Vec<_> = (0..4).map(|_| tokio::task::spawn(post(url.clone(), posted.clone()))).collect();
+    let mut posters: tokio::task::JoinSet<()> = (0..4).map(|_| post(url.clone(), posted.clone())).collect();
     let kills = kills();
     let mut seed = 1_u64;
     for _ in 0..kills {
@@ -56,8 +56,8 @@ async fn no_acknowledged_feedback_is_lost() {
         agent.restart().await.unwrap();
     }
     posted.stop.store(true, Ordering::Relaxed);
-    for poster in posters {
-        poster.await.unwrap();
+    while let Some(ended) = posters.join_next().await {
+        ended.unwrap();
     }
     agent.process.kill();
     let options = SqliteConnectOptions::new().filename(agent.folder.path().join("data/plimsoll.db"));

@@ -1,7 +1,5 @@
 //! The built-in rules over real data, on a virtual clock: how often they are wrong, and that they find what is there.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at an error")]
-
 use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;

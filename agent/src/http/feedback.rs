@@ -38,17 +38,17 @@ async fn feedback(State(records): State<Records>, headers: HeaderMap, body: Byte
             let count = list.len();
             answer(records.feedback(list).await, count)
         }
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
 async fn exchanges(State(records): State<Records>, body: Bytes) -> Response {
-    match items(&body).and_then(|list| every(&list, |item| parse_exchange(item))) {
+    match items(&body).and_then(|list| every(&list, parse_exchange)) {
         Ok(list) => {
             let count = list.len();
             answer(records.exchanges(list).await, count)
         }
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
@@ -62,12 +62,12 @@ fn answer(result: Result<(), Refused>, count: usize) -> Response {
     }
 }
 
-fn refusal(status: StatusCode, mistakes: &[String]) -> Response {
-    (status, Json(json!({"error": mistakes.join("; "), "mistakes": mistakes}))).into_response()
+fn refusal(status: StatusCode, mistakes: &[String]) -> Box<Response> {
+    Box::new((status, Json(json!({"error": mistakes.join("; "), "mistakes": mistakes}))).into_response())
 }
 
 /// One object, an array, or one object a line.
-fn items(body: &[u8]) -> Result<Vec<Value>, Response> {
+fn items(body: &[u8]) -> Result<Vec<Value>, Box<Response>> {
     let bad = |message: String| refusal(StatusCode::BAD_REQUEST, &[message]);
     let text =
         std::str::from_utf8(body).map_err(|e| bad(format!("the body is not UTF-8 (byte {})", e.valid_up_to())))?;
@@ -88,7 +88,7 @@ fn items(body: &[u8]) -> Result<Vec<Value>, Response> {
 }
 
 /// All items, or every mistake of every item with the item's place in the list.
-fn every<T>(list: &[Value], parse: impl Fn(&Value) -> Result<T, Vec<String>>) -> Result<Vec<T>, Response> {
+fn every<T>(list: &[Value], parse: impl Fn(&Value) -> Result<T, Vec<String>>) -> Result<Vec<T>, Box<Response>> {
     let (mut good, mut mistakes) = (Vec::new(), Vec::new());
     for (i, item) in list.iter().enumerate() {
         match parse(item) {

@@ -58,7 +58,7 @@ impl Feedback {
             match name.as_str() {
                 "inference_id" | "episode_id" | "metric_name" | "value" | "tags" | "id" => {}
                 "comment" | "text" | "prompt" | "response" => {
-                    wrong.push(format!("{name}: text is not stored; leave it out"))
+                    wrong.push(format!("{name}: text is not stored; leave it out"));
                 }
                 _ => wrong.push(format!(
                     "{name}: unknown field; known: inference_id, episode_id, metric_name, value, tags, id"

@@ -38,6 +38,7 @@ fn exchange(id: &str) -> Exchange {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn item(id: &str, metric: &str, value: serde_json::Value) -> Feedback {
     Feedback::parse(&json!({"inference_id": id, "metric_name": metric, "value": value}), None).unwrap()
 }

@@ -92,9 +92,7 @@ pub(super) async fn forward(
 
 /// The client's wish for another protocol, as hyper hands it over.
 fn wants_upgrade_of(request: &mut Request<Incoming>) -> Option<OnUpgrade> {
-    if request.extensions().get::<OnUpgrade>().is_none() {
-        return None;
-    }
+    request.extensions().get::<OnUpgrade>()?;
     let on = hyper::upgrade::on(&mut *request);
     wants_upgrade(request).then_some(on)
 }

@@ -157,11 +157,9 @@ impl Link {
 
     /// Goes on by itself, for the rare answer that begins before the request has ended: both directions must then be
     /// able to move alone.
-    pub(super) fn into_task(self) -> impl Future<Output = ()> + Send + 'static {
-        async move {
-            if !self.over {
-                let _ = self.conn.await;
-            }
+    pub(super) async fn into_task(self) {
+        if !self.over {
+            let _ = self.conn.await;
         }
     }
 }

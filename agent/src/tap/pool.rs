@@ -17,6 +17,7 @@ const KEPT: usize = 1024;
 
 /// Idle connections, the last used one on top.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "a link is large and moves between the pool and a request: only its pointer does")]
 pub(super) struct Pool(Mutex<Vec<Box<Link>>>);
 
 /// Why there is no connection.
@@ -31,6 +32,7 @@ pub(super) enum ConnectError {
 }
 
 impl Pool {
+    #[expect(clippy::vec_box, reason = "as above")]
     fn lock(&self) -> MutexGuard<'_, Vec<Box<Link>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -85,11 +85,11 @@ impl Observer {
         let Some(shared) = message.trail else {
             let mut trail = Trail::default();
             trail.read(&message.batch);
-            return message.end.map(|end| trail.finish(end, known));
+            return message.end.map(|end| trail.finish(&end, known));
         };
         let mut trail = shared.lock().unwrap_or_else(PoisonError::into_inner);
         trail.read(&message.batch);
-        message.end.map(|end| std::mem::take(&mut *trail).finish(end, known))
+        message.end.map(|end| std::mem::take(&mut *trail).finish(&end, known))
     }
 
     fn tell(&mut self, mut exchange: Exchange) {

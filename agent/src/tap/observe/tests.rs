@@ -232,12 +232,12 @@ fn play(script: &Script<'_>) -> Exchange {
     while let Ok(Message { trail, batch, end }) = inbox.try_recv() {
         let Some(shared) = trail else {
             alone.read(&batch);
-            return std::mem::take(&mut alone).finish(end.unwrap(), |name| name == "known");
+            return std::mem::take(&mut alone).finish(&end.unwrap(), |name| name == "known");
         };
         let mut trail = shared.lock().unwrap();
         trail.read(&batch);
         if let Some(end) = end {
-            return std::mem::take(&mut *trail).finish(end, |name| name == "known");
+            return std::mem::take(&mut *trail).finish(&end, |name| name == "known");
         }
     }
     panic!("no end arrived")

@@ -176,9 +176,9 @@ impl Trail {
 
     /// The whole exchange, now that it is over. `known_model` says whether a model name has been served before: a name
     /// that only a failed request mentions may be anything, so it does not become a label.
-    pub(super) fn finish(mut self, end: Ending, known_model: impl Fn(&str) -> bool) -> Exchange {
+    pub(super) fn finish(mut self, end: &Ending, known_model: impl Fn(&str) -> bool) -> Exchange {
         self.close_reader(end.at);
-        let outcome = self.outcome(&end);
+        let outcome = self.outcome(end);
         let succeeded = end.status.is_success();
         let request_model = self.request_model.take();
         let model = if succeeded {
