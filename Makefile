@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy unit e2e doc bench-tap bench-rss kill9 test-vllm
+.PHONY: help demo test setup fmt clippy tests unit e2e doc bench-tap bench-rss kill9 test-vllm
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -20,7 +20,7 @@ demo:
 setup:
 	tests/setup.sh
 
-test: setup fmt clippy unit e2e doc
+test: setup fmt clippy tests doc
 	@echo 'make test: everything passed'
 
 fmt:
@@ -28,6 +28,10 @@ fmt:
 
 clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# one invocation, so that every dependency is built once with one set of features; it builds the binary under test too
+tests:
+	cargo test --locked --workspace
 
 unit:
 	cargo test --locked --workspace --exclude plimsoll-tests
