@@ -106,7 +106,8 @@ async fn http2_upstream(
                     Ok::<_, Infallible>(reply())
                 }
             });
-            let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            server.auto_date_header(false); // two answers may lie on two sides of a second
             connections.spawn(async move {
                 let _ = server.serve_connection(TokioIo::new(stream), service).await;
             });

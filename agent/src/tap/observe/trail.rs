@@ -229,6 +229,8 @@ impl Trail {
 
     fn outcome(&self, end: &Ending) -> ExchangeOutcome {
         match end.how {
+            // the last event has been delivered: clients hang up on a stream once they have read it
+            super::How::ClientAbort | super::How::Broken if self.terminated => self.completed(end.status),
             super::How::ClientAbort => ExchangeOutcome::ClientAbort,
             super::How::Broken => ExchangeOutcome::BrokenStream,
             super::How::Unreachable => ExchangeOutcome::Unreachable,
