@@ -62,7 +62,7 @@ pub fn metrics_of(source: &str) -> &'static [Metric] {
             GpuEccErrors,
         ],
         "engine" => &[QueueTime, RequestsWaiting, KvCacheUtilization],
-        "records" => &[TaskCompletion, Satisfaction],
+        "records" => &[TaskCompletion, Satisfaction, Tasks, SatisfactionRatings, SatisfactionScore],
         _ => &[],
     }
 }

@@ -25,13 +25,13 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new(proc: &Path) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+        let stat = proc.join("stat");
         Self {
-            stat: proc.join("stat"),
+            cores: cores_in(&stat),
+            stat,
             system: sysinfo::System::new().ok(),
             networks: Networks::new_with_refreshed_list().ok(),
             disks: Disks::new_with_refreshed_list().ok(),
-            cores,
         }
     }
 
@@ -92,4 +92,12 @@ impl Host {
             out.push(scalar(Metric::DiskSize, &[&mount], disk.total_space() as f64));
         }
     }
+}
+
+/// The host's cores: the `cpuN` lines. `available_parallelism` will not do, it is itself cut down by a cgroup's quota.
+fn cores_in(stat: &Path) -> f64 {
+    let text = std::fs::read_to_string(stat).unwrap_or_default();
+    let is_core =
+        |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    text.lines().filter(is_core).count().max(1) as f64
 }

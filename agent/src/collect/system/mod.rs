@@ -34,8 +34,17 @@ pub struct System {
     roots: Roots,
     cgroup: Option<Cgroup>,
     host: Host,
-    /// CPU seconds used and when they were read.
-    before: Option<(f64, Instant)>,
+    /// The last reading of the CPU time.
+    before: Option<CpuReading>,
+}
+
+/// CPU seconds used, and of what.
+#[derive(Clone, Copy, Debug)]
+struct CpuReading {
+    used: f64,
+    at: Instant,
+    /// Of the cgroup, else of the host: two counters that must not be subtracted from each other.
+    limited: bool,
 }
 
 /// What `plimsoll probe` says of the system.
@@ -119,11 +128,12 @@ impl System {
         };
         let used = used.ok_or("CPU time cannot be read, neither of the cgroup nor of the host")?;
         let cores = limit.unwrap_or(self.host.cores());
-        if let Some((before, then)) = self.before.replace((used, now)) {
-            let wall = now.saturating_duration_since(then).as_secs_f64();
-            if wall > 0.0 && used >= before {
+        let reading = CpuReading { used, at: now, limited: limit.is_some() };
+        if let Some(before) = self.before.replace(reading) {
+            let wall = now.saturating_duration_since(before.at).as_secs_f64();
+            if wall > 0.0 && used >= before.used && before.limited == reading.limited {
                 // clocks of the two counters differ by a tick: never above all of it
-                out.push(scalar(Metric::CpuUtilization, &[], ((used - before) / wall / cores).min(1.0)));
+                out.push(scalar(Metric::CpuUtilization, &[], ((used - before.used) / wall / cores).min(1.0)));
             }
         }
         out.push(scalar(Metric::CpuLimitCores, &[], cores));

@@ -25,7 +25,10 @@ fn value(readings: &[Reading], metric: Metric, labels: &[&str]) -> Option<f64> {
 
 const V2: &[(&str, &str)] = &[
     ("proc/self/cgroup", "0::/pod/ours\n"),
-    ("proc/stat", "cpu  100 0 100 900 5 0 0 0 0 0\n"),
+    (
+        "proc/stat",
+        "cpu  100 0 100 900 5 0 0 0 0 0\ncpu0 1 0 1 9 0 0 0 0 0 0\ncpu1 1 0 1 9 0 0 0 0 0 0\ncpu2 1 0 1 9 0 0 0 0 0 0\ncpu3 1 0 1 9 0 0 0 0 0 0\n",
+    ),
     ("cg/cgroup.controllers", "cpu memory"),
     ("cg/pod/cpu.max", "50000 100000\n"),
     ("cg/pod/memory.max", "1000000\n"),
@@ -66,7 +69,10 @@ fn a_limited_pod_is_measured_against_the_tightest_limit_above_it() {
 fn version_1_is_read_from_its_controllers() {
     let (_folder, roots) = tree(&[
         ("proc/self/cgroup", "4:memory:/box\n2:cpu,cpuacct:/box\n0::/\n"),
-        ("proc/stat", "cpu  100 0 100 900 5 0 0 0 0 0\n"),
+        (
+            "proc/stat",
+            "cpu  100 0 100 900 5 0 0 0 0 0\ncpu0 1 0 1 9 0 0 0 0 0 0\ncpu1 1 0 1 9 0 0 0 0 0 0\ncpu2 1 0 1 9 0 0 0 0 0 0\ncpu3 1 0 1 9 0 0 0 0 0 0\n",
+        ),
         ("cg/memory/box/memory.usage_in_bytes", "700"),
         ("cg/memory/box/memory.limit_in_bytes", "1000"),
         ("cg/memory/box/memory.stat", "total_inactive_file 200\n"),
@@ -90,9 +96,15 @@ fn version_1_is_read_from_its_controllers() {
 #[test]
 fn without_a_limit_the_host_is_the_measure() {
     for files in [
-        &[("proc/stat", "cpu  100 0 100 900 5 0 0 0 0 0\n")][..],
+        &[(
+            "proc/stat",
+            "cpu  100 0 100 900 5 0 0 0 0 0\ncpu0 1 0 1 9 0 0 0 0 0 0\ncpu1 1 0 1 9 0 0 0 0 0 0\ncpu2 1 0 1 9 0 0 0 0 0 0\ncpu3 1 0 1 9 0 0 0 0 0 0\n",
+        )][..],
         &[
-            ("proc/stat", "cpu  100 0 100 900 5 0 0 0 0 0\n"),
+            (
+                "proc/stat",
+                "cpu  100 0 100 900 5 0 0 0 0 0\ncpu0 1 0 1 9 0 0 0 0 0 0\ncpu1 1 0 1 9 0 0 0 0 0 0\ncpu2 1 0 1 9 0 0 0 0 0 0\ncpu3 1 0 1 9 0 0 0 0 0 0\n",
+            ),
             ("cg/cgroup.controllers", ""),
             ("cg/cpu.max", "garbage"),
             ("cg/memory.max", "99999999999999999999999"),
@@ -102,10 +114,9 @@ fn without_a_limit_the_host_is_the_measure() {
         let mut system = System::new("auto", roots);
         let start = Instant::now();
         system.read(start).unwrap();
-        std::fs::write(folder.path().join("proc/stat"), "cpu  150 0 100 950 5 0 0 0 0 0\n").unwrap();
+        std::fs::write(folder.path().join("proc/stat"), "cpu  150 0 100 950 5 0 0 0 0 0\ncpu0 1 0 1 9 0 0 0 0 0 0\ncpu1 1 0 1 9 0 0 0 0 0 0\ncpu2 1 0 1 9 0 0 0 0 0 0\ncpu3 1 0 1 9 0 0 0 0 0 0\n").unwrap();
         let readings = system.read(start + Duration::from_secs(1)).unwrap();
-        let cores = std::thread::available_parallelism().unwrap().get() as f64;
-        assert_eq!(value(&readings, Metric::CpuUtilization, &[]), Some(0.5 / cores));
+        assert_eq!(value(&readings, Metric::CpuUtilization, &[]), Some(0.5 / 4.0));
         let used = value(&readings, Metric::MemoryUtilization, &[]).unwrap();
         assert!(used > 0.0 && used < 1.0);
     }
@@ -122,4 +133,14 @@ fn counters_that_go_backwards_give_no_ratio_and_missing_files_an_error() {
     assert_eq!(value(&readings, Metric::CpuUtilization, &[]), None);
     let (_empty, nothing) = tree(&[("x", "")]);
     assert!(System::new("auto", nothing).read(start).is_err());
+}
+
+#[test]
+fn a_quota_of_several_cores_is_a_limit_too() {
+    let mut files = V2.to_vec();
+    files.retain(|(name, _)| *name != "cg/pod/cpu.max");
+    files.push(("cg/pod/cpu.max", "200000 100000\n"));
+    let (_folder, roots) = tree(&files);
+    let info = System::new("auto", roots).info();
+    assert_eq!((info.cpu_limit_cores, info.cpu_limited), (2.0, true), "two of the host's four cores");
 }
