@@ -213,7 +213,8 @@ impl Registry {
             return Some(child.clone());
         }
         let mut children = self.0.children.write().unwrap_or_else(PoisonError::into_inner);
-        if children.len() >= self.0.max_series && metric != Metric::Dropped {
+        // a quarter is kept for what sources publish: a flood of labels must not blind the CPU and GPU rules
+        if children.len() >= self.0.max_series - self.0.max_series / 4 && metric != Metric::Dropped {
             drop(children);
             self.drop_one("label_sets");
             return None;
@@ -424,6 +425,16 @@ mod tests {
         assert!(dropped("label_sets").unwrap() >= 99_000.0);
         assert_eq!(dropped("bad_values"), Some(2.0));
         assert!(registry.samples().len() <= 1002);
+    }
+
+    #[test]
+    fn a_flood_of_labels_leaves_room_for_sources() {
+        let registry = Registry::new(1000);
+        for n in 0..5000 {
+            registry.add(Metric::Feedback, &[&n.to_string()], 1.0);
+        }
+        registry.publish("system", (0..200).map(|n| reading(Metric::DiskUsed, &[&n.to_string()], 1.0)).collect());
+        assert_eq!(value(&registry, r#"plimsoll_disk_used_bytes{mount="199"}"#), Some(1.0));
     }
 
     #[test]

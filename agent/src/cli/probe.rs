@@ -46,7 +46,7 @@ pub fn main(args: &Args) -> ExitCode {
 async fn engine(upstream: &str) -> anyhow::Result<Value> {
     let url = reqwest::Url::parse(upstream).with_context(|| format!("--upstream {upstream:?}"))?.join("/metrics")?;
     let target = Target { url, kind: EngineKind::Auto, timeout: Duration::from_secs(5), max_size: 64 << 20 };
-    Ok(match engine::scrape(&reqwest::Client::new(), &target).await {
+    Ok(match engine::scrape(&engine::client(), &target).await {
         Ok(scrape) => {
             json!({"kind": engine::word(scrape.kind), "url": target.url.as_str(), "series": scrape.readings.len()})
         }

@@ -210,7 +210,7 @@ section! {
         alertmanagers: Vec<Alertmanager> = Vec::new(),
         /// Generic webhooks, signed after Standard Webhooks.
         webhooks: Vec<Webhook> = Vec::new(),
-        /// A firing alert is repeated to every receiver this often.
+        /// A firing alert is repeated to every Alertmanager this often; a webhook hears an unchanged one every 4 h.
         resend_delay: Span = Span::secs(60),
         /// How people reach this pod's API; start of the links in alerts.
         #[schemars(extend("format" = "url"))]

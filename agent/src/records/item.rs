@@ -105,6 +105,14 @@ fn text(object: &Map<String, Value>, field: &str, wrong: &mut Vec<String>) -> Op
 fn tags(object: &Map<String, Value>, wrong: &mut Vec<String>) -> Option<String> {
     match object.get("tags")? {
         Value::Object(map) => {
+            for (name, value) in map {
+                let word = |text: &str| text.len() <= 64 && !text.contains(char::is_whitespace);
+                match value {
+                    Value::Number(_) | Value::Bool(_) => {}
+                    Value::String(text) if word(text) => {}
+                    _ => wrong.push(format!("tags.{name}: a number, true, false or one word of at most 64 bytes is expected; text is not stored")),
+                }
+            }
             let tags = Value::Object(map.clone()).to_string();
             if tags.len() > LONGEST {
                 wrong.push(format!("tags: {} bytes long; at most {LONGEST}", tags.len()));
@@ -197,6 +205,10 @@ mod tests {
                 vec!["comment: text is not stored"],
             ),
             (json!({"inference_id": "a", "metric_name": "x", "value": 1, "tagz": 1}), vec!["tagz: unknown field"]),
+            (
+                json!({"inference_id": "a", "metric_name": "x", "value": 1, "tags": {"why": "it was too long"}}),
+                vec!["tags.why: "],
+            ),
         ] {
             let wrong = Feedback::parse(&item, None).unwrap_err();
             assert_eq!(wrong.len(), expected.len(), "{wrong:?}");

@@ -105,7 +105,7 @@ impl Feed {
 
 /// Scrapes the engine; follows reloads. An engine that offers no metrics is said once and is not down.
 async fn engine(mut config: watch::Receiver<Arc<Checked>>, feed: Feed) {
-    let client = reqwest::Client::new();
+    let client = engine::client();
     let (mut said, mut known) = (None, None);
     loop {
         let now = config.borrow_and_update().clone();
@@ -129,7 +129,7 @@ async fn engine(mut config: watch::Receiver<Arc<Checked>>, feed: Feed) {
                     feed.take("engine", Ok(scrape.readings));
                 }
                 Err(error @ ScrapeError::NotOffered { .. }) => {
-                    feed.registry.publish("engine", Vec::new());
+                    feed.take("engine", Ok(Vec::new()));
                     if said.as_ref() != Some(&target) {
                         tracing::info!("{error}");
                         said = Some(target);

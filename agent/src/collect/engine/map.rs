@@ -76,6 +76,12 @@ impl Taken {
             }
             Take::Requests(outcome, reason) => {
                 let reason = reason.map_or("", |label| line.label(label));
+                // vLLM's counter of "successes" has these two among its reasons
+                let outcome = match reason {
+                    "abort" => "client_abort",
+                    "error" => "server_error",
+                    _ => outcome,
+                };
                 let labels = [&model, "", outcome, reason, "engine"].map(ToOwned::to_owned).to_vec();
                 *self.scalars.entry((metric, labels)).or_default() += line.value;
             }

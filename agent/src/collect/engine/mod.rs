@@ -84,6 +84,11 @@ pub struct Target {
     pub max_size: u64,
 }
 
+/// A client that goes straight to the engine: a proxy of the environment is not meant for the pod's own loopback.
+pub fn client() -> Client {
+    Client::builder().no_proxy().build().unwrap_or_default()
+}
+
 /// Scrapes `target` once.
 ///
 /// # Errors

@@ -36,6 +36,10 @@ fn vllm() {
         EngineKind::Vllm,
         &[
             (r#"plimsoll_requests_total{finish_reason="length", model="tiny", outcome="ok", source="engine"}"#, 7.0),
+            (
+                r#"plimsoll_requests_total{finish_reason="abort", model="tiny", outcome="client_abort", source="engine"}"#,
+                0.0,
+            ),
             (r#"plimsoll_prompt_tokens_total{model="tiny", source="engine"}"#, 212.0),
             (r#"plimsoll_generation_tokens_total{model="tiny", source="engine"}"#, 135.0),
             (r#"plimsoll_input_tokens_count{model="tiny", source="engine"}"#, 8.0),
