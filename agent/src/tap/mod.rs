@@ -1,4 +1,4 @@
-//! Transparent proxy in front of the engine: forwards bytes first, observes copies.
+//! Transparent proxy in front of the engine: forwards bytes, observes copies.
 //!
 //! ```text
 //! client <-> serve (hyper server) <-> forward <-> link/pool or h2c (hyper client) <-> engine
