@@ -55,7 +55,7 @@ kill9:
 	cargo build --locked -p plimsoll-agent
 	PLIMSOLL_KILLS=200 cargo test --locked -p plimsoll-tests --test kill9 -- --nocapture
 
-test-vllm:
+test-vllm: setup
 	cargo build --locked -p plimsoll-agent
 	tests/vllm/setup.sh
 	PLIMSOLL_VLLM=1 cargo test --locked -p plimsoll-tests --test vllm -- --nocapture

@@ -4,6 +4,7 @@ use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A running child; killed when dropped.
@@ -80,5 +81,16 @@ impl Drop for Process {
 /// # Errors
 /// The operating system gives none.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Below what Linux gives to outgoing connections: one of those could take a port before its server binds it. Test
+    // processes that run side by side begin at different places.
+    let first = std::process::id().wrapping_mul(7919);
+    for _ in 0..1000 {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(12_000 + first.wrapping_add(step) % 20_000).unwrap_or(0);
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return Ok(listener.local_addr()?.port());
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }

@@ -9,9 +9,17 @@ use plimsoll_tests::{Agent, Process, eventually, free_port, get_text, openai_cli
 use serde_json::json;
 
 struct Vllm {
-    _process: Process,
+    process: Process,
     port: u16,
     _folder: tempfile::TempDir,
+}
+
+impl Drop for Vllm {
+    /// In order, or its engine process outlives it.
+    fn drop(&mut self) {
+        self.process.signal(libc::SIGTERM);
+        let _ = self.process.wait(Duration::from_secs(30));
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "make test-vllm says through the environment that it is wanted")]
@@ -34,7 +42,7 @@ async fn start() -> Option<Vllm> {
     let process = Process::start(&mut command, &folder.path().join("vllm.log")).unwrap();
     let health = format!("http://127.0.0.1:{port}/health");
     eventually("vLLM is ready", Duration::from_secs(300), async || get_text(&health).await).await;
-    Some(Vllm { _process: process, port, _folder: folder })
+    Some(Vllm { process, port, _folder: folder })
 }
 
 #[tokio::test(flavor = "multi_thread")]
