@@ -112,7 +112,8 @@ pub fn complain(message: &impl std::fmt::Display) {
 /// # Errors
 /// The operating system gives no threads.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("plimsoll").build()
+    // a node of 192 cores is no reason for 192 threads beside one pod
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().thread_name("plimsoll").build()
 }
 
 /// Runs one asynchronous verb to its end.

@@ -167,6 +167,10 @@ section! {
         response_timeout: Span = Span::secs(600),
         /// Close a stream after this long without a byte from the upstream.
         idle_timeout: Span = Span::secs(600),
+        /// Ask the engine for the token usage of streams whose client did not ask, and hide the extra event from the client.
+        /// Makes output tokens exact instead of estimated; costs about as much CPU again, for such streams pass through a
+        /// slower path.
+        inject_usage: bool = false,
     }
 }
 

@@ -108,6 +108,7 @@ fn tap_options(
             connect_timeout: tap.connect_timeout.0,
             response_timeout: tap.response_timeout.0,
             idle_timeout: tap.idle_timeout.0,
+            inject_usage: tap.inject_usage,
             variant: config.raw.identity.variant.as_str().into(),
             ..tap::TapOptions::new(config.upstream.clone())
         })

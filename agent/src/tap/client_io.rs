@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -15,6 +16,8 @@ use super::download::ClientSide;
 #[derive(Debug)]
 pub(super) struct ClientIo {
     pub(super) stream: TcpStream,
+    /// Read already.
+    pub(super) input: BytesMut,
     pub(super) side: Arc<ClientSide>,
 }
 
@@ -27,6 +30,11 @@ impl ClientIo {
 
 impl AsyncRead for ClientIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.input.is_empty() {
+            let part = self.input.len().min(buf.remaining());
+            buf.put_slice(&self.input.split_to(part));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

@@ -12,9 +12,11 @@ use hyper::body::Incoming;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::link::{Link, Watch};
+use super::inject::Hide;
+use super::link::Link;
 use super::observe::{How, Recorder};
 use super::pool::Pool;
+use super::watch::Watch;
 
 /// Why an answer breaks off; the client's connection is then closed without a proper end, as the upstream's was.
 #[derive(Debug, thiserror::Error)]
@@ -34,11 +36,17 @@ pub(super) struct ClientSide {
     pub(super) blocked: AtomicBool,
 }
 
+/// What a body gives when it is polled.
+type Item = Option<Result<Frame<Bytes>, Broken>>;
+
 /// The body of an answer.
 #[derive(Debug)]
 pub(super) struct Download {
     content: Content,
     recorder: Option<Recorder>,
+    hide: Option<Box<Hide>>,
+    /// The end, when it waits for what was held back.
+    next: Option<Item>,
 }
 
 #[derive(Debug)]
@@ -51,34 +59,28 @@ enum Content {
 
 impl Download {
     /// An answer from the upstream. `recorder` has seen its head.
-    pub(super) fn new(mut stream: Stream, mut recorder: Option<Recorder>) -> Self {
+    pub(super) fn new(mut stream: Stream, mut recorder: Option<Recorder>, hide: Option<Box<Hide>>) -> Self {
         if stream.body.is_end_stream() {
             stream.release();
             if let Some(recorder) = &mut recorder {
                 recorder.end(How::Complete);
             }
         }
-        Self { content: Content::Upstream(stream), recorder }
+        Self { content: Content::Upstream(stream), recorder, hide, next: None }
     }
 
     /// An answer of our own.
     pub(super) fn own(text: Bytes) -> Self {
-        Self { content: Content::Own(Some(text)), recorder: None }
+        Self { content: Content::Own(Some(text)), recorder: None, hide: None, next: None }
     }
-}
 
-impl Body for Download {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let this = &mut *self;
-        let stream = match &mut this.content {
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
+        let stream = match &mut self.content {
             Content::Own(text) => return Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Content::Upstream(stream) => stream,
         };
         let item = std::task::ready!(stream.poll(cx));
-        let Some(recorder) = &mut this.recorder else { return Poll::Ready(item) };
+        let Some(recorder) = &mut self.recorder else { return Poll::Ready(item) };
         match &item {
             Some(Ok(frame)) => {
                 if let Some(piece) = frame.data_ref() {
@@ -94,16 +96,48 @@ impl Body for Download {
         }
         Poll::Ready(item)
     }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(item) = self.next.take() {
+            return Poll::Ready(item);
+        }
+        loop {
+            let item = std::task::ready!(self.poll_content(cx));
+            let Some(hide) = &mut self.hide else { return Poll::Ready(item) };
+            let (piece, end) = match item.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(piece))) => (hide.pass(piece), None),
+                Some(Ok(Err(trailers))) => (hide.rest(), Some(Some(Ok(trailers)))),
+                Some(Err(broken)) => (hide.rest(), Some(Some(Err(broken)))),
+                None => (hide.rest(), Some(None)),
+            };
+            match end {
+                end if !piece.is_empty() => {
+                    self.next = end;
+                    return Poll::Ready(Some(Ok(Frame::data(piece))));
+                }
+                Some(end) => return Poll::Ready(end),
+                None => {}
+            }
+        }
+    }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Upstream(stream) => stream.is_over(),
+            Content::Upstream(stream) => {
+                stream.is_over() && self.next.is_none() && self.hide.as_ref().is_none_or(|hide| hide.is_empty())
+            }
             Content::Own(text) => text.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
+            Content::Upstream(_) if self.hide.is_some() => SizeHint::default(),
             Content::Upstream(stream) => stream.body.size_hint(),
             Content::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
         }
@@ -162,7 +196,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct Stream {
     pub(super) body: Incoming,
     pub(super) driver: Driver,
-    pub(super) pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool<Box<Link>>>,
     pub(super) client: Arc<ClientSide>,
     /// The client speaks HTTP/2.
     pub(super) http2: bool,

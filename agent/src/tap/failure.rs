@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::download::Download;
+use super::h1::{BadChunk, BadHead};
 use super::observe::How;
 use super::options::Upstream;
 use super::pool::ConnectError;
@@ -18,7 +19,7 @@ pub(super) enum Failure {
     #[error("the upstream cannot be reached: {0}")]
     Connect(ConnectError),
     #[error("the upstream closed the connection, or did not answer in HTTP, before it answered: {0}")]
-    Broken(hyper::Error),
+    Broken(String),
     #[error("the upstream did not answer within {0:?}")]
     Timeout(Duration),
     #[error("the upstream switched protocols without being asked")]
@@ -29,6 +30,10 @@ pub(super) enum Failure {
     Method,
     #[error("the request's target or host cannot be forwarded")]
     Target,
+    #[error("the request cannot be forwarded: {0}")]
+    Head(#[from] BadHead),
+    #[error("the request cannot be forwarded: {0}")]
+    Chunk(#[from] BadChunk),
 }
 
 impl Failure {
@@ -37,7 +42,8 @@ impl Failure {
         match self {
             Self::Connect(_) | Self::Broken(_) | Self::Switched => StatusCode::BAD_GATEWAY,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Client | Self::Target => StatusCode::BAD_REQUEST,
+            Self::Head(BadHead::TooLong) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Client | Self::Target | Self::Head(_) | Self::Chunk(_) => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
@@ -48,7 +54,7 @@ impl Failure {
             Self::Connect(_) | Self::Broken(_) | Self::Switched => How::Unreachable,
             Self::Timeout(_) => How::Timeout,
             Self::Client => How::ClientAbort,
-            Self::Method | Self::Target => How::Complete,
+            Self::Method | Self::Target | Self::Head(_) | Self::Chunk(_) => How::Complete,
         }
     }
 
@@ -57,21 +63,36 @@ impl Failure {
             Self::Connect(_) => "upstream_unreachable",
             Self::Broken(_) | Self::Switched => "upstream_broken",
             Self::Timeout(_) => "upstream_timeout",
-            Self::Client | Self::Method | Self::Target => "invalid_request_error",
+            Self::Client | Self::Method | Self::Target | Self::Head(_) | Self::Chunk(_) => "invalid_request_error",
         }
     }
 
-    /// The answer itself.
-    pub(super) fn response(&self, upstream: &Upstream) -> Response<Download> {
+    /// The words of the answer.
+    fn body(&self, upstream: &Upstream) -> String {
         let status = self.status();
-        let text = serde_json::json!({"error": {
+        let error = serde_json::json!({"error": {
             "message": format!("plimsoll tap: {self} (upstream {upstream})"),
             "type": self.kind(),
             "param": null,
             "code": status.as_u16(),
         }});
-        let mut response = Response::new(Download::own(Bytes::from(text.to_string())));
-        *response.status_mut() = status;
+        error.to_string()
+    }
+
+    /// The answer as it is on the wire.
+    pub(super) fn wire(&self, upstream: &Upstream, close: bool) -> String {
+        let (status, body) = (self.status(), self.body(upstream));
+        let connection = if close { "connection: close\r\n" } else { "" };
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{connection}\r\n{body}"
+        )
+    }
+
+    /// The answer for hyper.
+    pub(super) fn response(&self, upstream: &Upstream) -> Response<Download> {
+        let mut response = Response::new(Download::own(Bytes::from(self.body(upstream))));
+        *response.status_mut() = self.status();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }

@@ -1,10 +1,12 @@
 //! One request on its way through: head made fit for the next hop, sent (once more, if the connection turned out to be
 //! stale), answered, or answered in the upstream's place.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use http::header::EXPECT;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request, response};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use plimsoll_rules::Endpoint;
@@ -13,19 +15,24 @@ use tokio_util::task::TaskTracker;
 
 use super::download::{AbortGuard, ClientSide, Download, Driver, Stream};
 use super::failure::Failure;
+use super::h1::Conduit;
 use super::h2c::Http2;
 use super::headers::{endpoint, strip_hop_by_hop, to_http1, to_http2, wants_upgrade};
-use super::link::{Link, Sent, Watch};
-use super::observe::{Recorder, Sink};
+use super::inject::{self, Hide};
+use super::link::{Link, Sent};
+use super::observe::{Format, Recorder, Sink};
 use super::options::{TapOptions, UpstreamProtocol};
 use super::pool::{ConnectError, Pool, connect};
 use super::tunnel::tunnel;
 use super::upload::{Gate, Log, Upload};
+use super::watch::Watch;
 
 /// What all connections of one tap share.
 #[derive(Debug)]
 pub(super) struct Tap {
-    pub(super) pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool<Box<Link>>>,
+    /// For exchanges that hyper has no part in.
+    pub(super) conduits: Pool<Conduit>,
     pub(super) http2: Http2,
     pub(super) sink: Arc<Sink>,
     pub(super) options: watch::Receiver<Arc<TapOptions>>,
@@ -45,6 +52,8 @@ pub(super) struct Exchange {
     gate: Option<Gate>,
     /// Sending the request twice does no harm, should the first connection prove stale.
     repeatable: bool,
+    /// The usage of the answer was asked for by us, not by the client.
+    injected: bool,
 }
 
 /// An answer and what moves its body.
@@ -62,18 +71,25 @@ pub(super) async fn forward(
     let options = tap.options.borrow().clone();
     let upgrade = wants_upgrade_of(&mut request);
     let (mut parts, body) = request.into_parts();
-    let endpoint = endpoint(&parts.method, parts.uri.path());
-    let mut recorder = endpoint.map(|to| Recorder::new(tap.sink.clone(), to, &parts.headers, options.variant.clone()));
-    let exchange = Exchange {
+    let endpoint = endpoint(parts.method.as_str(), parts.uri.path());
+    let mut recorder =
+        endpoint.map(|to| Recorder::new(tap.sink.clone(), to, request_id(&parts.headers), options.variant.clone()));
+    let inject = options.inject_usage && inject::applies(endpoint, &parts.headers);
+    let mut exchange = Exchange {
         http2: parts.version == Version::HTTP_2,
         log: Log::new(endpoint.is_some()),
         gate: gate(&mut parts),
         repeatable: repeatable(&parts.method, endpoint),
+        injected: false,
         tap,
         client,
         options,
     };
-    let outcome = exchange.run(parts, body, upgrade.is_some()).await;
+    let upload = if inject { exchange.inject(&mut parts.headers, body).await } else { Ok(exchange.upload(body)) };
+    let outcome = match upload {
+        Ok(upload) => exchange.run(parts, upload, upgrade.is_some()).await,
+        Err(failure) => Err(failure),
+    };
     if let Some(recorder) = &mut recorder {
         let (head, tail) = exchange.log.take();
         recorder.request(head, tail);
@@ -82,7 +98,7 @@ pub(super) async fn forward(
         Err(failure) => {
             tracing::debug!(upstream = %exchange.options.upstream, "{failure}");
             if let Some(recorder) = &mut recorder {
-                recorder.end_with(failure.how(), failure.status());
+                recorder.end_with(failure.how(), failure.status().as_u16());
             }
             failure.response(&exchange.options.upstream)
         }
@@ -113,7 +129,37 @@ fn repeatable(method: &Method, endpoint: Option<Endpoint>) -> bool {
 }
 
 impl Exchange {
-    async fn run(&self, mut parts: request::Parts, body: Incoming, upgrade: bool) -> Result<Answer, Failure> {
+    fn upload(&self, body: Incoming) -> Upload {
+        Upload::new(body, self.log.clone(), self.gate.clone())
+    }
+
+    /// Reads the request, and has the usage asked for in it if the client did not.
+    async fn inject(&mut self, headers: &mut HeaderMap, mut body: Incoming) -> Result<Upload, Failure> {
+        let (mut read, mut text) = (VecDeque::new(), Vec::new());
+        let ended = loop {
+            match body.frame().await {
+                None => break true,
+                Some(Err(_)) => return Err(Failure::Client),
+                Some(Ok(frame)) => {
+                    let piece = frame.data_ref();
+                    text.extend_from_slice(piece.map_or(&[], |piece| piece));
+                    let plain = piece.is_some();
+                    read.push_back(frame);
+                    if !plain || text.len() > inject::LONGEST {
+                        break false;
+                    }
+                }
+            }
+        };
+        if ended && let Some(asked) = inject::ask_for_usage(&text) {
+            inject::set_length(headers, asked.len());
+            self.injected = true;
+            return Ok(Upload::whole(asked, self.log.clone()));
+        }
+        Ok(Upload::resumed(read, body, self.log.clone()))
+    }
+
+    async fn run(&self, mut parts: request::Parts, upload: Upload, upgrade: bool) -> Result<Answer, Failure> {
         if parts.method == Method::CONNECT {
             return Err(Failure::Method);
         }
@@ -122,7 +168,6 @@ impl Exchange {
         if self.http2 {
             parts.headers.remove(http::header::TRANSFER_ENCODING);
         }
-        let upload = Upload::new(body, self.log.clone(), self.gate.clone());
         let http2 = match self.options.protocol {
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::H2c => !upgrade,
@@ -146,7 +191,7 @@ impl Exchange {
         let sending = self.tap.http2.send(request, &self.options, &self.tap.tasks);
         let response = match tokio::time::timeout(self.options.response_timeout, sending).await {
             Err(_) => return Err(Failure::Timeout(self.options.response_timeout)),
-            Ok(Err(ConnectError::Http(error))) => return Err(self.failed(error)),
+            Ok(Err(ConnectError::Http(error))) => return Err(self.failed(&error)),
             Ok(Err(error)) => return Err(Failure::Connect(error)),
             Ok(Ok(response)) => response,
         };
@@ -173,7 +218,7 @@ impl Exchange {
                         None if failed.error.is_incomplete_message() || is_reset(&failed.error) => self.replay(again),
                         _ => None,
                     };
-                    let Some(next) = next else { return Err(self.failed(failed.error)) };
+                    let Some(next) = next else { return Err(self.failed(&failed.error)) };
                     (request, fresh) = (next, true);
                 }
             }
@@ -187,15 +232,15 @@ impl Exchange {
         Some(head.map(|()| Upload::again(body, self.log.clone())))
     }
 
-    fn failed(&self, error: hyper::Error) -> Failure {
-        if self.log.is_broken() { Failure::Client } else { Failure::Broken(error) }
+    fn failed(&self, error: &hyper::Error) -> Failure {
+        if self.log.is_broken() { Failure::Client } else { Failure::Broken(error.to_string()) }
     }
 
     fn answer(&self, answer: Answer, mut recorder: Option<Recorder>, upgrade: Option<OnUpgrade>) -> Response<Download> {
         let Answer { response, driver } = answer;
         let (mut parts, body) = response.into_parts();
         if let Some(recorder) = &mut recorder {
-            recorder.head(parts.status, &parts.headers);
+            recorder.head(parts.status.as_u16(), format_of(&parts.headers), request_id(&parts.headers));
         }
         let switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         strip_answer(&mut parts.headers, switching, self.http2);
@@ -211,7 +256,17 @@ impl Exchange {
             Driver::Link(link) => self.driver(link),
             driver => driver,
         };
-        Response::from_parts(parts, Download::new(Stream::new(body, driver, self), recorder))
+        let hide = self.hide(&mut parts);
+        Response::from_parts(parts, Download::new(Stream::new(body, driver, self), recorder, hide))
+    }
+
+    /// Takes our usage event out again, if there can be one.
+    fn hide(&self, parts: &mut response::Parts) -> Option<Box<Hide>> {
+        if !self.injected || !parts.status.is_success() || format_of(&parts.headers) != Format::Events {
+            return None;
+        }
+        parts.headers.remove(http::header::CONTENT_LENGTH);
+        Some(Box::default())
     }
 
     /// An answer that begins before the request has ended needs both directions to move alone.
@@ -223,6 +278,16 @@ impl Exchange {
         let task = self.tap.tasks.spawn(link.into_task());
         Driver::Task(Some(AbortGuard::new(task.abort_handle())), Watch::new())
     }
+}
+
+fn request_id(headers: &HeaderMap) -> Option<Vec<u8>> {
+    headers.get("x-request-id").map(|value| value.as_bytes().to_vec())
+}
+
+/// How an answer is to be read, from its head.
+fn format_of(headers: &HeaderMap) -> Format {
+    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity");
+    Format::of(headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes), encoded)
 }
 
 fn strip_answer(headers: &mut HeaderMap, switching: bool, http2: bool) {

@@ -16,10 +16,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::options::Upstream;
+use super::pool::Reusable;
 use super::upload::Upload;
+use super::watch::Watch;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -39,33 +41,6 @@ pub(super) enum Sent {
     Failed(SendError),
     /// No answer in time.
     Timeout,
-}
-
-/// Tells when the upstream has been silent for too long. Re-armed lazily: when the timer rings early it is set to the
-/// true time, so that a piece of an answer, and most requests, cost no timer at all.
-#[derive(Debug)]
-pub(super) struct Watch(Pin<Box<Sleep>>);
-
-impl Watch {
-    /// Not armed yet.
-    pub(super) fn new() -> Self {
-        Self(Box::pin(sleep_until(Instant::now())))
-    }
-
-    /// Ready when `limit` has passed since `last`.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, last: Instant, limit: Duration) -> Poll<()> {
-        let due = last + limit;
-        if self.0.deadline() > due {
-            self.0.as_mut().reset(due);
-        }
-        while self.0.as_mut().poll(cx).is_ready() {
-            if due <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.0.as_mut().reset(due);
-        }
-        Poll::Pending
-    }
 }
 
 /// A connection to the upstream.
@@ -92,33 +67,12 @@ impl Link {
         Ok(Self { sender, conn, over: false, watch: Watch::new(), used: Instant::now(), upstream })
     }
 
-    /// Where it goes.
-    pub(super) fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
-    }
-
-    /// When it was last used.
-    pub(super) fn used(&self) -> Instant {
-        self.used
-    }
-
-    /// Whether an idle connection can take a request, as far as one can know.
-    pub(super) fn is_alive(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        !self.over && self.sender.is_ready()
-    }
-
     /// Reads and writes what can be read and written; gives whether the connection is over.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.over && Pin::new(&mut self.conn).poll(cx).is_ready() {
             self.over = true;
         }
         self.over
-    }
-
-    /// It is used now.
-    pub(super) fn touch(&mut self) {
-        self.used = Instant::now();
     }
 
     /// Ready when `limit` has passed since `last`.
@@ -128,7 +82,7 @@ impl Link {
 
     /// Sends `request` and waits for the head of the answer.
     pub(super) async fn send(&mut self, request: Request<Upload>, limit: Duration) -> Sent {
-        self.touch();
+        self.used = Instant::now();
         let mut answer = std::pin::pin!(self.sender.try_send_request(request));
         std::future::poll_fn(|cx| {
             if !self.over && Pin::new(&mut self.conn).poll(cx).is_ready() {
@@ -161,5 +115,24 @@ impl Link {
         if !self.over {
             let _ = self.conn.await;
         }
+    }
+}
+
+impl Reusable for Box<Link> {
+    fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    fn used(&self) -> Instant {
+        self.used
+    }
+
+    fn touch(&mut self) {
+        self.used = Instant::now();
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        !self.over && self.sender.is_ready()
     }
 }

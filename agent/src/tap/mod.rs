@@ -1,19 +1,21 @@
 //! Transparent proxy in front of the engine: forwards bytes, observes copies.
 //!
 //! ```text
-//! client <-> serve (hyper server) <-> forward <-> link/pool or h2c (hyper client) <-> engine
-//!                                        |
-//!                                     observe  ->  record  ->  registry, records
+//! client <-> serve <-> h1 (HTTP/1.1, socket to socket) <-----------------------------> engine
+//!              |        \-> observe -> record -> registry, records
+//!              \----> forward (hyper: h2c on either side, inject_usage) <-> link/pool or h2c <-> engine
 //! ```
-//! Bodies and heads pass as they are; only what concerns a single connection is changed (`headers`). Called by
-//! `plimsoll run`. Deliberately absent: routing, retries of answered requests, caching, added headers, TLS.
+//! Bodies and heads pass as they are; only what concerns a single connection is changed (`headers`, `h1::fields`). Called
+//! by `plimsoll run`. Deliberately absent: routing, retries of answered requests, caching, added headers, TLS.
 
 mod client_io;
 mod download;
 mod failure;
 mod forward;
+mod h1;
 mod h2c;
 mod headers;
+mod inject;
 mod link;
 mod observe;
 mod options;
@@ -22,6 +24,7 @@ mod record;
 mod serve;
 mod tunnel;
 mod upload;
+mod watch;
 
 pub use options::{TapOptions, Upstream, UpstreamError, UpstreamProtocol};
 pub use record::record;

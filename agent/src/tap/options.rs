@@ -24,6 +24,8 @@ pub enum UpstreamProtocol {
 pub struct Upstream {
     host: String,
     port: u16,
+    /// Host and port as they stand in a URL.
+    authority: String,
     /// Put before every path; empty, or starts with `/` and does not end with one.
     base: String,
 }
@@ -60,18 +62,13 @@ impl FromStr for Upstream {
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let base = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { host, port: authority.port_u16().unwrap_or(80), base })
+        Ok(Self { host, port: authority.port_u16().unwrap_or(80), authority: authority.to_string(), base })
     }
 }
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, base } = self;
-        if host.contains(':') {
-            write!(f, "http://[{host}]:{port}{base}")
-        } else {
-            write!(f, "http://{host}:{port}{base}")
-        }
+        write!(f, "http://{}{}", self.authority, self.base)
     }
 }
 
@@ -79,6 +76,11 @@ impl Upstream {
     /// Host and port to connect to.
     pub(super) fn address(&self) -> (&str, u16) {
         (&self.host, self.port)
+    }
+
+    /// Host and port as they stand in a URL.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// What stands before every path.
@@ -100,6 +102,8 @@ pub struct TapOptions {
     pub response_timeout: Duration,
     /// Give up on an answer after this long without a byte of it from the upstream.
     pub idle_timeout: Duration,
+    /// Ask for the usage of streams whose client did not, and hide the extra event again.
+    pub inject_usage: bool,
     /// Label `variant` of everything observed here.
     pub variant: Arc<str>,
     /// Client connections held at once; further ones are closed and counted.
@@ -115,6 +119,7 @@ impl TapOptions {
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(600),
+            inject_usage: false,
             variant: "".into(),
             max_connections: 16_384,
         }

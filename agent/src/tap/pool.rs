@@ -15,10 +15,27 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Idle connections kept.
 const KEPT: usize = 1024;
 
+/// A connection that can serve one request after another.
+pub(super) trait Reusable {
+    /// Where it goes.
+    fn upstream(&self) -> &Arc<Upstream>;
+    /// When it was last used.
+    fn used(&self) -> Instant;
+    /// It is used now.
+    fn touch(&mut self);
+    /// Whether it can take a request, as far as one can know.
+    fn is_alive(&mut self) -> bool;
+}
+
 /// Idle connections, the last used one on top.
-#[derive(Debug, Default)]
-#[expect(clippy::vec_box, reason = "a link is large and moves between the pool and a request: only its pointer does")]
-pub(super) struct Pool(Mutex<Vec<Box<Link>>>);
+#[derive(Debug)]
+pub(super) struct Pool<C>(Mutex<Vec<C>>);
+
+impl<C> Default for Pool<C> {
+    fn default() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+}
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -31,14 +48,13 @@ pub(super) enum ConnectError {
     Http(#[from] hyper::Error),
 }
 
-impl Pool {
-    #[expect(clippy::vec_box, reason = "as above")]
-    fn lock(&self) -> MutexGuard<'_, Vec<Box<Link>>> {
+impl<C: Reusable> Pool<C> {
+    fn lock(&self) -> MutexGuard<'_, Vec<C>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An idle connection to `upstream` that seems alive.
-    pub(super) fn take(&self, upstream: &Arc<Upstream>) -> Option<Box<Link>> {
+    pub(super) fn take(&self, upstream: &Arc<Upstream>) -> Option<C> {
         loop {
             let mut link = self.lock().pop()?;
             let fresh = link.used().elapsed() < IDLE;
@@ -49,7 +65,7 @@ impl Pool {
     }
 
     /// Takes a connection back, if it can serve another request.
-    pub(super) fn put(&self, mut link: Box<Link>) {
+    pub(super) fn put(&self, mut link: C) {
         if !link.is_alive() {
             return;
         }

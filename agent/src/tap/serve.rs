@@ -12,7 +12,7 @@ use hyper_util::server::conn::auto::Builder;
 use plimsoll_exporters::{Metric, Registry};
 use plimsoll_rules::Exchange;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::client_io::ClientIo;
 use super::download::ClientSide;
 use super::forward::{Tap, forward};
+use super::h1::{self, ForHyper};
 use super::observe;
 use super::options::TapOptions;
 use crate::shutdown::Shutdown;
@@ -46,6 +47,9 @@ where
 /// Proxies what comes in at `listener` until `shutdown` begins, then ends when the last stream has. Each observed exchange
 /// goes to `registry`, and to `exchanges` unless that is full (`plimsoll_dropped_total{what="exchanges"}`). A change of
 /// `options` holds from the next request on.
+///
+/// The traffic has a thread of its own: what the rest of the agent computes cannot hold it up, and no two threads hand
+/// a connection to and fro. One is enough: it passes more than any engine answers.
 pub async fn serve(
     listener: TcpListener,
     options: watch::Receiver<Arc<TapOptions>>,
@@ -59,17 +63,45 @@ pub async fn serve(
     shutdown.spawn("tap observer", watching);
     let tap = Arc::new(Tap {
         pool: Arc::default(),
+        conduits: super::pool::Pool::default(),
         http2: super::h2c::Http2::default(),
         sink,
         options,
         tasks: TaskTracker::new(),
     });
-    accept(&listener, &tap, &registry, &shutdown.token()).await;
+    let (ended, end) = oneshot::channel();
+    let own = std::thread::Builder::new().name("plimsoll-tap".to_owned()).spawn(move || {
+        let served = listener.into_std().and_then(|listener| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(proxy(listener, &tap, &registry, &shutdown.token()))
+        });
+        let _ = ended.send(served);
+    });
+    match own {
+        Err(error) => tracing::error!(%error, "tap: cannot start its thread"),
+        Ok(_) => match end.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "tap: cannot serve"),
+            Err(_) => tracing::error!("tap: its thread broke off"),
+        },
+    }
+}
+
+async fn proxy(
+    listener: std::net::TcpListener,
+    tap: &Arc<Tap>,
+    registry: &Registry,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    accept(&listener, tap, registry, stop).await;
     drop(listener);
     tap.pool.clear();
+    tap.conduits.clear();
     tap.http2.clear();
     tap.tasks.close();
     tap.tasks.wait().await;
+    Ok(())
 }
 
 async fn accept(listener: &TcpListener, tap: &Arc<Tap>, registry: &Registry, stop: &CancellationToken) {
@@ -80,6 +112,7 @@ async fn accept(listener: &TcpListener, tap: &Arc<Tap>, registry: &Registry, sto
             () = stop.cancelled() => return,
             _ = sweep.tick() => {
                 tap.pool.sweep();
+                tap.conduits.sweep();
                 continue;
             }
             accepted = listener.accept() => match accepted {
@@ -116,8 +149,9 @@ async fn connection(stream: TcpStream, counted: Counted, stop: CancellationToken
         tracing::debug!(%error, "tap: no TCP_NODELAY");
     }
     let tap = &counted.0;
+    let Some(ForHyper { stream, input }) = h1::serve(tap, stream, &stop).await else { return };
     let side = Arc::new(ClientSide::default());
-    let io = TokioIo::new(ClientIo { stream, side: side.clone() });
+    let io = TokioIo::new(ClientIo { stream, input, side: side.clone() });
     let service = service_fn(|request| {
         let exchange = forward(tap.clone(), side.clone(), request);
         async move { Ok::<_, Infallible>(exchange.await) }

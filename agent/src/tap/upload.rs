@@ -1,5 +1,6 @@
 //! The request's body on its way to the upstream: forwarded as it comes, copied (within bounds) as it passes.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,8 +123,8 @@ impl Gate {
 
 #[derive(Debug)]
 enum Content {
-    /// From the client, as it comes.
-    Live(Incoming),
+    /// From the client, as it comes, after what has been read of it before.
+    Live(VecDeque<Frame<Bytes>>, Incoming),
     /// A second time, from our copy.
     Kept(Option<Bytes>),
 }
@@ -139,10 +140,21 @@ pub(super) struct Upload {
 impl Upload {
     /// The body of a request that has just arrived.
     pub(super) fn new(body: Incoming, log: Log, gate: Option<Gate>) -> Self {
-        if body.is_end_stream() {
+        Self { gate, ..Self::resumed(VecDeque::new(), body, log) }
+    }
+
+    /// A body of which `read` has been read already.
+    pub(super) fn resumed(read: VecDeque<Frame<Bytes>>, body: Incoming, log: Log) -> Self {
+        if read.is_empty() && body.is_end_stream() {
             log.lock().complete = true;
         }
-        Self { content: Content::Live(body), log, gate }
+        Self { content: Content::Live(read, body), log, gate: None }
+    }
+
+    /// A body that is here whole.
+    pub(super) fn whole(body: Bytes, log: Log) -> Self {
+        log.data(&body, true);
+        Self::again(body, log)
     }
 
     /// The same body once more.
@@ -161,16 +173,19 @@ impl Body for Upload {
         if let Some(gate) = &this.gate {
             std::task::ready!(gate.poll(cx));
         }
-        let body = match &mut this.content {
+        let (read, body) = match &mut this.content {
             Content::Kept(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Live(body) => body,
+            Content::Live(read, body) => (read, body),
         };
-        let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
+        let frame = match read.pop_front() {
+            Some(frame) => Some(Ok(frame)),
+            None => std::task::ready!(Pin::new(&mut *body).poll_frame(cx)),
+        };
         match &frame {
             None => this.log.lock().complete = true,
             Some(Err(_)) => this.log.lock().broken = true,
             Some(Ok(frame)) => match frame.data_ref() {
-                Some(piece) => this.log.data(piece, body.is_end_stream()),
+                Some(piece) => this.log.data(piece, read.is_empty() && body.is_end_stream()),
                 None => {
                     let mut copy = this.log.lock();
                     (copy.complete, copy.trailers) = (true, true);
@@ -182,14 +197,18 @@ impl Body for Upload {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Live(body) => body.is_end_stream(),
+            Content::Live(read, body) => read.is_empty() && body.is_end_stream(),
             Content::Kept(bytes) => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Live(body) => body.size_hint(),
+            Content::Live(read, body) => {
+                let read: usize = read.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
+                let rest = body.size_hint();
+                rest.exact().map_or(rest, |rest| SizeHint::with_exact(rest + read as u64))
+            }
             Content::Kept(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
         }
     }

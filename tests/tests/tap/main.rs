@@ -3,6 +3,7 @@
 mod faults;
 mod h2c;
 mod http1;
+mod inject;
 mod observed;
 mod streams;
 mod support;

@@ -6,119 +6,7 @@
 
 use memchr::memchr2;
 
-/// Where in the document we are, as far as it interests us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Node {
-    /// Nothing below interests us.
-    Skip,
-    /// The document itself, or `response` inside an event of the Responses API.
-    Root,
-    Id,
-    Model,
-    Kind,
-    Stream,
-    StreamOptions,
-    IncludeUsage,
-    Usage,
-    InputTokens,
-    OutputTokens,
-    Choices,
-    Choice,
-    /// `delta` or `message` of a choice, `message` of Ollama.
-    Delta,
-    Role,
-    /// A string that a model generated.
-    Content,
-    /// A list or object that a model generated (tool calls).
-    Generated,
-    FinishReason,
-    Status,
-    Incomplete,
-    Done,
-    Error,
-    ErrorCode,
-}
-
-impl Node {
-    /// The member `key` of an object at this node.
-    fn member(self, key: &[u8]) -> Self {
-        match self {
-            Self::Root => Self::of_root(key),
-            Self::StreamOptions if key == b"include_usage" => Self::IncludeUsage,
-            Self::Usage => match key {
-                b"prompt_tokens" | b"input_tokens" => Self::InputTokens,
-                b"completion_tokens" | b"output_tokens" => Self::OutputTokens,
-                _ => Self::Skip,
-            },
-            Self::Choice => match key {
-                b"delta" | b"message" => Self::Delta,
-                b"text" => Self::Content,
-                b"finish_reason" => Self::FinishReason,
-                _ => Self::Skip,
-            },
-            Self::Delta => match key {
-                b"content" | b"reasoning_content" | b"reasoning" | b"thinking" | b"refusal" => Self::Content,
-                b"tool_calls" | b"function_call" => Self::Generated,
-                b"role" => Self::Role,
-                _ => Self::Skip,
-            },
-            Self::Incomplete if key == b"reason" => Self::FinishReason,
-            Self::Error if key == b"code" => Self::ErrorCode,
-            _ => Self::Skip,
-        }
-    }
-
-    fn of_root(key: &[u8]) -> Self {
-        match key {
-            b"id" => Self::Id,
-            b"model" => Self::Model,
-            b"type" => Self::Kind,
-            b"stream" => Self::Stream,
-            b"stream_options" => Self::StreamOptions,
-            b"usage" => Self::Usage,
-            b"prompt_eval_count" => Self::InputTokens,
-            b"eval_count" => Self::OutputTokens,
-            b"choices" => Self::Choices,
-            b"message" => Self::Delta,
-            // A string in Ollama's /api/generate, an object in events of the Responses API.
-            b"response" => Self::Content,
-            b"thinking" => Self::Content,
-            b"delta" => Self::Content,
-            b"done_reason" => Self::FinishReason,
-            b"done" => Self::Done,
-            b"status" => Self::Status,
-            b"incomplete_details" => Self::Incomplete,
-            b"error" => Self::Error,
-            _ => Self::Skip,
-        }
-    }
-
-    /// An element of an array at this node.
-    fn element(self) -> Self {
-        match self {
-            Self::Choices => Self::Choice,
-            _ => Self::Skip,
-        }
-    }
-
-    /// Whether the text of a scalar here is worth keeping.
-    fn keeps_text(self) -> bool {
-        matches!(
-            self,
-            Self::Id
-                | Self::Model
-                | Self::Kind
-                | Self::Stream
-                | Self::IncludeUsage
-                | Self::InputTokens
-                | Self::OutputTokens
-                | Self::FinishReason
-                | Self::Status
-                | Self::Done
-                | Self::ErrorCode
-        )
-    }
-}
+use super::node::Node;
 
 /// What one document said. Absent keys and `null` leave `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,17 +25,26 @@ pub(super) struct Facts {
     pub(super) done: bool,
     /// `choices` whose delta carried something generated; a delta that only names a role does not count.
     pub(super) deltas: u32,
+    /// There is a list `choices`, and nothing in it.
+    pub(super) no_choices: bool,
     /// Whether there is an `error` that is not `null`.
     pub(super) error: bool,
     pub(super) error_code: Option<String>,
 }
 
+impl Facts {
+    /// Whether it says that something was generated, and nothing else.
+    pub(super) fn is_plain(&self) -> bool {
+        self.deltas > 0 && *self == Self { deltas: self.deltas, ..Self::default() }
+    }
+}
+
 /// Longest scalar kept.
 const TEXT: usize = 256;
-/// Longest key compared.
-const KEY: usize = 24;
-/// Deepest nesting followed; deeper documents are given up.
+/// Deepest nesting followed outside of what is skipped; deeper documents are given up.
 const DEPTH: usize = 64;
+/// Strings are searched byte by byte so far, then with vectors: most are short.
+const SHORT: usize = 24;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
@@ -165,6 +62,10 @@ enum At {
     InString,
     /// Inside a number, `true`, `false` or `null`.
     InWord,
+    /// Inside a list or object that does not interest us, so many levels deep.
+    Skipping(u32),
+    /// Inside a string there.
+    SkippingString(u32),
     /// The document is over, or was not understood.
     End,
 }
@@ -181,6 +82,7 @@ pub(super) struct Scanner {
     at: At,
     levels: Vec<Level>,
     node: Node,
+    /// What earlier pieces had of the token being read.
     text: Vec<u8>,
     /// The string so far is not empty.
     filled: bool,
@@ -212,15 +114,27 @@ impl Default for Scanner {
     }
 }
 
+/// Where the next quote or backslash is, or the end.
+fn end_of_run(piece: &[u8]) -> usize {
+    let short = &piece[..piece.len().min(SHORT)];
+    if let Some(end) = short.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        return end;
+    }
+    memchr2(b'"', b'\\', &piece[short.len()..]).map_or(piece.len(), |end| short.len() + end)
+}
+
 impl Scanner {
     /// Reads one more piece.
     pub(super) fn push(&mut self, mut piece: &[u8]) {
-        while !piece.is_empty() && self.at != At::End {
+        while let Some(&first) = piece.first() {
             let used = match self.at {
                 At::InKey | At::InString => self.string(piece),
                 At::InWord => self.word(piece),
-                _ => {
-                    self.structure(piece[0]);
+                At::Skipping(depth) => self.skip(piece, depth),
+                At::SkippingString(depth) => self.skip_string(piece, depth),
+                At::End => return,
+                at => {
+                    self.structure(at, first);
                     1
                 }
             };
@@ -236,34 +150,33 @@ impl Scanner {
     /// What was found, and a scanner ready for the next document.
     pub(super) fn finish(&mut self) -> Facts {
         if self.at == At::InWord {
-            self.end_scalar(false);
+            self.end_token(&[]);
         }
         self.close_choice();
         let facts = std::mem::take(&mut self.facts);
-        let (mut levels, mut text) = (std::mem::take(&mut self.levels), std::mem::take(&mut self.text));
-        levels.clear();
-        text.clear();
-        *self = Self { levels, text, named: self.named, ..Self::default() };
+        self.levels.clear();
+        self.text.clear();
+        (self.at, self.node) = (At::Value, Node::Root);
         facts
     }
 
-    fn structure(&mut self, byte: u8) {
-        if byte.is_ascii_whitespace() || (byte == 0xef || byte == 0xbb || byte == 0xbf) && self.levels.is_empty() {
-            return;
-        }
-        match (self.at, byte) {
+    fn structure(&mut self, at: At, byte: u8) {
+        match (at, byte) {
+            (_, b' ' | b'\n' | b'\r' | b'\t') => {}
+            (At::After, b',') => self.next(),
+            (At::Colon, b':') => self.at = At::Value,
+            (At::Key, b'"') => self.begin(At::InKey),
+            (At::Value, b'"') => self.begin(At::InString),
             (At::Value, b'{') => self.open(true),
             (At::Value, b'[') => self.open(false),
             (At::Value | At::Key | At::After, b'}' | b']') => self.close(),
-            (At::Value, b'"') => self.begin(At::InString),
             (At::Value, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
                 self.begin(At::InWord);
-                self.keep(&[byte]);
+                self.text.push(byte);
             }
-            (At::Key, b'"') => self.begin(At::InKey),
             (At::Key, b',') => {}
-            (At::Colon, b':') => self.at = At::Value,
-            (At::After, b',') => self.next(),
+            // A byte order mark.
+            (At::Value, 0xef | 0xbb | 0xbf) if self.levels.is_empty() => {}
             _ => self.at = At::End,
         }
     }
@@ -275,10 +188,10 @@ impl Scanner {
         self.escaped = false;
     }
 
+    /// Keeps part of a token for when its end arrives.
     fn keep(&mut self, bytes: &[u8]) {
-        let limit = if self.at == At::InKey { KEY + 1 } else { TEXT };
-        let room = limit.saturating_sub(self.text.len()).min(bytes.len());
-        if self.at == At::InKey || self.node.keeps_text() {
+        if self.at != At::InString || self.node.keeps_text() {
+            let room = TEXT.saturating_sub(self.text.len()).min(bytes.len());
             self.text.extend_from_slice(&bytes[..room]);
         }
     }
@@ -290,48 +203,97 @@ impl Scanner {
             self.keep(&piece[..1]);
             return 1;
         }
-        let end = memchr2(b'"', b'\\', piece).unwrap_or(piece.len());
-        if end > 0 {
-            self.filled = true;
-            self.keep(&piece[..end]);
-        }
+        let end = end_of_run(piece);
+        self.filled |= end > 0;
         match piece.get(end) {
-            None => end,
-            Some(b'\\') => {
-                self.filled = true;
-                self.escaped = true;
-                self.keep(b"\\");
+            Some(b'"') => {
+                self.end_token(&piece[..end]);
                 end + 1
             }
             Some(_) => {
-                if self.at == At::InKey {
-                    self.end_key();
-                } else {
-                    self.end_scalar(true);
-                }
+                self.filled = true;
+                self.escaped = true;
+                self.keep(&piece[..=end]);
                 end + 1
+            }
+            None => {
+                self.keep(&piece[..end]);
+                end
             }
         }
     }
 
     /// Reads on in a bare word; the byte that ends it is left.
     fn word(&mut self, piece: &[u8]) -> usize {
-        let goes_on = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-');
-        let end = piece.iter().position(|b| !goes_on(b)).unwrap_or(piece.len());
-        self.keep(&piece[..end]);
-        if end < piece.len() {
-            self.end_scalar(false);
+        let goes_on = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-');
+        match piece.iter().position(|byte| !goes_on(byte)) {
+            Some(end) => {
+                self.end_token(&piece[..end]);
+                end
+            }
+            None => {
+                self.keep(piece);
+                piece.len()
+            }
         }
-        end
     }
 
-    fn end_key(&mut self) {
-        let parent = self.levels.last().map_or(Node::Skip, |level| level.node);
-        self.node = match parent.member(&self.text) {
-            Node::Id | Node::Model if self.named => Node::Skip,
-            node => node,
+    /// Reads on in what does not interest us.
+    fn skip(&mut self, piece: &[u8], depth: u32) -> usize {
+        let Some(at) = piece.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']')) else {
+            return piece.len();
         };
-        self.at = At::Colon;
+        self.at = match piece[at] {
+            b'"' => {
+                self.escaped = false;
+                At::SkippingString(depth)
+            }
+            b'{' | b'[' => At::Skipping(depth.saturating_add(1)),
+            _ if depth > 1 => At::Skipping(depth - 1),
+            _ => At::After,
+        };
+        at + 1
+    }
+
+    fn skip_string(&mut self, piece: &[u8], depth: u32) -> usize {
+        if std::mem::take(&mut self.escaped) {
+            return 1;
+        }
+        let end = end_of_run(piece);
+        match piece.get(end) {
+            Some(b'"') => self.at = At::Skipping(depth),
+            Some(_) => self.escaped = true,
+            None => return end,
+        }
+        end + 1
+    }
+
+    /// A key, string or word ends with `rest`; what came before is in `text`.
+    fn end_token(&mut self, rest: &[u8]) {
+        if self.text.is_empty() {
+            return self.token(rest);
+        }
+        self.keep(rest);
+        let text = std::mem::take(&mut self.text);
+        self.token(&text);
+        self.text = text;
+    }
+
+    fn token(&mut self, text: &[u8]) {
+        if self.at == At::InKey {
+            let parent = self.levels.last().map_or(Node::Skip, |level| level.node);
+            self.node = match parent.member(text) {
+                Node::Id | Node::Model if self.named => Node::Skip,
+                node => node,
+            };
+            self.at = At::Colon;
+        } else {
+            let string = self.at == At::InString;
+            self.at = if self.levels.is_empty() { At::End } else { At::After };
+            if self.node != Node::Skip {
+                self.scalar(text, string);
+            }
+        }
     }
 
     fn open(&mut self, object: bool) {
@@ -339,19 +301,26 @@ impl Scanner {
             self.at = At::End;
             return;
         }
-        // `response` holds text in Ollama and the whole answer in the Responses API.
-        let node = match self.node {
-            Node::Content if object && self.levels.len() == 1 => Node::Root,
-            node => node,
-        };
-        if node == Node::Error {
-            self.facts.error = true;
-        }
         if matches!(self.levels.last(), Some(Level { node: Node::Generated | Node::Content, .. })) {
             self.generated = true;
         }
-        if node == Node::Choice {
-            self.close_choice();
+        // `response` holds text in Ollama and the whole answer in the Responses API.
+        let node = match self.node {
+            Node::Content if object && self.levels.len() == 1 => Node::Root,
+            Node::Skip => {
+                self.at = At::Skipping(1);
+                return;
+            }
+            node => node,
+        };
+        match node {
+            Node::Error => self.facts.error = true,
+            Node::Choices => self.facts.no_choices = true,
+            Node::Choice => {
+                self.facts.no_choices = false;
+                self.close_choice();
+            }
+            _ => {}
         }
         self.levels.push(Level { node, object });
         if object {
@@ -392,51 +361,44 @@ impl Scanner {
         }
     }
 
-    fn end_scalar(&mut self, string: bool) {
-        self.at = if self.levels.is_empty() { At::End } else { At::After };
-        let null = !string && self.text == b"null";
+    fn scalar(&mut self, text: &[u8], string: bool) {
+        let facts = &mut self.facts;
         match self.node {
-            Node::Skip => {}
             Node::Content if string => {
                 self.generated |= self.filled;
                 self.empty_content |= !self.filled;
             }
             Node::Role => self.role = true,
-            Node::Error => self.facts.error |= string,
-            Node::InputTokens => self.number(|facts| &mut facts.input_tokens),
-            Node::OutputTokens => self.number(|facts| &mut facts.output_tokens),
-            Node::Stream => self.facts.stream = Some(self.text == b"true"),
-            Node::IncludeUsage => self.facts.include_usage = Some(self.text == b"true"),
-            Node::Done => self.facts.done = self.text == b"true",
-            _ if null => {}
-            Node::Id => self.facts.id = self.string_value(),
-            Node::Model => self.facts.model = self.string_value(),
-            Node::Kind => self.facts.kind = self.string_value(),
-            Node::Status => self.facts.status = self.string_value(),
-            Node::ErrorCode => self.facts.error_code = self.string_value(),
-            Node::FinishReason if self.facts.finish_reason.is_none() => {
-                self.facts.finish_reason = self.string_value();
-            }
+            Node::Error => facts.error |= string,
+            Node::InputTokens => facts.input_tokens = number(text).or(facts.input_tokens),
+            Node::OutputTokens => facts.output_tokens = number(text).or(facts.output_tokens),
+            Node::Stream => facts.stream = Some(text == b"true"),
+            Node::IncludeUsage => facts.include_usage = Some(text == b"true"),
+            Node::Done => facts.done = text == b"true",
+            _ if !string && text == b"null" => {}
+            Node::Id => facts.id = words(text),
+            Node::Model => facts.model = words(text),
+            Node::Kind => facts.kind = words(text),
+            Node::Status => facts.status = words(text),
+            Node::ErrorCode => facts.error_code = words(text),
+            Node::FinishReason if facts.finish_reason.is_none() => facts.finish_reason = words(text),
             _ => {}
         }
     }
+}
 
-    fn number(&mut self, slot: impl Fn(&mut Facts) -> &mut Option<u64>) {
-        let number = std::str::from_utf8(&self.text).ok().and_then(|text| text.parse().ok());
-        if number.is_some() {
-            *slot(&mut self.facts) = number;
-        }
-    }
+fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
 
-    /// The scalar kept, escapes undone, invalid UTF-8 replaced; `None` when it was longer than we keep.
-    fn string_value(&self) -> Option<String> {
-        if self.text.len() >= TEXT {
-            return None;
-        }
-        let raw = String::from_utf8_lossy(&self.text);
-        if !raw.contains('\\') {
-            return Some(raw.into_owned());
-        }
-        serde_json::from_str(&format!("\"{raw}\"")).ok()
+/// A string with its escapes undone and invalid UTF-8 replaced; `None` when it is longer than we keep.
+fn words(text: &[u8]) -> Option<String> {
+    if text.len() >= TEXT {
+        return None;
     }
+    let raw = String::from_utf8_lossy(text);
+    if !raw.contains('\\') {
+        return Some(raw.into_owned());
+    }
+    serde_json::from_str(&format!("\"{raw}\"")).ok()
 }

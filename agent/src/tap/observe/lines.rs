@@ -5,6 +5,7 @@
 use memchr::{memchr, memchr2};
 
 use super::json::{Facts, Scanner};
+use super::repeat::Repeat;
 
 /// What one event of a stream turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +43,9 @@ pub(super) struct Events {
     head: [u8; 6],
     head_len: usize,
     scanner: Scanner,
+    repeat: Repeat,
+    /// Set by an event that said nothing but that so many texts were generated.
+    plain: Option<u32>,
 }
 
 impl Default for Events {
@@ -53,6 +57,8 @@ impl Default for Events {
             head: [0; 6],
             head_len: 0,
             scanner: Scanner::default(),
+            repeat: Repeat::default(),
+            plain: None,
         }
     }
 }
@@ -66,7 +72,16 @@ impl Events {
         if !piece.is_empty() {
             self.after_cr = false;
         }
+        let mut begin = None;
         while let Some(&first) = piece.first() {
+            if self.at == At::Field(0) && !self.has_data {
+                if let Some((used, deltas)) = self.repeat.matches(piece) {
+                    on_event(Event::Document(Facts { deltas, ..Facts::default() }));
+                    piece = &piece[used..];
+                    continue;
+                }
+                begin = Some(piece);
+            }
             let used = match self.at {
                 At::Field(seen) => {
                     if first == FIELD[seen] {
@@ -92,6 +107,9 @@ impl Events {
                 }
             };
             piece = &piece[used..];
+            if let (Some(deltas), Some(begin)) = (self.plain.take(), begin) {
+                self.repeat.learn(&begin[..begin.len() - piece.len()], deltas);
+            }
         }
     }
 
@@ -142,6 +160,7 @@ impl Events {
         let facts = self.scanner.finish();
         let done = self.head[..self.head_len] == *DONE;
         (self.has_data, self.head_len) = (false, 0);
+        self.plain = facts.is_plain().then_some(facts.deltas);
         on_event(if done { Event::Done } else { Event::Document(facts) });
     }
 }

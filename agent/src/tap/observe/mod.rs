@@ -7,7 +7,9 @@
 
 mod json;
 mod lines;
+mod node;
 mod recorder;
+mod repeat;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -17,16 +19,25 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use http::{HeaderValue, StatusCode};
 use plimsoll_rules::Endpoint;
 use tokio::sync::mpsc;
 
 pub(super) use recorder::Recorder;
 pub(super) use task::run;
 
+/// Whether `event`, a server-sent event with its blank line, tells the usage and nothing else.
+pub(super) fn is_only_usage(event: &[u8]) -> bool {
+    let (mut events, mut documents, mut usage) = (lines::Events::default(), 0, false);
+    events.push(event, &mut |event| {
+        documents += 1;
+        usage = matches!(event, lines::Event::Document(facts) if facts.no_choices && facts.input_tokens.is_some());
+    });
+    documents == 1 && usage
+}
+
 /// How an answer's body is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     /// Not at all.
     Other,
     /// One JSON document.
@@ -35,6 +46,25 @@ enum Format {
     Events,
     /// One JSON document a line.
     Lines,
+}
+
+impl Format {
+    /// From the value of `Content-Type`. A compressed body is not read at all.
+    pub(super) fn of(content_type: Option<&[u8]>, encoded: bool) -> Self {
+        let kind = content_type.unwrap_or(b"");
+        let starts = |prefix: &[u8]| kind.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        if encoded {
+            Self::Other
+        } else if starts(b"text/event-stream") {
+            Self::Events
+        } else if starts(b"application/x-ndjson") || starts(b"application/jsonl") {
+            Self::Lines
+        } else if starts(b"application/json") {
+            Self::Document
+        } else {
+            Self::Other
+        }
+    }
 }
 
 /// How an exchange came to its end, as the request path saw it.
@@ -61,8 +91,8 @@ struct Ending {
     started_at: i64,
     started: Instant,
     at: Instant,
-    status: StatusCode,
-    request_id: Option<HeaderValue>,
+    status: u16,
+    request_id: Option<Vec<u8>>,
     variant: Arc<str>,
 }
 

@@ -4,8 +4,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use plimsoll_rules::Endpoint;
 
 use super::trail::Trail;
@@ -17,8 +15,6 @@ const BATCH: usize = 8 << 10;
 const DOCUMENT: usize = 256 << 10;
 /// How much of the end is kept.
 const TAIL: usize = 4 << 10;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Follows one exchange; tells the observer of its end when it is dropped at the latest.
 #[derive(Debug)]
@@ -33,15 +29,20 @@ pub(in crate::tap) struct Recorder {
     started: Instant,
     started_at: i64,
     /// What the client saw; 499 until an answer's head has gone out.
-    status: StatusCode,
-    request_id: Option<HeaderValue>,
+    status: u16,
+    request_id: Option<Vec<u8>>,
     variant: Arc<str>,
     ended: bool,
 }
 
 impl Recorder {
     /// Begins when the request's head has arrived.
-    pub(in crate::tap) fn new(sink: Arc<Sink>, endpoint: Endpoint, headers: &HeaderMap, variant: Arc<str>) -> Self {
+    pub(in crate::tap) fn new(
+        sink: Arc<Sink>,
+        endpoint: Endpoint,
+        request_id: Option<Vec<u8>>,
+        variant: Arc<str>,
+    ) -> Self {
         sink.running.fetch_add(1, Ordering::Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
@@ -53,8 +54,8 @@ impl Recorder {
             endpoint,
             started: Instant::now(),
             started_at: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
-            status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-            request_id: headers.get(REQUEST_ID).cloned(),
+            status: 499,
+            request_id,
             variant,
             ended: false,
         }
@@ -66,12 +67,10 @@ impl Recorder {
     }
 
     /// The answer's head has arrived.
-    pub(in crate::tap) fn head(&mut self, status: StatusCode, headers: &HeaderMap) {
+    pub(in crate::tap) fn head(&mut self, status: u16, format: Format, request_id: Option<Vec<u8>>) {
         self.status = status;
-        if let Some(id) = headers.get(REQUEST_ID) {
-            self.request_id = Some(id.clone());
-        }
-        self.format = format(headers);
+        self.request_id = request_id.or(self.request_id.take());
+        self.format = format;
         self.batch.format = Some(self.format);
         if self.batch.request.len() > BATCH {
             self.flush(None);
@@ -88,7 +87,10 @@ impl Recorder {
         self.copied += piece.len();
         self.batch.answer.extend_from_slice(piece);
         let upto = u32::try_from(self.batch.answer.len()).unwrap_or(u32::MAX);
-        self.batch.marks.push((upto, at));
+        match self.batch.marks.last_mut() {
+            Some((to, then)) if *then == at => *to = upto,
+            _ => self.batch.marks.push((upto, at)),
+        }
         if self.batch.size() >= BATCH {
             self.flush(None);
         }
@@ -128,7 +130,7 @@ impl Recorder {
     }
 
     /// We answer in the upstream's place.
-    pub(in crate::tap) fn end_with(&mut self, how: How, status: StatusCode) {
+    pub(in crate::tap) fn end_with(&mut self, how: How, status: u16) {
         self.status = status;
         self.end(how);
     }
@@ -152,24 +154,5 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.end(How::ClientAbort);
-    }
-}
-
-/// How the answer is to be read, from its head. A compressed body is not read at all.
-fn format(headers: &HeaderMap) -> Format {
-    let value = |name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
-    if !value(CONTENT_ENCODING).is_empty() && value(CONTENT_ENCODING) != b"identity" {
-        return Format::Other;
-    }
-    let kind = value(CONTENT_TYPE);
-    let starts = |prefix: &[u8]| kind.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    if starts(b"text/event-stream") {
-        Format::Events
-    } else if starts(b"application/x-ndjson") || starts(b"application/jsonl") {
-        Format::Lines
-    } else if starts(b"application/json") {
-        Format::Document
-    } else {
-        Format::Other
     }
 }

@@ -80,15 +80,15 @@ impl Observer {
         }
     }
 
-    fn read(&self, message: Message) -> Option<Exchange> {
+    fn read(&self, mut message: Message) -> Option<Exchange> {
         let known = |name: &str| self.models.contains(name);
         let Some(shared) = message.trail else {
             let mut trail = Trail::default();
-            trail.read(&message.batch);
+            trail.read(&mut message.batch);
             return message.end.map(|end| trail.finish(&end, known));
         };
         let mut trail = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        trail.read(&message.batch);
+        trail.read(&mut message.batch);
         message.end.map(|end| std::mem::take(&mut *trail).finish(&end, known))
     }
 

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, StatusCode};
 use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, TokenCount};
 use proptest::prelude::*;
 
 use super::json::{Facts, Scanner};
 use super::lines::{Event, Events};
 use super::trail::Trail;
-use super::{How, Inbox, Message, Recorder, queue};
+use super::{Format, How, Inbox, Message, Recorder, queue};
 
 fn facts(pieces: &[&[u8]]) -> Facts {
     let mut scanner = Scanner::default();
@@ -65,7 +64,7 @@ fn documents() {
         (
             "usage alone",
             r#"{"choices":[],"usage":{"prompt_tokens":22,"total_tokens":26,"completion_tokens":4}}"#,
-            Facts { input_tokens: Some(22), output_tokens: Some(4), ..none() },
+            Facts { input_tokens: Some(22), output_tokens: Some(4), no_choices: true, ..none() },
         ),
         ("usage null", r#"{"usage":null,"choices":[{"delta":{"content":"a"}}]}"#, Facts { deltas: 1, ..none() }),
         (
@@ -144,6 +143,16 @@ fn documents() {
     assert_eq!(facts(&[b"{\"model\":\"\xff\xfe\",\"id\":\"c\"}"]).id, text("c"), "invalid UTF-8");
 }
 
+fn whole_events(pieces: &[&[u8]]) -> Vec<Event> {
+    let (mut reader, mut seen) = (Events::default(), Vec::new());
+    reader.skip_names();
+    for piece in pieces {
+        reader.push(piece, &mut |event| seen.push(event));
+    }
+    reader.finish(&mut |event| seen.push(event));
+    seen
+}
+
 fn events(pieces: &[&[u8]]) -> Vec<Option<String>> {
     let (mut reader, mut seen) = (Events::default(), Vec::new());
     let mut note = |event| {
@@ -196,6 +205,26 @@ proptest! {
         prop_assert_eq!(facts(&pieces), facts(&[bytes]));
     }
 
+    /// Fed a byte at a time no event is there whole, so each is taken apart: the short cut for repeated ones must agree.
+    #[test]
+    fn repeated_events_say_the_same_as_when_taken_apart(script in prop::collection::vec((0_usize..9, "[a\\\\\"{}n ]{0,3}"), 0..30)) {
+        let mut text = String::new();
+        for (shape, words) in &script {
+            let words = words.replace('\\', "\\\\").replace('"', "\\\"");
+            let choice = |delta: &str| format!("data: {{\"id\":\"c\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{{delta}}},\"finish_reason\":null}}]}}\n\n");
+            text += &match shape {
+                0..4 => choice(&format!("\"content\":\"{words}\"")),
+                4 => choice(&format!("\"role\":\"assistant\",\"content\": \"{words}\"")),
+                5 => choice(&format!("\"tool_calls\":[{{\"function\":{{\"arguments\":\"{words}\"}}}}],\"text\":\"{words}\"")),
+                6 => choice(&format!("\"content\":\"\\\"content\\\":\\\"{words}\"")),
+                7 => format!("data: {{\"choices\":[{{\"text\":\"{words}\"}}],\"usage\":null}}\r\n\r\n"),
+                _ => "data: [DONE]\n\n".to_owned(),
+            };
+        }
+        let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+        prop_assert_eq!(whole_events(&[text.as_bytes()]), whole_events(&bytes));
+    }
+
     #[test]
     fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         facts(&[&bytes]);
@@ -216,26 +245,22 @@ struct Script<'a> {
 /// Plays an exchange through recorder, queue and trail, without the task; pieces come at given milliseconds.
 fn play(script: &Script<'_>) -> Exchange {
     let (sink, Inbox(mut inbox)) = queue();
-    let headers = HeaderMap::from_iter([
-        ("content-type".parse().unwrap(), HeaderValue::from_static(script.kind)),
-        ("x-request-id".parse().unwrap(), HeaderValue::from_static("req-1")),
-    ]);
     let started = Instant::now();
-    let mut recorder = Recorder::new(sink, script.endpoint, &HeaderMap::new(), Arc::from("blue"));
+    let mut recorder = Recorder::new(sink, script.endpoint, None, Arc::from("blue"));
     recorder.request(script.request.as_bytes().to_vec(), Vec::new());
-    recorder.head(StatusCode::from_u16(script.status).unwrap(), &headers);
+    recorder.head(script.status, Format::of(Some(script.kind.as_bytes()), false), Some(b"req-1".to_vec()));
     for (at, piece) in &script.pieces {
         recorder.answer(piece.as_bytes(), started + Duration::from_millis(*at));
     }
     recorder.end(script.how);
     let mut alone = Trail::default();
-    while let Ok(Message { trail, batch, end }) = inbox.try_recv() {
+    while let Ok(Message { trail, mut batch, end }) = inbox.try_recv() {
         let Some(shared) = trail else {
-            alone.read(&batch);
+            alone.read(&mut batch);
             return std::mem::take(&mut alone).finish(&end.unwrap(), |name| name == "known");
         };
         let mut trail = shared.lock().unwrap();
-        trail.read(&batch);
+        trail.read(&mut batch);
         if let Some(end) = end {
             return std::mem::take(&mut *trail).finish(&end, |name| name == "known");
         }
@@ -441,7 +466,7 @@ fn long_bodies_are_read_at_both_ends() {
 fn a_full_queue_drops_and_counts() {
     let (sink, Inbox(mut inbox)) = queue();
     for _ in 0..super::QUEUE + 10 {
-        Recorder::new(sink.clone(), Endpoint::Chat, &HeaderMap::new(), Arc::from("")).end(How::Complete);
+        Recorder::new(sink.clone(), Endpoint::Chat, None, Arc::from("")).end(How::Complete);
     }
     assert_eq!(sink.dropped.load(std::sync::atomic::Ordering::Relaxed), 10);
     assert_eq!(sink.running.load(std::sync::atomic::Ordering::Relaxed), 0);

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
 use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, Source, Timestamp, TokenCount};
 
 use super::json::{Facts, Scanner};
@@ -28,8 +27,8 @@ enum Reader {
 pub(super) struct Trail {
     reader: Reader,
     streamed: bool,
-    request_model: Option<String>,
-    request_stream: bool,
+    /// The request's body, read only if the answer does not say what we need: prompts are long, answers name the model.
+    request: Option<(Vec<u8>, Vec<u8>)>,
     id: Option<String>,
     model: Option<String>,
     input_tokens: Option<u64>,
@@ -50,9 +49,9 @@ pub(super) struct Trail {
 
 impl Trail {
     /// Takes in one more batch of copies.
-    pub(super) fn read(&mut self, batch: &Batch) {
+    pub(super) fn read(&mut self, batch: &mut Batch) {
         if !batch.request.is_empty() {
-            self.read_request(batch);
+            self.request = Some((std::mem::take(&mut batch.request), std::mem::take(&mut batch.request_tail)));
         }
         if let Some(format) = batch.format {
             self.streamed = format != Format::Document;
@@ -77,13 +76,13 @@ impl Trail {
         }
     }
 
-    fn read_request(&mut self, batch: &Batch) {
+    /// The model that the request names, and whether it asks for a stream.
+    fn asked(&self) -> (Option<String>, bool) {
+        let Some((head, tail)) = &self.request else { return (None, false) };
         let mut scanner = Scanner::default();
-        scanner.push(&batch.request);
+        scanner.push(head);
         let facts = scanner.finish();
-        let model = facts.model.or_else(|| tail_string(&batch.request_tail, b"\"model\""));
-        self.request_model = model;
-        self.request_stream = facts.stream.unwrap_or(false);
+        (facts.model.or_else(|| tail_string(tail, b"\"model\"")), facts.stream.unwrap_or(false))
     }
 
     fn read_answer(&mut self, bytes: &[u8], at: Instant) {
@@ -179,14 +178,14 @@ impl Trail {
     pub(super) fn finish(mut self, end: &Ending, known_model: impl Fn(&str) -> bool) -> Exchange {
         self.close_reader(end.at);
         let outcome = self.outcome(end);
-        let succeeded = end.status.is_success();
-        let request_model = self.request_model.take();
+        let succeeded = (200..300).contains(&end.status);
+        let (asked, asked_stream) = if succeeded && self.model.is_some() { (None, false) } else { self.asked() };
         let model = if succeeded {
-            self.model.take().or(request_model.filter(|_| outcome == ExchangeOutcome::Ok))
+            self.model.take().or(asked.filter(|_| outcome == ExchangeOutcome::Ok))
         } else {
-            request_model.filter(|name| known_model(name))
+            asked.filter(|name| known_model(name))
         };
-        let request_id = end.request_id.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let request_id = end.request_id.as_deref().and_then(|value| std::str::from_utf8(value).ok()).map(str::to_owned);
         let (id, request_id) = match (self.id.take().filter(|id| !id.is_empty()), request_id) {
             (Some(id), other) => (id, other),
             (None, Some(request_id)) => (request_id, None),
@@ -202,9 +201,9 @@ impl Trail {
             model: model.unwrap_or_default(),
             variant: end.variant.to_string(),
             outcome,
-            status: end.status.as_u16(),
+            status: end.status,
             finish_reason: self.finish_reason.take().filter(|_| succeeded),
-            stream: self.streamed || (self.request_stream && !succeeded),
+            stream: self.streamed || (asked_stream && !succeeded),
             input_tokens,
             output_tokens,
             time_to_first_token: self.first_content.map(|at| at.saturating_duration_since(end.started)),
@@ -239,10 +238,10 @@ impl Trail {
         }
     }
 
-    fn completed(&self, status: StatusCode) -> ExchangeOutcome {
-        if status.is_server_error() {
+    fn completed(&self, status: u16) -> ExchangeOutcome {
+        if status >= 500 {
             ExchangeOutcome::ServerError
-        } else if status.is_client_error() {
+        } else if status >= 400 {
             ExchangeOutcome::ClientError
         } else if self.error && self.streamed {
             // The status line was sent before the engine failed: the error is an event of the stream.
