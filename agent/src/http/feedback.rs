@@ -57,6 +57,9 @@ fn answer(result: Result<(), Refused>, count: usize) -> Response {
         Ok(()) => (StatusCode::ACCEPTED, Json(json!({"accepted": count}))).into_response(),
         Err(why) => {
             let body = Json(json!({"error": why.to_string()}));
+            if matches!(why, Refused::Conflict { .. }) {
+                return (StatusCode::CONFLICT, body).into_response();
+            }
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], body).into_response()
         }
     }

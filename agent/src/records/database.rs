@@ -8,15 +8,17 @@ use plimsoll_rules::{Exchange, Timestamp, TokenCount};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Executor as _, Row as _, Sqlite, Transaction};
+use sqlx::{Executor as _, Row as _, Sqlite, SqliteConnection, Transaction};
 
 use super::item::Feedback;
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
-/// A row that an upsert met: its score and when it was received.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A row that an upsert met: whose it is, its score and when it was received.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Before {
+    pub(super) target: String,
+    pub(super) metric: String,
     pub(super) value: f64,
     pub(super) score: Option<f64>,
     pub(super) received: Timestamp,
@@ -64,19 +66,28 @@ pub(super) async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqli
     pool.begin_with("BEGIN IMMEDIATE").await
 }
 
-/// Stores feedback; gives what stood under its key before.
+/// What stands under the key of `item`.
+pub(super) async fn before(tx: &mut SqliteConnection, item: &Feedback) -> Result<Option<Before>> {
+    let old = sqlx::query("SELECT target, metric, value, score, received_ms FROM feedback WHERE key = ?")
+        .bind(&item.key)
+        .fetch_optional(&mut *tx)
+        .await?;
+    Ok(old.map(|row| Before {
+        target: row.get(0),
+        metric: row.get(1),
+        value: row.get(2),
+        score: row.get(3),
+        received: Timestamp::from_millis(row.get(4)),
+    }))
+}
+
+/// Stores feedback.
 pub(super) async fn put_feedback(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut SqliteConnection,
     item: &Feedback,
     owner: Option<(&str, &str)>,
     now: Timestamp,
-) -> Result<Option<Before>> {
-    let old = sqlx::query("SELECT value, score, received_ms FROM feedback WHERE key = ?")
-        .bind(&item.key)
-        .fetch_optional(&mut **tx)
-        .await?;
-    let before =
-        old.map(|row| Before { value: row.get(0), score: row.get(1), received: Timestamp::from_millis(row.get(2)) });
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO feedback (key, target, metric, value, score, received_ms, model, variant, tags)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -91,49 +102,50 @@ pub(super) async fn put_feedback(
     .bind(owner.map(|(model, _)| model))
     .bind(owner.map(|(_, variant)| variant))
     .bind(&item.tags)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(before)
+    Ok(())
 }
 
 /// Model and variant of a stored exchange, by its id or request id.
-pub(super) async fn owner_of(tx: &mut Transaction<'static, Sqlite>, id: &str) -> Result<Option<(String, String)>> {
+pub(super) async fn owner_of(tx: &mut SqliteConnection, id: &str) -> Result<Option<(String, String)>> {
     let by_id = "SELECT model, variant FROM exchanges WHERE id = ?1
                  UNION ALL SELECT model, variant FROM exchanges WHERE request_id = ?1 LIMIT 1";
-    let row = sqlx::query(by_id).bind(id).fetch_optional(&mut **tx).await?;
+    let row = sqlx::query(by_id).bind(id).fetch_optional(&mut *tx).await?;
     Ok(row.map(|row| (row.get(0), row.get(1))))
 }
 
-/// Stores an exchange (once) and joins feedback that was waiting for it; gives how many items were.
-pub(super) async fn put_exchange(tx: &mut Transaction<'static, Sqlite>, exchange: &Exchange) -> Result<u64> {
+/// Stores an exchange (once) and joins feedback that was waiting for it; gives whether it is new.
+pub(super) async fn put_exchange(tx: &mut SqliteConnection, exchange: &Exchange) -> Result<bool> {
     let word = |value: &dyn erased::Word| value.word();
-    sqlx::query("INSERT OR IGNORE INTO exchanges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-        .bind(&exchange.id)
-        .bind(&exchange.request_id)
-        .bind(exchange.started.millis())
-        .bind(exchange.source.as_str())
-        .bind(word(&exchange.endpoint))
-        .bind(&exchange.model)
-        .bind(&exchange.variant)
-        .bind(exchange.outcome.as_str())
-        .bind(exchange.status)
-        .bind(&exchange.finish_reason)
-        .bind(exchange.stream)
-        .bind(exchange.input_tokens.value().and_then(|n| i64::try_from(n).ok()))
-        .bind(exchange.output_tokens.value().and_then(|n| i64::try_from(n).ok()))
-        .bind(matches!(exchange.output_tokens, TokenCount::Estimated(_)))
-        .bind(exchange.time_to_first_token.map(|t| t.as_secs_f64() * 1000.0))
-        .bind(exchange.duration.as_secs_f64() * 1000.0)
-        .execute(&mut **tx)
-        .await?;
-    let joined = sqlx::query("UPDATE feedback SET model = ?1, variant = ?2 WHERE model IS NULL AND target IN (?3, ?4)")
+    let inserted =
+        sqlx::query("INSERT OR IGNORE INTO exchanges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            .bind(&exchange.id)
+            .bind(&exchange.request_id)
+            .bind(exchange.started.millis())
+            .bind(exchange.source.as_str())
+            .bind(word(&exchange.endpoint))
+            .bind(&exchange.model)
+            .bind(&exchange.variant)
+            .bind(exchange.outcome.as_str())
+            .bind(exchange.status)
+            .bind(&exchange.finish_reason)
+            .bind(exchange.stream)
+            .bind(exchange.input_tokens.value().and_then(|n| i64::try_from(n).ok()))
+            .bind(exchange.output_tokens.value().and_then(|n| i64::try_from(n).ok()))
+            .bind(matches!(exchange.output_tokens, TokenCount::Estimated(_)))
+            .bind(exchange.time_to_first_token.map(|t| t.as_secs_f64() * 1000.0))
+            .bind(exchange.duration.as_secs_f64() * 1000.0)
+            .execute(&mut *tx)
+            .await?;
+    sqlx::query("UPDATE feedback SET model = ?1, variant = ?2 WHERE model IS NULL AND target IN (?3, ?4)")
         .bind(&exchange.model)
         .bind(&exchange.variant)
         .bind(&exchange.id)
         .bind(exchange.request_id.as_deref().unwrap_or(&exchange.id))
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
-    Ok(joined.rows_affected())
+    Ok(inserted.rows_affected() == 1)
 }
 
 mod erased {

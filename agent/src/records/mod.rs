@@ -54,6 +54,18 @@ pub enum Refused {
     /// The database cannot be used.
     #[error("the records cannot be written at present: {0}")]
     Unavailable(String),
+    /// An idempotency key that stands for something else already.
+    #[error(
+        "the id {key:?} belongs to {metric} of {target:?} already; a retry repeats all three, a new item has a new id"
+    )]
+    Conflict {
+        /// The id, or `Idempotency-Key`.
+        key: String,
+        /// What was stored under it first.
+        target: String,
+        /// The metric of that.
+        metric: String,
+    },
 }
 
 #[derive(Debug)]
@@ -135,14 +147,7 @@ impl Records {
     /// # Errors
     /// [`Refused`]; nothing of it is stored then.
     pub async fn exchanges(&self, exchanges: Vec<Exchange>) -> Result<(), Refused> {
-        {
-            let mut recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            exchanges.iter().for_each(|exchange| recent.remember(exchange.clone()));
-        }
-        let posted = exchanges.clone();
-        self.write(|answer| Job::Posted(posted, answer)).await?;
-        exchanges.iter().for_each(|exchange| crate::tap::record(&self.shared.registry, exchange));
-        Ok(())
+        self.write(|answer| Job::Posted(exchanges, answer)).await
     }
 
     async fn write(&self, job: impl FnOnce(oneshot::Sender<Result<(), Refused>>) -> Job) -> Result<(), Refused> {

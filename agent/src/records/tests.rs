@@ -134,6 +134,39 @@ async fn a_changed_mind_replaces_and_is_not_counted_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_posted_twice_is_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(options(&folder.path().join("p.db"))).await;
+    let posted = || vec![Exchange { source: Source::Push, ..exchange("a") }];
+    running.records.exchanges(posted()).await.unwrap();
+    running.records.exchanges(posted()).await.unwrap();
+    assert_eq!(running.value(r#"plimsoll_prompt_tokens_total{model="m", source="push"}"#), Some(10.0));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_stands_for_something_else_is_refused_with_its_whole_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let running = Running::start(options(&path)).await;
+    let keyed = |target: &str, metric: &str| {
+        let item = json!({"id": "k", "inference_id": target, "metric_name": metric, "value": true});
+        Feedback::parse(&item, None).unwrap()
+    };
+    running.records.feedback(vec![keyed("a", "task_completed")]).await.unwrap();
+    for other in [keyed("b", "task_completed"), keyed("a", "thumbs")] {
+        let (first, same) = tokio::join!(
+            running.records.feedback(vec![item("c", "task_completed", json!(true)), other]),
+            running.records.feedback(vec![keyed("a", "task_completed")]),
+        );
+        let conflict = Refused::Conflict { key: "k".into(), target: "a".into(), metric: "task_completed".into() };
+        assert_eq!((first, same), (Err(conflict), Ok(())));
+    }
+    running.stop().await;
+    assert_eq!(rows(&path, "SELECT count(*) FROM feedback").await, 1, "nothing of the refused requests is stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_used_refuses_feedback_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");

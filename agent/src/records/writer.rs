@@ -1,13 +1,13 @@
 //! The one task that writes: takes what is waiting, commits it together, then says so.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use plimsoll_exporters::Metric;
 use plimsoll_rules::{Exchange, Timestamp};
 use sqlx::sqlite::SqlitePool;
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::database::{self, Before};
@@ -33,8 +33,18 @@ pub(super) enum Job {
     Seen(Vec<Exchange>),
 }
 
-/// What a commit changed, told to the counters afterwards.
+/// Feedback that was stored, whose it is, and what stood there before.
 type Told = (Feedback, Option<(String, String)>, Option<Before>);
+
+/// What a commit changed, told to the counters afterwards.
+#[derive(Debug, Default)]
+struct Done {
+    feedback: Vec<Told>,
+    /// Posted exchanges that were not known.
+    posted: Vec<Exchange>,
+    /// Jobs refused for themselves, by their place in the batch.
+    refused: HashMap<usize, Refused>,
+}
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -119,21 +129,25 @@ impl Writer {
         {
             batch.push(job);
         }
-        let mut told = Vec::new();
-        let written = self.write(&batch, &mut told).await;
-        let refused = written.as_ref().err().map(ToString::to_string);
+        let mut done = Done::default();
+        let written = self.write(&batch, &mut done).await;
+        let failed = written.as_ref().err().map(ToString::to_string);
         if self.pool.is_some() {
             self.judge(written);
         }
-        if refused.is_none() {
-            told.into_iter().for_each(|item| self.count(item));
+        if failed.is_none() {
+            done.feedback.into_iter().for_each(|item| self.count(item));
+            done.posted.into_iter().for_each(|exchange| self.count_posted(exchange));
             self.shared.registry.set(Metric::FeedbackUnjoined, &[], self.unjoined.len() as f64);
         }
-        for job in batch {
-            let answer = || refused.clone().map_or(Ok(()), |why| Err(Refused::Unavailable(why)));
+        for (place, job) in batch.into_iter().enumerate() {
+            let mut answer = || match &failed {
+                Some(why) => Err(Refused::Unavailable(why.clone())),
+                None => done.refused.remove(&place).map_or(Ok(()), Err),
+            };
             match job {
                 Job::Feedback(_, waiting) | Job::Posted(_, waiting) => drop(waiting.send(answer())),
-                Job::Seen(lost) if refused.is_some() => {
+                Job::Seen(lost) if failed.is_some() => {
                     self.shared.registry.add(Metric::Dropped, &["exchanges"], lost.len() as f64);
                 }
                 Job::Seen(_) => {}
@@ -141,22 +155,34 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, batch: &[Job], told: &mut Vec<Told>) -> Result<(), sqlx::Error> {
+    async fn write(&mut self, batch: &[Job], done: &mut Done) -> Result<(), sqlx::Error> {
         let pool = self.pool.clone().ok_or_else(|| sqlx::Error::Protocol("the records are not open".into()))?;
         let now = crate::clock::wall();
         let mut tx = database::begin(&pool).await?;
         let mut waiting = HashSet::new();
         let mut joined = Vec::new();
-        for job in batch {
+        for (place, job) in batch.iter().enumerate() {
             match job {
                 Job::Feedback(items, _) => {
-                    for item in items {
-                        self.write_feedback(&mut tx, item, now, told, &mut waiting).await?;
+                    let mut told = Vec::with_capacity(items.len());
+                    let mut part = tx.begin().await?; // one refused item takes back its whole request, and no other
+                    match self.write_all(&mut part, items, now, &mut told, &mut waiting).await? {
+                        None => {
+                            part.commit().await?;
+                            done.feedback.append(&mut told);
+                        }
+                        Some(conflict) => {
+                            part.rollback().await?;
+                            done.refused.insert(place, conflict);
+                        }
                     }
                 }
                 Job::Posted(exchanges, _) | Job::Seen(exchanges) => {
                     for exchange in exchanges {
-                        database::put_exchange(&mut tx, exchange).await?;
+                        let new = database::put_exchange(&mut tx, exchange).await?;
+                        if new && matches!(job, Job::Posted(..)) {
+                            done.posted.push(exchange.clone());
+                        }
                         joined.extend([Some(exchange.id.clone()), exchange.request_id.clone()].into_iter().flatten());
                     }
                 }
@@ -171,6 +197,35 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes the items of one request, up to the first that cannot be.
+    async fn write_all(
+        &self,
+        tx: &mut SqliteConnection,
+        items: &[Feedback],
+        now: Timestamp,
+        told: &mut Vec<Told>,
+        waiting: &mut HashSet<String>,
+    ) -> Result<Option<Refused>, sqlx::Error> {
+        for item in items {
+            let before = database::before(tx, item).await?;
+            if let Some(other) = before.as_ref().filter(|b| b.target != item.target || b.metric != item.metric) {
+                return Ok(Some(Refused::Conflict {
+                    key: item.key.clone(),
+                    target: other.target.clone(),
+                    metric: other.metric.clone(),
+                }));
+            }
+            let owner = self.write_feedback(tx, item, now, waiting).await?;
+            told.push((item.clone(), owner, before));
+        }
+        Ok(None)
+    }
+
+    fn count_posted(&self, exchange: Exchange) {
+        crate::tap::record(&self.shared.registry, &exchange);
+        self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).remember(exchange);
+    }
+
     /// What the intake asks before it lets an unsampled exchange go.
     fn publish_waiting(&self) {
         let mut shared = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,14 +234,14 @@ impl Writer {
         }
     }
 
+    /// Writes one item; gives whose it is.
     async fn write_feedback(
         &self,
-        tx: &mut Transaction<'static, Sqlite>,
+        tx: &mut SqliteConnection,
         item: &Feedback,
         now: Timestamp,
-        told: &mut Vec<Told>,
         waiting: &mut HashSet<String>,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<Option<(String, String)>, sqlx::Error> {
         let known = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).find(&item.target).cloned();
         let owner = match known {
             Some(exchange) => {
@@ -195,13 +250,11 @@ impl Writer {
             }
             None => database::owner_of(tx, &item.target).await?,
         };
-        let before =
-            database::put_feedback(tx, item, owner.as_ref().map(|(m, v)| (m.as_str(), v.as_str())), now).await?;
+        database::put_feedback(tx, item, owner.as_ref().map(|(m, v)| (m.as_str(), v.as_str())), now).await?;
         if owner.is_none() && self.unjoined.len() + waiting.len() < usize::try_from(MOST_UNJOINED).unwrap_or(0) {
             waiting.insert(item.target.clone());
         }
-        told.push((item.clone(), owner, before));
-        Ok(())
+        Ok(owner)
     }
 
     /// Counters and windows follow what is durable, never ahead of it.
