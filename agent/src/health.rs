@@ -54,10 +54,13 @@ pub fn metrics_of(source: &str) -> &'static [Metric] {
         "gpu" => &[
             GpuUtilization,
             GpuMemoryUsed,
+            GpuMemoryTotal,
             GpuMemoryUtilization,
             GpuPower,
             GpuTemperature,
             GpuThrottled,
+            GpuClock,
+            GpuProcessMemory,
             GpuXidErrors,
             GpuEccErrors,
         ],

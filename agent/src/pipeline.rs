@@ -196,8 +196,8 @@ impl Pipeline {
             }
         }
         for (source, why) in self.health.sources() {
-            for metric in metrics_of(source) {
-                self.store.set_unavailable(metric.name(), why.as_deref());
+            for name in metrics_of(source).iter().flat_map(|metric| metric.series_names()) {
+                self.store.set_unavailable(&name, why.as_deref());
             }
         }
         self.store.expire(now);

@@ -80,6 +80,15 @@ macro_rules! catalog {
 }
 
 impl Metric {
+    /// Names of the series it is made of: a histogram has three kinds.
+    pub fn series_names(self) -> Vec<String> {
+        let Spec { name, kind, .. } = self.spec();
+        match kind {
+            Kind::Histogram(_) => ["_bucket", "_sum", "_count"].map(|part| format!("{name}{part}")).to_vec(),
+            _ => vec![(*name).to_owned()],
+        }
+    }
+
     /// This metric's row.
     pub fn spec(self) -> &'static Spec {
         &CATALOG[self as usize]

@@ -15,8 +15,8 @@ const MODEL_LABELS: [&str; 3] = ["model_name", "model", "model_id"];
 struct Histogram {
     /// By its own bounds (bits of the bound, so that it can be a key), cumulative, one list per raw series.
     series: BTreeMap<String, Vec<(f64, f64)>>,
-    sum: f64,
-    count: f64,
+    sum: Option<f64>,
+    count: Option<f64>,
 }
 
 type Key = (Metric, Vec<String>);
@@ -88,8 +88,8 @@ impl Taken {
             Take::Histogram(_) => {
                 let histogram = self.histograms.entry((metric, labels(model))).or_default();
                 match part {
-                    "_sum" => histogram.sum += line.value,
-                    "_count" => histogram.count += line.value,
+                    "_sum" => *histogram.sum.get_or_insert(0.0) += line.value,
+                    "_count" => *histogram.count.get_or_insert(0.0) += line.value,
                     _ => histogram.bucket(line),
                 }
             }
@@ -102,10 +102,12 @@ impl Taken {
             labels,
             value: ReadingValue::Scalar(value),
         });
-        let histograms = self.histograms.into_iter().map(|((metric, labels), histogram)| {
-            let value =
-                ReadingValue::Histogram { buckets: histogram.merged(), sum: histogram.sum, count: histogram.count };
-            Reading { metric, labels, value }
+        // without a sum it would say that everything was 0
+        let histograms = self.histograms.into_iter().filter_map(|((metric, labels), histogram)| {
+            let buckets = histogram.merged();
+            let all = buckets.last().filter(|(bound, _)| bound.is_infinite()).map(|(_, count)| *count);
+            let (sum, count) = (histogram.sum?, histogram.count.or(all)?);
+            Some(Reading { metric, labels, value: ReadingValue::Histogram { buckets, sum, count } })
         });
         scalars.chain(histograms).collect()
     }

@@ -61,6 +61,16 @@ pub enum ScrapeError {
         /// The bound, in bytes.
         limit: u64,
     },
+    /// It is another engine than the configuration says.
+    #[error("{url} speaks for {}, not {}; set sources.engine.kind to auto or {}", word(*.found), word(*.configured), word(*.found))]
+    WrongKind {
+        /// Where we asked.
+        url: Url,
+        /// `sources.engine.kind`.
+        configured: EngineKind,
+        /// What its metrics are named for.
+        found: EngineKind,
+    },
     /// Nothing in it is a sample.
     #[error("{url}: not an exposition ({garbage} lines of something else)")]
     NotExposition {
@@ -101,9 +111,12 @@ pub async fn scrape(client: &Client, target: &Target) -> Result<Scrape, ScrapeEr
     if recognised.is_none() && found.garbage > found.lines.len() {
         return Err(ScrapeError::NotExposition { url: target.url.clone(), garbage: found.garbage });
     }
-    let kind = match target.kind {
-        EngineKind::Auto => recognised.unwrap_or(EngineKind::Auto),
-        known => known,
+    let kind = match (target.kind, recognised) {
+        (EngineKind::Auto, found) => found.unwrap_or(EngineKind::Auto),
+        (configured, Some(found)) if found != configured => {
+            return Err(ScrapeError::WrongKind { url: target.url.clone(), configured, found });
+        }
+        (configured, _) => configured,
     };
     let mut readings = map::readings(kind, &found.lines);
     let labels = vec![word(kind).to_owned(), target.url.to_string()];

@@ -155,13 +155,31 @@ fn an_old_name_beside_the_new_one_is_not_counted_twice_and_a_reset_shows() {
     assert_eq!(registry.samples()[0].1, 3.0, "a restarted engine's counter is passed on as it is");
 }
 
+#[test]
+fn half_a_histogram_is_no_histogram() {
+    for (why, parts, expected) in [
+        ("no sum", "_bucket{le=\"+Inf\"} 3\nvllm:request_prompt_tokens_count 3", None),
+        ("no count and no last bucket", "_bucket{le=\"8\"} 3\nvllm:request_prompt_tokens_sum 9", None),
+        ("no count, but a last bucket", "_bucket{le=\"+Inf\"} 3\nvllm:request_prompt_tokens_sum 9", Some(3.0)),
+    ] {
+        let text = format!("vllm:request_prompt_tokens{parts}\n");
+        let samples = registry_of(EngineKind::Vllm, text.as_bytes()).samples();
+        let count = samples.iter().find(|(labels, _)| labels.name().ends_with("_count")).map(|(_, value)| *value);
+        assert_eq!(count, expected, "{why}");
+    }
+}
+
 /// Serves `body` once at /metrics and scrapes it.
 async fn scraped(status: StatusCode, body: Vec<u8>, limit: u64) -> Result<Scrape, ScrapeError> {
+    scraped_as(EngineKind::Auto, status, body, limit).await
+}
+
+async fn scraped_as(kind: EngineKind, status: StatusCode, body: Vec<u8>, limit: u64) -> Result<Scrape, ScrapeError> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/metrics", listener.local_addr().unwrap()).parse().unwrap();
     let app = Router::new().route("/metrics", get(async move || (status, body)));
     let server = axum::serve(listener, app);
-    let target = Target { url, kind: EngineKind::Auto, timeout: Duration::from_secs(10), max_size: limit };
+    let target = Target { url, kind, timeout: Duration::from_secs(10), max_size: limit };
     let client = client();
     tokio::select! {
         result = scrape(&client, &target) => result,
@@ -192,6 +210,9 @@ async fn what_is_found_instead_is_said() {
     let mixed = [&garbage[..100_000], b"\nvllm:num_requests_running{model_name=\"m\"} 2\n"].concat();
     let scrape = scraped(StatusCode::OK, mixed, 16 << 20).await.unwrap();
     assert!(scrape.kind == EngineKind::Vllm && scrape.garbage > 0 && scrape.readings.len() == 2);
+    let other = b"vllm:num_requests_running 2\n".to_vec();
+    let error = scraped_as(EngineKind::Tgi, StatusCode::OK, other, 100).await.unwrap_err().to_string();
+    assert!(error.ends_with("speaks for vllm, not tgi; set sources.engine.kind to auto or vllm"), "{error}");
     let url = "http://127.0.0.1:1/metrics".parse().unwrap();
     let gone = Target { url, kind: EngineKind::Auto, timeout: Duration::from_secs(1), max_size: 1 };
     assert!(matches!(super::scrape(&client(), &gone).await, Err(ScrapeError::Transport { .. })));

@@ -70,13 +70,18 @@ pub(super) fn read(index: u32, device: &Device<'_>, nvml: &Nvml) -> Result<(Iden
 fn supported<T>(result: Result<T, NvmlError>) -> Result<Option<T>, NvmlError> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(gone @ (NvmlError::GpuLost | NvmlError::Uninitialized | NvmlError::Unknown)) => Err(gone),
+        Err(gone @ (NvmlError::GpuLost | NvmlError::Uninitialized)) => Err(gone),
         Err(_) => Ok(None),
     }
 }
 
 fn memory(identity: &Identity, device: &Device<'_>, out: &mut Vec<Reading>) -> Result<(), NvmlError> {
-    let Some(memory) = supported(device.memory_info())? else { return Ok(()) };
+    let memory = match device.memory_info() {
+        // every card that lives knows its memory; of an optional figure the same answer would say nothing
+        Err(gone @ NvmlError::Unknown) => return Err(gone),
+        answer => supported(answer)?,
+    };
+    let Some(memory) = memory else { return Ok(()) };
     let labels = identity.labels();
     out.push(scalar(Metric::GpuMemoryUsed, &labels, memory.used as f64));
     out.push(scalar(Metric::GpuMemoryTotal, &labels, memory.total as f64));

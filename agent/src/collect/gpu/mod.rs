@@ -39,7 +39,9 @@ pub struct GpuInfo {
 pub struct Gpu {
     /// Lives as long as the process: event sets borrow it, and NVML is opened once.
     nvml: &'static Nvml,
-    events: Vec<EventSet<'static>>,
+    /// One set per GPU: a card without XID events must not cost the others theirs, and one that is gone cannot be asked
+    /// who it is any more.
+    events: Vec<(u32, EventSet<'static>)>,
     xid: BTreeMap<(Identity, u64), u64>,
     lost: BTreeSet<u32>,
     /// Who each GPU was when it last answered, so that a lost one can be named.
@@ -74,12 +76,11 @@ impl Gpu {
         for index in 0..count {
             let Ok(device) = nvml.device_by_index(index) else { continue };
             gpu.known.insert(index, Identity::of(index, &device));
-            // one set per GPU: a card without XID events must not cost the others theirs
             let registered = nvml
                 .create_event_set()
                 .ok()
                 .and_then(|set| device.register_events(EventTypes::CRITICAL_XID_ERROR, set).ok());
-            gpu.events.extend(registered);
+            gpu.events.extend(registered.map(|set| (index, set)));
         }
         Ok(gpu)
     }
@@ -136,12 +137,11 @@ impl Gpu {
 
     /// Takes what is waiting, without waiting.
     fn take_events(&mut self) {
-        for set in &self.events {
+        for (index, set) in &self.events {
+            let Some(identity) = self.known.get(index) else { continue };
             for _ in 0..MOST_EVENTS {
                 let Ok(event) = set.wait(0) else { break };
                 let Some(xid) = device::xid_of(&event) else { continue };
-                let uuid = event.device.uuid().unwrap_or_default();
-                let Some(identity) = self.known.values().find(|known| known.uuid == uuid) else { continue };
                 tracing::warn!(gpu = identity.gpu, xid, "GPU reports an XID error");
                 *self.xid.entry((identity.clone(), xid)).or_default() += 1;
             }
