@@ -210,14 +210,16 @@ impl Pipeline {
             return;
         }
         self.publish_reports(reports, started.elapsed());
-        let told: Vec<Notification> = self.engine.to_notify(now).iter().map(|a| self.notification(a)).collect();
-        if !told.is_empty() {
-            self.dispatcher.notify(&told).await;
-        }
+        // Saved before it is told: a process that dies in between tells again; the other way round, it would have told of
+        // an alert that it knows nothing of when it is over.
         let digest = self.digest();
         if digest != self.saved_digest {
             self.saved_digest = digest;
             self.save_rules();
+        }
+        let told: Vec<Notification> = self.engine.to_notify(now).iter().map(|a| self.notification(a)).collect();
+        if !told.is_empty() {
+            self.dispatcher.notify(&told).await;
         }
         self.publish_snapshot(now);
     }
@@ -289,6 +291,7 @@ impl Pipeline {
                 self.external_url.trim_end_matches('/'),
                 alert.labels.get("alertname").unwrap_or("")
             ),
+            expr: alert.expr.clone(),
         }
     }
 

@@ -148,8 +148,7 @@ impl Agent {
         let old = self.config.borrow().clone();
         let restart = needs_restart(&old, &new);
         let command = Command::Reload { groups: new.groups.clone(), sampling: sampling(&new) };
-        let sinks = receivers::sinks(&new).and_then(|sinks| self.dispatcher.reconfigure(sinks));
-        sinks.map_err(|e| e.to_string())?;
+        self.dispatcher.reconfigure(new.sinks.clone(), new.routing.clone()).map_err(|e| e.to_string())?;
         self.config.send_replace(Arc::new(new));
         let _ = self.pipeline.send(command).await;
         let mut said = "reloaded".to_owned();

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use plimsoll_alerts::{
-    AlertmanagerSink, Dispatcher, DispatcherOptions, Notification, OutboxLimits, Sink, Status, WebhookSink,
+    AlertmanagerSink, Dispatcher, DispatcherOptions, Notification, OutboxLimits, Routing, Sink, Status, WebhookSink,
 };
 use plimsoll_rules::Timestamp;
 use sqlx::SqlitePool;
@@ -54,6 +54,7 @@ async fn measure(what: &str, sink: Sink, disk: bool) {
     let pool = SqlitePool::connect_with(options.journal_mode(SqliteJournalMode::Wal)).await.unwrap();
     let options = DispatcherOptions {
         sinks: vec![sink],
+        routing: Routing::default(),
         pool: disk.then_some(pool),
         limits: OutboxLimits::default(),
         tracker: TaskTracker::new(),
@@ -115,6 +116,7 @@ fn alert(round: usize, i: usize) -> Notification {
         ends_at: Timestamp::from_millis(1_785_837_840_000),
         value: 0.93,
         generator_url: "http://127.0.0.1:9465/api/v1/alerts?alertname=HighCpu".to_owned(),
+        expr: "plimsoll_cpu_utilization_ratio > 0.85".to_owned(),
     }
 }
 

@@ -18,6 +18,8 @@ use crate::journal::{Journal, Synced};
 use crate::lock::lock;
 use crate::outbox::{Outbox, Pending};
 use crate::post::Clients;
+use crate::route::Routing;
+use crate::silence::{SILENCES_MOST, Silence, SilenceError};
 use crate::worker::{Worker, keep_journal};
 use crate::{Notification, OutboxLimits, Sink, SinkError};
 
@@ -50,6 +52,8 @@ pub struct SinkStats {
 pub struct DispatcherOptions {
     /// Who is told.
     pub sinks: Vec<Sink>,
+    /// Who hears what.
+    pub routing: Routing,
     /// Where undelivered alerts survive a restart; without it they do not.
     pub pool: Option<SqlitePool>,
     /// Bounds of the outbox.
@@ -126,7 +130,7 @@ impl Dispatcher {
     /// [`SinkError::Twice`] when two sinks have one name. A database that fails is no error: it is counted, tried
     /// again, and alerts are delivered from memory.
     pub async fn start(options: DispatcherOptions) -> Result<Self, SinkError> {
-        let DispatcherOptions { sinks, pool, limits, tracker, token, drain } = options;
+        let DispatcherOptions { sinks, routing, pool, limits, tracker, token, drain } = options;
         let new_id = || format!("msg_{}", uuid::Uuid::new_v4().simple());
         let shared = Arc::new(Shared {
             outbox: Mutex::new(Outbox::new(limits, new_id)),
@@ -142,7 +146,7 @@ impl Dispatcher {
             drained_by: OnceLock::new(),
         });
         let dispatcher = Self { shared };
-        dispatcher.reconfigure(sinks)?;
+        dispatcher.reconfigure(sinks, routing)?;
         let shared = &dispatcher.shared;
         if !shared.sync(DISK_PATIENCE).await {
             shared.unsaved.notify_one();
@@ -170,12 +174,12 @@ impl Dispatcher {
         }
     }
 
-    /// Takes the sinks as they shall be from now on. A sink that stays, by name, keeps its queue; one whose settings
+    /// Takes the sinks and the routes as they shall be from now on. A sink that stays, by name, keeps its queue; one whose settings
     /// changed is tried at once; the queue of one that is gone is dropped.
     ///
     /// # Errors
     /// [`SinkError::Twice`] when two sinks have one name; nothing has changed then.
-    pub fn reconfigure(&self, sinks: Vec<Sink>) -> Result<(), SinkError> {
+    pub fn reconfigure(&self, sinks: Vec<Sink>, routing: Routing) -> Result<(), SinkError> {
         let shared = &self.shared;
         let mut wanted = BTreeMap::new();
         for sink in sinks {
@@ -192,6 +196,7 @@ impl Dispatcher {
             .map(|(n, _)| n.clone())
             .collect();
         shared.outbox().configure(&wanted.iter().map(|(name, sink)| (name.clone(), sink.policy())).collect(), &changed);
+        shared.outbox().route(routing);
         for (name, sink) in wanted {
             match running.get(&name) {
                 Some(worker) => worker.set_sink(sink),
@@ -230,6 +235,56 @@ impl Dispatcher {
 
     /// Everything undelivered: waiting, parked, given up.
     pub fn list(&self) -> Vec<Pending> {
-        self.shared.outbox().list()
+        self.shared.outbox().list(self.shared.clock.now())
+    }
+
+    /// Tries again what was given up or is parked: of one sink or of all, one message (by its id) or all. Gives how many
+    /// alerts wait again.
+    pub async fn retry(&self, sink: Option<&str>, id: Option<&str>) -> usize {
+        let shared = &self.shared;
+        let revived = shared.outbox().retry(sink, id, shared.clock.now());
+        shared.wake_all();
+        if !shared.sync(DISK_PATIENCE).await {
+            shared.unsaved.notify_one();
+        }
+        revived
+    }
+
+    /// Every silence, those lately expired included.
+    pub fn silences(&self) -> Vec<Silence> {
+        self.shared.outbox().silences().to_vec()
+    }
+
+    /// Adds a silence, or replaces the one of the same id. Durable when it returns.
+    ///
+    /// # Errors
+    /// The silence makes no sense, there are too many, or the database fails.
+    pub async fn silence(&self, silence: Silence) -> Result<(), SilenceError> {
+        let now = self.shared.clock.now();
+        silence.check(now)?;
+        let add = |silences: &mut Vec<Silence>| {
+            silences.retain(|other| other.id != silence.id);
+            if silences.len() >= SILENCES_MOST {
+                return Err(SilenceError::TooMany);
+            }
+            silences.push(silence);
+            Ok(())
+        };
+        self.shared.journal.silence(&self.shared.outbox, now, add).await
+    }
+
+    /// Ends a silence now. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`SilenceError::Unknown`], or the database fails.
+    pub async fn end_silence(&self, id: &str) -> Result<(), SilenceError> {
+        let now = self.shared.clock.now();
+        let end = |silences: &mut Vec<Silence>| {
+            let found = silences.iter_mut().find(|silence| silence.id == id);
+            let silence = found.ok_or_else(|| SilenceError::Unknown { id: id.to_owned() })?;
+            silence.ends_at = silence.ends_at.min(now);
+            Ok(())
+        };
+        self.shared.journal.silence(&self.shared.outbox, now, end).await
     }
 }

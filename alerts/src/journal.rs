@@ -1,17 +1,25 @@
-//! The outbox's copy on disk: table `outbox` in the agent's SQLite database.
+//! The outbox's copy on disk: tables `outbox` (what waits or was given up), `outbox_told` (what the direct receivers were
+//! told) and `silences` in the agent's SQLite database.
 //!
 //! Memory leads, disk follows: a write makes the changed rows equal to memory, in one transaction, so that neither order
 //! nor repetition matters. While the database fails, alerts are delivered from memory and the failures are counted.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use plimsoll_rules::Timestamp;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqlitePool};
 
 use crate::Notification;
 use crate::lock::lock;
-use crate::outbox::{Key, Outbox, Saved, Unsaved};
+use crate::outbox::{Key, Outbox, Saved, SavedTold, Unsaved};
+use crate::silence::{Silence, SilenceError};
+use crate::silence_store;
+
+/// How long a silence that is over is still shown.
+const SILENCE_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS outbox (
     sink TEXT NOT NULL,
@@ -23,12 +31,24 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS outbox (
     why TEXT,
     PRIMARY KEY (sink, fingerprint)
 ) STRICT, WITHOUT ROWID";
+const CREATE_TOLD: &str = "CREATE TABLE IF NOT EXISTS outbox_told (
+    sink TEXT NOT NULL,
+    fingerprint INTEGER NOT NULL,
+    notification TEXT NOT NULL,
+    told_at INTEGER NOT NULL,
+    PRIMARY KEY (sink, fingerprint)
+) STRICT, WITHOUT ROWID";
+const LOAD_TOLD: &str = "SELECT sink, fingerprint, notification, told_at FROM outbox_told";
 const LOAD: &str = "SELECT sink, fingerprint, id, notification, queued_at, died_at, why FROM outbox ORDER BY queued_at";
 // Both take a JSON array of rows: a statement per row costs ten times as much.
 const KEEP: &str = "INSERT OR REPLACE INTO outbox (sink, fingerprint, id, notification, queued_at, died_at, why)
     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM json_each(?)";
 const DELETE: &str = "DELETE FROM outbox WHERE (sink, fingerprint) IN (SELECT value->>0, value->>1 FROM json_each(?))";
-const EMPTY: &str = "DELETE FROM outbox WHERE sink = ?";
+const KEEP_TOLD: &str = "INSERT OR REPLACE INTO outbox_told (sink, fingerprint, notification, told_at)
+    SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?)";
+const DELETE_TOLD: &str =
+    "DELETE FROM outbox_told WHERE (sink, fingerprint) IN (SELECT value->>0, value->>1 FROM json_each(?))";
+const EMPTY: [&str; 2] = ["DELETE FROM outbox WHERE sink = ?", "DELETE FROM outbox_told WHERE sink = ?"];
 
 /// Writes the outbox down.
 #[derive(Debug)]
@@ -79,8 +99,13 @@ impl Journal {
         let mut opened = self.opened.lock().await;
         let mut synced = Synced::Wrote;
         if !*opened {
-            let rows = open(pool).await?;
-            lock(outbox).restore(rows, now);
+            let (rows, told) = open(pool).await?;
+            let silences = silence_store::load(pool).await?;
+            let mut outbox = lock(outbox);
+            // Silences first: what they mute is not to slip out while the rest is read.
+            outbox.silence(silences, now);
+            outbox.restore_told(told, now);
+            outbox.restore(rows, now);
             *opened = true;
             synced = Synced::Restored;
         }
@@ -93,6 +118,31 @@ impl Journal {
         Ok(synced)
     }
 
+    /// Makes `silences` the ones on disk, then in `outbox`. Durable when it returns; without a database they last as
+    /// long as the process.
+    ///
+    /// # Errors
+    /// What the database said; nothing has changed then.
+    pub(crate) async fn silence(
+        &self,
+        outbox: &Mutex<Outbox>,
+        now: Timestamp,
+        change: impl FnOnce(&mut Vec<Silence>) -> Result<(), SilenceError> + Send,
+    ) -> Result<(), SilenceError> {
+        let opened = self.opened.lock().await;
+        if self.pool.is_some() && !*opened {
+            return Err(SilenceError::Disk { why: "it has not been read yet".into() });
+        }
+        let mut silences = lock(outbox).silences().to_vec();
+        silences.retain(|silence| now < silence.ends_at + SILENCE_KEPT);
+        change(&mut silences)?;
+        if let Some(pool) = &self.pool {
+            silence_store::save(pool, &silences).await.map_err(|e| SilenceError::Disk { why: e.to_string() })?;
+        }
+        lock(outbox).silence(silences, now);
+        Ok(())
+    }
+
     /// Counts a failed write and says it once per outage.
     pub(crate) fn count_failure(&self, why: &dyn std::fmt::Display) {
         self.failures.fetch_add(1, Ordering::Relaxed);
@@ -102,26 +152,46 @@ impl Journal {
     }
 }
 
-/// Creates the table if needed and reads it. Rows that make no sense are deleted and logged.
-async fn open(pool: &SqlitePool) -> Result<Vec<(Key, Saved)>, sqlx::Error> {
-    sqlx::query(CREATE).execute(pool).await?;
-    let mut rows = Vec::new();
+type Rows<T> = Vec<(Key, T)>;
+
+/// Creates the tables if needed and reads them. Rows that make no sense are deleted and logged.
+async fn open(pool: &SqlitePool) -> Result<(Rows<Saved>, Rows<SavedTold>), sqlx::Error> {
+    for create in [CREATE, CREATE_TOLD] {
+        sqlx::query(create).execute(pool).await?;
+    }
+    let (mut rows, mut told) = (Vec::new(), Vec::new());
     for row in sqlx::query(LOAD).fetch_all(pool).await? {
-        let key: Key =
-            (Arc::from(row.try_get::<&str, _>("sink")?), row.try_get::<i64, _>("fingerprint")?.cast_unsigned());
-        match serde_json::from_str::<Notification>(row.try_get("notification")?) {
-            Ok(notification) => rows.push((key, saved(&row, notification)?)),
-            Err(why) => {
-                tracing::warn!(sink = %key.0, %why, "a saved alert cannot be read; dropped");
-                let row = serde_json::json!([[&*key.0, key.1.cast_signed()]]);
-                sqlx::query(DELETE).bind(row.to_string()).execute(pool).await?;
-            }
+        if let Some((key, notification)) = read(pool, &row, DELETE).await? {
+            rows.push((key, saved(&row, notification)?));
         }
     }
-    Ok(rows)
+    for row in sqlx::query(LOAD_TOLD).fetch_all(pool).await? {
+        if let Some((key, notification)) = read(pool, &row, DELETE_TOLD).await? {
+            let at = Timestamp::from_millis(row.try_get("told_at")?);
+            told.push((key, SavedTold { notification: Arc::new(notification), at }));
+        }
+    }
+    Ok((rows, told))
 }
 
-fn saved(row: &sqlx::sqlite::SqliteRow, notification: Notification) -> Result<Saved, sqlx::Error> {
+async fn read(
+    pool: &SqlitePool,
+    row: &SqliteRow,
+    delete: &'static str,
+) -> Result<Option<(Key, Notification)>, sqlx::Error> {
+    let key: Key = (Arc::from(row.try_get::<&str, _>("sink")?), row.try_get::<i64, _>("fingerprint")?.cast_unsigned());
+    match serde_json::from_str::<Notification>(row.try_get("notification")?) {
+        Ok(notification) => Ok(Some((key, notification))),
+        Err(why) => {
+            tracing::warn!(sink = %key.0, %why, "a saved alert cannot be read; dropped");
+            let row = serde_json::json!([[&*key.0, key.1.cast_signed()]]);
+            sqlx::query(delete).bind(row.to_string()).execute(pool).await?;
+            Ok(None)
+        }
+    }
+}
+
+fn saved(row: &SqliteRow, notification: Notification) -> Result<Saved, sqlx::Error> {
     let died_at: Option<i64> = row.try_get("died_at")?;
     let why: Option<String> = row.try_get("why")?;
     Ok(Saved {
@@ -134,21 +204,27 @@ fn saved(row: &sqlx::sqlite::SqliteRow, notification: Notification) -> Result<Sa
 
 async fn write(pool: &SqlitePool, unsaved: &Unsaved) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    for sink in &unsaved.emptied {
-        sqlx::query(EMPTY).bind(&**sink).execute(&mut *transaction).await?;
+    for (sink, empty) in unsaved.emptied.iter().flat_map(|sink| EMPTY.map(|empty| (sink, empty))) {
+        sqlx::query(empty).bind(&**sink).execute(&mut *transaction).await?;
     }
-    let (mut kept, mut gone) = (Vec::new(), Vec::new());
+    let (mut kept, mut gone, mut told, mut forgotten) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in &unsaved.rows {
         let (sink, fingerprint) = (&*row.sink, row.fingerprint.cast_signed());
-        let Some(Saved { id, notification, queued_at, dead }) = &row.saved else {
-            gone.push((sink, fingerprint));
-            continue;
-        };
-        let text = json(&**notification)?;
-        let (died_at, why) = dead.as_ref().map_or((None, None), |(at, why)| (Some(at), Some(why)));
-        kept.push((sink, fingerprint, &**id, text, queued_at, died_at, why));
+        match &row.saved {
+            Some(Saved { id, notification, queued_at, dead }) => {
+                let (died_at, why) = dead.as_ref().map_or((None, None), |(at, why)| (Some(at), Some(why)));
+                kept.push((sink, fingerprint, &**id, json(&**notification)?, queued_at, died_at, why));
+            }
+            None => gone.push((sink, fingerprint)),
+        }
+        match &row.told {
+            Some(SavedTold { notification, at }) => told.push((sink, fingerprint, json(&**notification)?, at)),
+            None => forgotten.push((sink, fingerprint)),
+        }
     }
-    for (statement, rows) in [(DELETE, json(&gone)?), (KEEP, json(&kept)?)] {
+    let statements =
+        [(DELETE, json(&gone)?), (KEEP, json(&kept)?), (DELETE_TOLD, json(&forgotten)?), (KEEP_TOLD, json(&told)?)];
+    for (statement, rows) in statements {
         sqlx::query(statement).bind(rows).execute(&mut *transaction).await?;
     }
     transaction.commit().await

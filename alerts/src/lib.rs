@@ -5,20 +5,36 @@
 
 mod alertmanager;
 mod backoff;
+mod chat;
 mod clock;
 mod dispatcher;
 mod gate;
+mod group;
 mod journal;
 mod lock;
+mod matcher;
 mod notification;
 mod outbox;
 mod post;
+mod rate;
+mod route;
+mod sign;
+mod silence;
+mod silence_store;
 mod sink;
+mod text;
 mod verdict;
 mod webhook;
 mod worker;
 
+pub use chat::{ChatSink, DingTalk, Discord, Feishu, PagerDuty, Service, Slack, Teams, WeCom, WebhookV4};
 pub use dispatcher::{Dispatcher, DispatcherOptions, SinkStats};
+pub use group::{GroupBy, Timing};
+pub use matcher::{Equal, Kind, Matcher, MatcherError};
 pub use notification::{Notification, Status};
 pub use outbox::{OutboxLimits, Pending, Standing};
+pub use rate::Rate;
+pub use route::{Route, Routing, Then};
+pub use silence::{Silence, SilenceError, SilenceState};
 pub use sink::{AlertmanagerSink, Sink, SinkError, WebhookSink};
+pub use text::{Lang, TextSource};

@@ -43,6 +43,9 @@ pub struct Notification {
     pub value: f64,
     /// Where to look: a link to our page for this rule.
     pub generator_url: String,
+    /// The rule's expression; empty when not known.
+    #[serde(default)]
+    pub expr: String,
 }
 
 impl Notification {
@@ -61,7 +64,10 @@ impl Notification {
         /// A map entry's two `String`s and its share of a tree node.
         const ENTRY: usize = 64;
         let pairs = self.labels.iter().chain(&self.annotations);
-        size_of::<Self>() + self.generator_url.len() + pairs.map(|(k, v)| k.len() + v.len() + ENTRY).sum::<usize>()
+        size_of::<Self>()
+            + self.generator_url.len()
+            + self.expr.len()
+            + pairs.map(|(k, v)| k.len() + v.len() + ENTRY).sum::<usize>()
     }
 }
 
@@ -109,6 +115,7 @@ pub(crate) mod tests {
             ends_at: Timestamp::from_millis((starts + 240) * 1000),
             value: 0.93,
             generator_url: "http://127.0.0.1:9465/api/v1/alerts".into(),
+            expr: String::new(),
         }
     }
 

@@ -8,9 +8,10 @@ use reqwest::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
 
+use crate::chat::{Message, Outgoing};
 use crate::outbox::Batch;
 use crate::verdict::{Answer, Failure, Verdict, judge};
-use crate::{Sink, alertmanager, clock, webhook};
+use crate::{Notification, Sink, alertmanager, clock, sign, webhook};
 
 /// How much of an answer's body is read.
 const BODY_MOST: usize = 4096;
@@ -48,30 +49,53 @@ impl Clients {
             Err(failure) => return Verdict::Retry { failure, after: None },
         };
         match exchange(request(client, sink, batch)).await {
-            Ok(answer) => judge(&answer, SystemTime::now()),
+            Ok(answer) => match judge(&answer, SystemTime::now()) {
+                Verdict::Delivered => inside(sink, &answer).unwrap_or(Verdict::Delivered),
+                verdict => verdict,
+            },
             Err(error) => Verdict::Retry { failure: broken(error), after: None },
         }
     }
 }
 
-fn request(client: &Client, sink: &Sink, batch: &Batch) -> RequestBuilder {
-    let target = sink.target();
-    let request = client.post(target.url.clone()).timeout(target.timeout).headers(target.headers.clone());
-    let request = request.header(CONTENT_TYPE, "application/json");
-    let alerts = batch.items.iter().map(|item| &*item.notification);
+/// What a good status hides: some services report errors in the body of an HTTP 200.
+fn inside(sink: &Sink, answer: &Answer) -> Option<Verdict> {
     match sink {
-        Sink::Alertmanager(_) => request.body(alertmanager::body(alerts)),
-        Sink::Webhook(hook) => {
-            let body = webhook::body(&target.name, &alerts.collect::<Vec<_>>());
-            let id = batch.items.first().map_or("", |item| &*item.id);
-            let seconds = clock::wall().millis().div_euclid(1000);
-            let mut request = request.header("webhook-id", id).header("webhook-timestamp", seconds);
-            if let Some(signer) = &hook.signer {
-                request = request.header("webhook-signature", signer.sign(id, seconds, &body));
-            }
-            request.body(body)
-        }
+        Sink::Alertmanager(_) | Sink::Webhook(_) => None,
+        Sink::Chat(chat) => chat.inside(answer),
     }
+}
+
+fn request(client: &Client, sink: &Sink, batch: &Batch) -> RequestBuilder {
+    let (target, wall) = (sink.target(), clock::wall());
+    let alerts: Vec<&Notification> = batch.items.iter().map(|item| &*item.notification).collect();
+    let Outgoing { url, headers, body } = match sink {
+        Sink::Alertmanager(_) => {
+            let body = alertmanager::body(alerts.into_iter());
+            Outgoing { url: target.url.clone(), headers: Vec::new(), body }
+        }
+        Sink::Webhook(hook) => {
+            let body = webhook::body(&target.name, &alerts);
+            let headers = sign::headers(hook.signer.as_ref(), &batch.id, wall, &body);
+            Outgoing { url: target.url.clone(), headers, body }
+        }
+        Sink::Chat(chat) => {
+            let context: Vec<&Notification> = batch.context.iter().map(|alert| &**alert).collect();
+            let message = Message {
+                id: &batch.id,
+                receiver: &target.name,
+                alerts: &alerts,
+                context: &context,
+                group: batch.group.as_deref(),
+                external_url: "",
+                at: wall,
+            };
+            chat.request(&message, wall)
+        }
+    };
+    let request = client.post(url).timeout(target.timeout).headers(target.headers.clone());
+    let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+    request.header(CONTENT_TYPE, "application/json").body(body)
 }
 
 async fn exchange(request: RequestBuilder) -> Result<Answer, reqwest::Error> {

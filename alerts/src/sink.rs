@@ -9,8 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
+use crate::chat::ChatSink;
 use crate::outbox::Policy;
-use crate::webhook::Signer;
+use crate::route::Unnamed;
+use crate::sign::Signer;
 
 /// How long one request may take unless said otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,6 +44,14 @@ pub enum SinkError {
         /// What is wrong with it.
         why: String,
     },
+    /// A text of its messages.
+    #[error("template {name} is not usable: {why}")]
+    Template {
+        /// Which one.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The time limit.
     #[error("a timeout of 0 would let no request through; write a span such as 10s")]
     Timeout,
@@ -70,7 +80,7 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
-    fn new(name: &str, url: &str) -> Result<Self, SinkError> {
+    pub(crate) fn new(name: &str, url: &str) -> Result<Self, SinkError> {
         let mut url = Url::parse(url).map_err(|e| SinkError::Url { why: e.to_string() })?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(SinkError::Url { why: format!("{}:// is not spoken here", url.scheme()) });
@@ -105,7 +115,11 @@ impl Target {
         self.header(AUTHORIZATION.as_str(), &format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
     }
 
-    fn set_timeout(&mut self, timeout: Duration) -> Result<(), SinkError> {
+    pub(crate) fn bearer(&mut self, token: &str) -> Result<(), SinkError> {
+        self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) -> Result<(), SinkError> {
         if timeout.is_zero() {
             return Err(SinkError::Timeout);
         }
@@ -136,8 +150,9 @@ macro_rules! target_settings {
             ///
             /// # Errors
             /// [`SinkError::Header`] when the token cannot stand in a header.
-            pub fn bearer(self, token: &str) -> Result<Self, SinkError> {
-                self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+            pub fn bearer(mut self, token: &str) -> Result<Self, SinkError> {
+                self.target.bearer(token)?;
+                Ok(self)
             }
 
             /// Sends `Authorization: Basic ...`; `http://user:password@host` does the same.
@@ -227,6 +242,8 @@ pub enum Sink {
     Alertmanager(AlertmanagerSink),
     /// A webhook.
     Webhook(WebhookSink),
+    /// A service that people read, or Alertmanager's webhook.
+    Chat(ChatSink),
 }
 
 impl Sink {
@@ -239,15 +256,19 @@ impl Sink {
         match self {
             Self::Alertmanager(sink) => &sink.target,
             Self::Webhook(sink) => &sink.target,
+            Self::Chat(sink) => &sink.target,
         }
     }
 
     pub(crate) fn policy(&self) -> Policy {
         match self {
             // Alertmanager takes an alert that it hears no more of for over: every repeat goes there.
-            Self::Alertmanager(_) => Policy { batch: BATCH, repeat: None },
+            Self::Alertmanager(_) => Policy { batch: BATCH, digest: 0, rate: None, direct: None },
             // One alert a message, so that its id stays the same over retries whatever else happens.
-            Self::Webhook(sink) => Policy { batch: 1, repeat: Some(sink.repeat) },
+            Self::Webhook(sink) => {
+                Policy { batch: 1, digest: 0, rate: None, direct: Some(Unnamed::Alone(sink.repeat)) }
+            }
+            Self::Chat(sink) => sink.policy(),
         }
     }
 }
@@ -255,6 +276,12 @@ impl Sink {
 impl From<AlertmanagerSink> for Sink {
     fn from(sink: AlertmanagerSink) -> Self {
         Self::Alertmanager(sink)
+    }
+}
+
+impl From<ChatSink> for Sink {
+    fn from(sink: ChatSink) -> Self {
+        Self::Chat(sink)
     }
 }
 

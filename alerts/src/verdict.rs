@@ -54,18 +54,28 @@ impl Failure {
 
 /// Reads `answer`, which came at `now`.
 pub(crate) fn judge(answer: &Answer, now: SystemTime) -> Verdict {
-    let failure = || Failure::new(format!("http_{}", answer.status), describe(answer));
-    match answer.status {
+    let failure = Failure::new(format!("http_{}", answer.status), describe(answer));
+    of_status(answer.status, failure, wish_at(answer, now))
+}
+
+/// What an HTTP status means; `after` is how long the sink asks us to stay away.
+pub(crate) fn of_status(status: u16, failure: Failure, after: Option<Duration>) -> Verdict {
+    match status {
         200..=299 => Verdict::Delivered,
-        408 | 425 | 429 | 500..=599 => Verdict::Retry { failure: failure(), after: wish(answer, now) },
+        408 | 425 | 429 | 500..=599 => Verdict::Retry { failure, after },
         // About the content. Anything else below 500 is about us or the address: 3xx too, for redirects are not followed.
-        400 | 409 | 413 | 422 | 431 => Verdict::Refused(failure()),
-        _ => Verdict::Disabled(failure()),
+        400 | 409 | 413 | 422 | 431 => Verdict::Refused(failure),
+        _ => Verdict::Disabled(failure),
     }
 }
 
-/// How long the sink asks us to stay away: the `Retry-After` header, else `retry_after` in the body.
-fn wish(answer: &Answer, now: SystemTime) -> Option<Duration> {
+/// How long the sink asks us to stay away, as of now.
+pub(crate) fn wish(answer: &Answer) -> Option<Duration> {
+    wish_at(answer, SystemTime::now())
+}
+
+/// The `Retry-After` header, else `retry_after` in the body.
+fn wish_at(answer: &Answer, now: SystemTime) -> Option<Duration> {
     let header = answer.retry_after.as_deref().and_then(|text| from_header(text.trim(), answer, now));
     header.or_else(|| from_body(&answer.body)).map(|wish| wish.min(LONGEST_WISH))
 }

@@ -92,7 +92,7 @@ impl Worker {
 
     /// The last chance: a pod's disk often goes with the pod, so even a sink that is being left alone gets one try.
     async fn drain(&self, shared: &Shared, name: &str) {
-        shared.outbox().open(name);
+        shared.outbox().hurry(name);
         loop {
             let step = shared.outbox().next(name, shared.clock.now());
             let Step::Send(batch) = step else { return };

@@ -13,7 +13,7 @@ mod units;
 
 pub use engine::{
     Action, ActiveAlert, AlertState, BUILTIN_RULES, EngineOptions, Group, GroupReport, Rule, RuleEngine, RuleProblem,
-    builtin_scaled, load_rules,
+    builtin_scaled, load_rules, text_functions,
 };
 pub use exchange::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};

@@ -4,7 +4,7 @@ use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
 use plimsoll_alerts::{
-    AlertmanagerSink, Dispatcher, DispatcherOptions, Notification, OutboxLimits, Sink, SinkStats, Status,
+    AlertmanagerSink, Dispatcher, DispatcherOptions, Notification, OutboxLimits, Routing, Sink, SinkStats, Status,
 };
 use plimsoll_rules::Timestamp;
 use plimsoll_tests::{Alertmanager, eventually, free_port, get_json};
@@ -27,6 +27,7 @@ fn firing(name: &str) -> Notification {
         ends_at: now() + five_minutes,
         value: 0.93,
         generator_url: "http://127.0.0.1:9465/api/v1/alerts".into(),
+        expr: String::new(),
     }
 }
 
@@ -47,6 +48,7 @@ async fn telling(urls: &[String]) -> Dispatcher {
     let peers = urls.iter().enumerate().map(|(i, url)| AlertmanagerSink::new(&format!("am-{i}"), url).unwrap());
     let options = DispatcherOptions {
         sinks: peers.map(Sink::from).collect(),
+        routing: Routing::default(),
         pool: None,
         limits: OutboxLimits::default(),
         tracker: TaskTracker::new(),

@@ -2,6 +2,7 @@
 
 mod check;
 pub mod demo;
+mod outbox;
 mod probe;
 mod rules;
 mod run;
@@ -44,6 +45,9 @@ enum Verb {
     /// Ask a running agent how it is.
     #[command(after_help = "Example:\n  plimsoll status --format json")]
     Status(status::Args),
+    /// List what could not be delivered, or try it again.
+    #[command(after_help = "Example:\n  plimsoll outbox list\n  plimsoll outbox retry --sink ops")]
+    Outbox(outbox::Args),
     /// Print the JSON Schema of the configuration, or its manual.
     #[command(after_help = "Example:\n  plimsoll schema > plimsoll.schema.json\n  plimsoll schema --markdown")]
     Schema(schema::Args),
@@ -72,6 +76,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::main(&args),
         Verb::Probe(args) => probe::main(&args),
         Verb::Status(args) => status::main(&args),
+        Verb::Outbox(args) => outbox::main(&args),
         Verb::Schema(args) => schema::main(&args),
         Verb::Rules(args) => rules::main(&args),
     }

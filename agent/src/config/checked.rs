@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use plimsoll_alerts::{Routing, Sink};
 use plimsoll_rules::{BUILTIN_RULES, Group, load_rules};
 use reqwest::Url;
 
 use super::units::Span;
-use super::{Problem, Raw};
+use super::{Problem, Raw, receivers};
 use crate::tap::Upstream;
 
 /// Text that no log and no debug print shows.
@@ -52,25 +53,28 @@ pub struct Checked {
     pub groups: Vec<Group>,
     /// API tokens.
     pub tokens: Tokens,
-    /// Bearer token of each Alertmanager, in order.
-    pub alertmanager_tokens: Vec<Option<Secret>>,
-    /// Signing secret of each webhook, in order.
-    pub webhook_secrets: Vec<Option<Secret>>,
+    /// Who is told.
+    pub sinks: Vec<Sink>,
+    /// Who hears what.
+    pub routing: Routing,
     /// Where the records' database is.
     pub database: PathBuf,
     /// Where state lives.
     pub data: PathBuf,
 }
 
+/// Finds the place of a dotted key.
 type Locate<'a> = &'a dyn Fn(&str, String) -> Problem;
 
-struct Check<'a> {
+/// Collects mistakes while the configuration is read.
+pub(super) struct Check<'a> {
     locate: Locate<'a>,
     problems: Vec<Problem>,
 }
 
 impl Check<'_> {
-    fn refuse(&mut self, key: &str, message: impl Into<String>) {
+    /// Notes a mistake at a dotted key.
+    pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
         self.problems.push((self.locate)(key, message.into()));
     }
 
@@ -85,7 +89,8 @@ impl Check<'_> {
         }
     }
 
-    fn secret(&mut self, key: &str, text: &str) -> Secret {
+    /// The secret itself, from where `text` says it is.
+    pub(super) fn secret(&mut self, key: &str, text: &str) -> Secret {
         let Some(path) = text.strip_prefix("file:") else {
             if text.is_empty() {
                 self.refuse(key, "is empty; write the secret, ${NAME} or file:/path");
@@ -104,7 +109,8 @@ impl Check<'_> {
         texts.iter().enumerate().map(|(i, text)| self.secret(&format!("{key}.{i}"), text)).collect()
     }
 
-    fn at_least(&mut self, key: &str, span: Span, least: Duration) {
+    /// Refuses a span shorter than `least`.
+    pub(super) fn at_least(&mut self, key: &str, span: Span, least: Duration) {
         if span.0 < least {
             self.refuse(key, format!("{span} is too short; at least {} is needed", Span(least)));
         }
@@ -132,22 +138,14 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
         }
     };
     let tokens = tokens(&mut c, &raw);
-    let (alertmanager_tokens, webhook_secrets) = receivers(&mut c, &raw);
+    let (sinks, routing) = receivers::check(&mut c, &raw.alerts);
     let data = raw.limits.data.as_ref().map_or_else(default_data, PathBuf::from);
     let database = database(&mut c, &raw, &data);
     let groups = groups(&mut c, &raw, folder);
     match (upstream, engine_url) {
-        (Some(upstream), Some(engine_url)) if c.problems.is_empty() => Ok(Checked {
-            upstream,
-            engine_url,
-            groups,
-            tokens,
-            alertmanager_tokens,
-            webhook_secrets,
-            database,
-            data,
-            raw,
-        }),
+        (Some(upstream), Some(engine_url)) if c.problems.is_empty() => {
+            Ok(Checked { upstream, engine_url, groups, tokens, sinks, routing, database, data, raw })
+        }
         _ => Err(c.problems),
     }
 }
@@ -229,32 +227,6 @@ fn tokens(c: &mut Check<'_>, raw: &Raw) -> Tokens {
         ingest: c.secrets("api.ingest", &raw.api.ingest),
         admins: c.secrets("api.admins", &raw.api.admins),
     }
-}
-
-type Secrets = Vec<Option<Secret>>;
-
-fn receivers(c: &mut Check<'_>, raw: &Raw) -> (Secrets, Secrets) {
-    let mut managers = Vec::new();
-    for (i, peer) in raw.alerts.alertmanagers.iter().enumerate() {
-        let key = format!("alerts.alertmanagers.{i}");
-        if peer.url.is_empty() {
-            c.refuse(&key, "has no url; write url: http://HOST:9093");
-        } else if raw.alerts.alertmanagers[..i].iter().any(|other| other.url == peer.url) {
-            c.refuse(&key, format!("{} is named twice; each peer once", peer.url));
-        }
-        managers.push(peer.token.as_ref().map(|token| c.secret(&format!("{key}.token"), token)));
-    }
-    let mut hooks = Vec::new();
-    for (i, hook) in raw.alerts.webhooks.iter().enumerate() {
-        let key = format!("alerts.webhooks.{i}");
-        if hook.url.is_empty() {
-            c.refuse(&key, "has no url; write url: https://HOST/PATH");
-        } else if raw.alerts.webhooks[..i].iter().any(|o| (&o.name, &o.url) == (&hook.name, &hook.url)) {
-            c.refuse(&key, format!("{} is there twice; give each its own name", hook.url));
-        }
-        hooks.push(hook.secret.as_ref().map(|secret| c.secret(&format!("{key}.secret"), secret)));
-    }
-    (managers, hooks)
 }
 
 /// `/var/lib/plimsoll` where we may write there, else the user's state folder.

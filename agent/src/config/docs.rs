@@ -40,7 +40,8 @@ fn rows(out: &mut String, root: &Value, schema: &Value, defaults: &Value, path: 
 }
 
 fn target<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    let reference = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str());
+    let optional = schema["anyOf"].as_array().and_then(|arms| arms.iter().find_map(|arm| arm["$ref"].as_str()));
+    let reference = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str()).or(optional);
     reference.and_then(|r| root.pointer(r.trim_start_matches('#'))).unwrap_or(schema)
 }
 

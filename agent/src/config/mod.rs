@@ -5,6 +5,7 @@
 mod checked;
 pub mod docs;
 mod raw;
+mod receivers;
 mod schema;
 mod tree;
 mod units;

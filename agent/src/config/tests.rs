@@ -73,6 +73,64 @@ fn meaning_is_checked_too() {
 }
 
 #[test]
+fn receivers_and_routes_are_checked_with_their_places() {
+    let alerts = |text: &str| format!("alerts: {text}");
+    for (why, text, expected) in [
+        ("no service", "{receivers: [{name: a}]}", vec!["p.yaml:2:22: alerts.receivers.0: names no service"]),
+        (
+            "two services",
+            "{receivers: [{name: a, slack: {url: 'http://h/x'}, wecom: {url: 'http://h/x'}}]}",
+            vec!["alerts.receivers.0: names slack and wecom"],
+        ),
+        ("no name", "{receivers: [{slack: {url: 'http://h/x'}}]}", vec!["alerts.receivers.0: has no name"]),
+        ("no address", "{receivers: [{name: a, slack: {}}]}", vec!["alerts.receivers.0.slack.url: is empty"]),
+        (
+            "no such file",
+            "{receivers: [{name: a, pagerduty: {routing_key: 'file:/nowhere/key'}}]}",
+            vec!["alerts.receivers.0.pagerduty.routing_key: /nowhere/key cannot be read"],
+        ),
+        (
+            "a bad address",
+            "{receivers: [{name: a, feishu: {url: 'feishu.cn/x'}}]}",
+            vec!["alerts.receivers.0: the URL is not usable"],
+        ),
+        (
+            "a bad template",
+            "{receivers: [{name: a, slack: {url: 'http://h/x'}, templates: {alert: '{{ nope }}'}}]}",
+            vec!["alerts.receivers.0: template alert is not usable"],
+        ),
+        (
+            "a bad language",
+            "{receivers: [{name: a, lang: fr, slack: {url: 'http://h/x'}}]}",
+            vec!["\"fr\" is not one of en, zh"],
+        ),
+        (
+            "twins",
+            "{receivers: [{name: a, slack: {url: 'http://h/x'}}, {name: a, slack: {url: 'http://h/y'}}]}",
+            vec!["alerts.receivers.1: the name \"a\" is taken"],
+        ),
+        (
+            "routes",
+            "{receivers: [{name: a, slack: {url: 'http://h/x'}}], route: {receiver: b, routes: [{receiver: c, matchers: ['x']}]}}",
+            vec![
+                "alerts.route.receiver: \"b\" is no receiver; known: a",
+                "alerts.route.routes.0.receiver: \"c\" is no receiver",
+                "alerts.route.routes.0.matchers.0: \"x\" is not a matcher",
+            ],
+        ),
+        ("a slip", "{route: {group_wiat: 5s}}", vec!["did you mean alerts.route.group_wait?"]),
+        (
+            "good",
+            "{receivers: [{name: a, lang: zh, rate_per_minute: 10, dingtalk: {url: 'http://h/x', secret: SEC1}}], \
+             route: {receiver: a, group_by: ['...'], routes: [{receiver: a, continue: true, matchers: ['s=~\"a|b\"'], group_wait: 0s}]}}",
+            vec![],
+        ),
+    ] {
+        check(why, &alerts(text), &expected);
+    }
+}
+
+#[test]
 fn the_command_line_wins_and_is_named() {
     let over = |value: &str| {
         parse("p.yaml", "rules: {builtin: false}", &vec![("sources.tap.upstream", value.into())], None, &env)

@@ -5,6 +5,8 @@ pub mod auth;
 pub mod feedback;
 pub mod health;
 pub mod metrics;
+pub mod outbox;
+pub mod silences;
 
 use axum::Router;
 use axum::routing::get;

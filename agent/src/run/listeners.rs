@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::Checked;
 use crate::http::api::ApiState;
 use crate::http::health::Readiness;
-use crate::http::{api, auth, feedback, open_router};
+use crate::http::{api, auth, feedback, open_router, outbox, silences};
 use crate::records::Records;
 use crate::shutdown::Shutdown;
 use crate::tap;
@@ -70,7 +70,10 @@ impl Listeners {
         }
         let open = open_router(registry.clone(), readiness.clone());
         spawn_http("metrics", self.metrics, open, shutdown);
+        let dispatcher = api.dispatcher.clone();
         let guarded = api::router(api)
+            .merge(silences::router(dispatcher.clone()))
+            .merge(outbox::router(dispatcher))
             .merge(feedback::router(records.clone()))
             .layer(middleware::from_fn_with_state(config, auth::guard));
         spawn_http("api", self.api, guarded, shutdown);

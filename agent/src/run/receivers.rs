@@ -1,9 +1,9 @@
-//! Who is told: the configuration's receivers as sinks of the dispatcher.
+//! Who is told: starts delivery to the configuration's receivers.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use plimsoll_alerts::{AlertmanagerSink, Dispatcher, DispatcherOptions, OutboxLimits, Sink, SinkError, WebhookSink};
+use plimsoll_alerts::{Dispatcher, DispatcherOptions, OutboxLimits};
 use sqlx::sqlite::SqlitePool;
 
 use crate::config::Checked;
@@ -16,7 +16,8 @@ pub(super) async fn start(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Dispatcher> {
     let options = DispatcherOptions {
-        sinks: sinks(config).context("alerts")?,
+        sinks: config.sinks.clone(),
+        routing: config.routing.clone(),
         pool,
         limits: OutboxLimits::default(),
         tracker: shutdown.tracker(),
@@ -24,25 +25,4 @@ pub(super) async fn start(
         drain: (config.raw.shutdown_grace.0 / 2).min(Duration::from_secs(10)),
     };
     Dispatcher::start(options).await.context("alerts")
-}
-
-/// Every receiver, named by its configuration or its host and port.
-pub(super) fn sinks(config: &Checked) -> Result<Vec<Sink>, SinkError> {
-    let alerts = &config.raw.alerts;
-    let mut sinks = Vec::new();
-    for (peer, token) in alerts.alertmanagers.iter().zip(&config.alertmanager_tokens) {
-        let mut sink = AlertmanagerSink::new("", &peer.url)?.timeout(peer.timeout.0)?;
-        if let Some(token) = token {
-            sink = sink.bearer(&token.0)?;
-        }
-        sinks.push(Sink::Alertmanager(sink));
-    }
-    for (hook, secret) in alerts.webhooks.iter().zip(&config.webhook_secrets) {
-        let mut sink = WebhookSink::new(&hook.name, &hook.url)?.timeout(hook.timeout.0)?;
-        if let Some(secret) = secret {
-            sink = sink.secret(&secret.0)?;
-        }
-        sinks.push(Sink::Webhook(sink));
-    }
-    Ok(sinks)
 }

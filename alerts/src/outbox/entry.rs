@@ -5,7 +5,8 @@ use std::sync::Arc;
 use plimsoll_rules::Timestamp;
 use serde::Serialize;
 
-use crate::{Notification, Status};
+use crate::Notification;
+use crate::group::Group;
 
 /// Sink and alert.
 pub(crate) type Key = (Arc<str>, u64);
@@ -24,6 +25,14 @@ pub(crate) struct Waiting {
     pub(crate) version: u64,
     /// Why the last attempt failed.
     pub(crate) last_error: Option<String>,
+    /// Which alerts it shares messages with; none for Alertmanagers, which group for themselves.
+    pub(crate) group: Option<Arc<Group>>,
+    /// Since when this alert waits, whatever was said about it meanwhile.
+    pub(crate) since: Timestamp,
+    /// The message that it was tried in.
+    pub(crate) message: Option<Arc<str>>,
+    /// Whether it waits for no company: somebody asked for it.
+    pub(crate) at_once: bool,
 }
 
 /// Given up.
@@ -39,21 +48,33 @@ pub(crate) struct Dead {
 /// [`Dead::why`] of what grew too old; anything else is the sink's refusal.
 pub(crate) const EXPIRED: &str = "expired";
 
-/// What a sink last accepted, kept only for sinks that do not want every repeat.
-#[derive(Clone, Copy, Debug)]
+/// What a sink last accepted of one alert; kept only for sinks that do not want every repeat.
+#[derive(Clone, Debug)]
 pub(crate) struct Told {
-    pub(crate) status: Status,
-    pub(crate) starts_at: Timestamp,
+    /// What it accepted, with its latest value.
+    pub(crate) notification: Arc<Notification>,
+    pub(crate) group: Arc<Group>,
+    /// When it accepted it.
+    pub(crate) at: Timestamp,
+    /// When it was last handed over.
+    pub(crate) seen_at: Timestamp,
+}
+
+/// What is kept on disk of it.
+#[derive(Clone, Debug)]
+pub(crate) struct SavedTold {
+    pub(crate) notification: Arc<Notification>,
     pub(crate) at: Timestamp,
 }
 
-/// One message of a batch.
+/// One alert of a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub(crate) fingerprint: u64,
     pub(crate) version: u64,
     pub(crate) id: Arc<str>,
     pub(crate) notification: Arc<Notification>,
+    pub(crate) group: Option<Arc<Group>>,
 }
 
 /// A row as it shall be on disk.
@@ -65,6 +86,8 @@ pub(crate) struct Row {
     pub(crate) version: u64,
     /// `None`: there shall be no such row.
     pub(crate) saved: Option<Saved>,
+    /// The same for what the sink was told.
+    pub(crate) told: Option<SavedTold>,
 }
 
 /// What is kept on disk of one alert in one queue.

@@ -4,12 +4,16 @@
 //! what it says and reports back; [`crate::journal`] keeps a copy on disk.
 
 mod entry;
+#[cfg(test)]
+mod groups;
 mod ledger;
+mod pick;
 #[cfg(test)]
 mod properties;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod told;
 mod view;
 
 use std::collections::BTreeMap;
@@ -19,13 +23,16 @@ use std::time::Duration;
 use plimsoll_rules::Timestamp;
 
 use entry::Row;
-pub(crate) use entry::{Key, Saved};
+pub(crate) use entry::{Key, Saved, SavedTold};
 pub use entry::{Pending, Standing};
 pub(crate) use queue::{Batch, Policy, Step};
 pub(crate) use view::Counts;
 
-use crate::Notification;
+use crate::group::Group;
+use crate::route::{Routing, Unnamed};
+use crate::silence::Silence;
 use crate::verdict::Verdict;
+use crate::{Notification, Status};
 use queue::Queue;
 
 /// Bounds of the outbox, for each sink.
@@ -54,6 +61,8 @@ pub(crate) struct Outbox {
     limits: OutboxLimits,
     new_id: NewId,
     queues: BTreeMap<Arc<str>, Queue>,
+    routing: Routing,
+    silences: Vec<Silence>,
     /// Sinks that are gone; their rows on disk still have to go.
     removed: Vec<Arc<str>>,
 }
@@ -61,7 +70,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An outbox without sinks.
     pub(crate) fn new(limits: OutboxLimits, new_id: NewId) -> Self {
-        Self { limits, new_id, queues: BTreeMap::new(), removed: Vec::new() }
+        let (queues, routing) = (BTreeMap::new(), Routing::default());
+        Self { limits, new_id, queues, routing, silences: Vec::new(), removed: Vec::new() }
     }
 
     /// Takes the sinks as they shall be from now on: queues of sinks that stay are kept, those of others are dropped.
@@ -84,11 +94,48 @@ impl Outbox {
         }
     }
 
-    /// Queues the state of one alert for every sink.
+    /// Who hears what, from now on.
+    pub(crate) fn route(&mut self, routing: Routing) {
+        if self.routing == routing {
+            return;
+        }
+        self.routing = routing;
+        for (name, queue) in &mut self.queues {
+            let direct = queue.policy.direct;
+            queue.regroup(|notification| group(&self.routing, name, direct, notification));
+        }
+    }
+
+    /// What the direct sinks are not told, from now on.
+    pub(crate) fn silence(&mut self, silences: Vec<Silence>, now: Timestamp) {
+        self.silences = silences;
+        for queue in self.queues.values_mut().filter(|queue| queue.policy.direct.is_some()) {
+            for (fingerprint, news) in
+                queue.waiting.iter().map(|(f, e)| (*f, e.notification.clone())).collect::<Vec<_>>()
+            {
+                if news.status == Status::Firing && self.silences.iter().any(|s| s.mutes(&news.labels, now)) {
+                    queue.mute(fingerprint, &news, now);
+                }
+            }
+        }
+    }
+
+    /// What the direct sinks are not told.
+    pub(crate) fn silences(&self) -> &[Silence] {
+        &self.silences
+    }
+
+    /// Queues the state of one alert for every sink that is to hear of it.
     pub(crate) fn put(&mut self, notification: &Arc<Notification>, now: Timestamp) {
         let fingerprint = notification.fingerprint();
-        for queue in self.queues.values_mut() {
-            queue.put(fingerprint, notification, now, self.new_id);
+        let muted = self.silences.iter().any(|silence| silence.mutes(&notification.labels, now));
+        for (name, queue) in &mut self.queues {
+            let direct = queue.policy.direct;
+            let group = group(&self.routing, name, direct, notification);
+            let routed = direct.is_none() || group.is_some();
+            if routed && (direct.is_none() || !muted || queue.mute(fingerprint, notification, now)) {
+                queue.put(fingerprint, notification, group, now, self.new_id);
+            }
         }
     }
 
@@ -96,11 +143,64 @@ impl Outbox {
     /// marks rows of sinks that do not exist any more for removal.
     pub(crate) fn restore(&mut self, rows: Vec<(Key, Saved)>, now: Timestamp) {
         for ((sink, fingerprint), saved) in rows {
-            match self.queues.get_mut(&sink) {
-                Some(queue) => queue.restore(fingerprint, saved, now),
-                None if self.removed.contains(&sink) => {}
-                None => self.removed.push(sink),
+            let Some(queue) = self.queues.get_mut(&sink) else {
+                self.remove_rows(sink);
+                continue;
+            };
+            let group = group(&self.routing, &sink, queue.policy.direct, &saved.notification);
+            if saved.dead.is_some() || queue.policy.direct.is_none() || group.is_some() {
+                queue.restore(fingerprint, saved, group, now);
+            } else {
+                // This sink is not to hear of it any more: the row goes.
+                queue.touch(fingerprint);
             }
+        }
+    }
+
+    /// The same for what the sinks were told.
+    pub(crate) fn restore_told(&mut self, rows: Vec<(Key, SavedTold)>, now: Timestamp) {
+        for ((sink, fingerprint), saved) in rows {
+            let Some(queue) = self.queues.get_mut(&sink) else {
+                self.remove_rows(sink);
+                continue;
+            };
+            match group(&self.routing, &sink, queue.policy.direct, &saved.notification) {
+                Some(group) => queue.restore_told(fingerprint, saved, group, now),
+                None => {
+                    queue.touch(fingerprint);
+                }
+            }
+        }
+    }
+
+    fn remove_rows(&mut self, sink: Arc<str>) {
+        if !self.removed.contains(&sink) {
+            self.removed.push(sink);
+        }
+    }
+
+    /// Tries again what was given up, of one sink or of all, one message or all; a sink that does not want us is asked
+    /// at once. Gives how many alerts wait again.
+    pub(crate) fn retry(&mut self, sink: Option<&str>, id: Option<&str>, now: Timestamp) -> usize {
+        let mut revived = 0;
+        for (name, queue) in self.queues.iter_mut().filter(|(name, _)| sink.is_none_or(|sink| sink == &***name)) {
+            let direct = queue.policy.direct;
+            let parked = queue.gate.disabled().is_some();
+            let of_it = queue.waiting.values().filter(|entry| parked && id.is_none_or(|id| &*entry.id == id)).count();
+            let dead = queue.revive(id, now, |notification| group(&self.routing, name, direct, notification));
+            if of_it + dead > 0 {
+                queue.open();
+            }
+            revived += of_it + dead;
+        }
+        revived
+    }
+
+    /// The end has begun: `sink` waits for no company.
+    pub(crate) fn hurry(&mut self, sink: &str) {
+        if let Some(queue) = self.queues.get_mut(sink) {
+            queue.hurry = true;
+            queue.open();
         }
     }
 
@@ -137,8 +237,8 @@ impl Outbox {
     }
 
     /// Everything that waits or was given up, oldest first within a sink.
-    pub(crate) fn list(&self) -> Vec<Pending> {
-        self.queues.iter().flat_map(|(name, queue)| queue.list(name)).collect()
+    pub(crate) fn list(&self, now: Timestamp) -> Vec<Pending> {
+        self.queues.iter().flat_map(|(name, queue)| queue.list(name, now)).collect()
     }
 
     /// What the copy on disk lacks.
@@ -162,6 +262,11 @@ impl Outbox {
         }
         self.removed.retain(|name| !unsaved.emptied.contains(name));
     }
+}
+
+/// The group of an alert at one sink; `None` for sinks that group for themselves and alerts that are not routed there.
+fn group(routing: &Routing, sink: &str, direct: Option<Unnamed>, alert: &Notification) -> Option<Arc<Group>> {
+    routing.group(sink, direct?, &alert.labels).map(Arc::new)
 }
 
 /// The difference between memory and disk.

@@ -134,7 +134,7 @@ proptest! {
     /// Whatever is refused, the rest arrives, and it takes few requests.
     #[test]
     fn bisection_ends_and_loses_no_good_alert(bad in prop::collection::vec(any::<bool>(), 1..64)) {
-        let mut box_ = outbox(OutboxLimits::default(), &[("a", Policy { batch: 64, repeat: None })]);
+        let mut box_ = outbox(OutboxLimits::default(), &[("a", Policy { batch: 64, ..PEER })]);
         for i in 0..bad.len() {
             put(&mut box_, firing(&format!("{i}"), 1), 0);
         }

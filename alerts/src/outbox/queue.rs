@@ -1,18 +1,22 @@
-//! One sink's queue: picks batches, reads verdicts, bounds itself.
+//! One sink's queue: takes states, reads verdicts, bounds itself. What goes out next is chosen in `pick.rs`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_rules::Timestamp;
 
-use super::entry::{Dead, EXPIRED, Item, Saved, Told, Waiting};
+use super::entry::{Dead, EXPIRED, Item, Saved, SavedTold, Waiting};
 use super::ledger::Ledger;
+use super::told::Memory;
 use super::view::Counts;
 use super::{NewId, OutboxLimits};
-use crate::Notification;
 use crate::gate::Gate;
+use crate::group::Group;
+use crate::rate::{Bucket, Rate};
+use crate::route::Unnamed;
 use crate::verdict::{Failure, Verdict};
+use crate::{Notification, Status};
 
 /// A refused alert that comes again with the same content is not tried again for this long.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(3600);
@@ -26,8 +30,14 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Policy {
     /// Alerts in one request, at most.
     pub(crate) batch: usize,
-    /// The same state is told again only after this long; `None`: each time it is handed over.
-    pub(crate) repeat: Option<Duration>,
+    /// Alerts in one digest of several groups, which is sent when more messages are due than the rate lets through; 0:
+    /// there are no digests.
+    pub(crate) digest: usize,
+    /// Requests a minute.
+    pub(crate) rate: Option<Rate>,
+    /// For whom we route, group and remember, and what it hears when no route names it. `None`: a sink that does all
+    /// that for itself and gets everything each time it is handed over.
+    pub(crate) direct: Option<Unnamed>,
 }
 
 /// What a sink should do now.
@@ -44,23 +54,32 @@ pub(crate) enum Step {
 /// One request's worth of messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
+    /// The message's id, the same over all its retries.
+    pub(crate) id: Arc<str>,
     pub(crate) items: Vec<Item>,
+    /// What else of the group fires, as far as the sink knows.
+    pub(crate) context: Vec<Arc<Notification>>,
+    /// The group that all items belong to.
+    pub(crate) group: Option<Arc<Group>>,
     /// Whether it is a part of a batch that was refused as a whole.
-    part: bool,
+    pub(super) part: bool,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    policy: Policy,
+    pub(super) policy: Policy,
     limits: OutboxLimits,
     pub(super) gate: Gate,
+    pub(super) bucket: Bucket,
     pub(super) waiting: BTreeMap<u64, Waiting>,
     bytes: usize,
     pub(super) dead: BTreeMap<u64, Dead>,
-    told: BTreeMap<u64, Told>,
+    pub(super) memory: Memory,
     /// Parts of a refused batch, to be tried each for itself.
-    parts: VecDeque<Vec<u64>>,
+    pub(super) parts: VecDeque<Vec<u64>>,
+    /// The end has begun: nothing waits for company.
+    pub(super) hurry: bool,
     /// What the disk does not know yet.
     pub(super) unsaved: Ledger,
     swept_at: Timestamp,
@@ -71,14 +90,16 @@ impl Queue {
     /// An empty queue.
     pub(super) fn new(limits: OutboxLimits) -> Self {
         Self {
-            policy: Policy { batch: 1, repeat: None },
+            policy: Policy { batch: 1, digest: 0, rate: None, direct: None },
             limits,
             gate: Gate::default(),
+            bucket: Bucket::default(),
             waiting: BTreeMap::new(),
             bytes: 0,
             dead: BTreeMap::new(),
-            told: BTreeMap::new(),
+            memory: Memory::default(),
             parts: VecDeque::new(),
+            hurry: false,
             unsaved: Ledger::default(),
             swept_at: Timestamp::default(),
             counts: Counts::default(),
@@ -87,6 +108,7 @@ impl Queue {
 
     pub(super) fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
+        self.bucket.set_rate(policy.rate);
     }
 
     pub(super) fn open(&mut self) {
@@ -94,33 +116,58 @@ impl Queue {
     }
 
     /// Takes the latest state of one alert; it replaces an undelivered older one, whatever that said.
-    pub(super) fn put(&mut self, fingerprint: u64, news: &Arc<Notification>, now: Timestamp, new_id: NewId) {
+    pub(super) fn put(
+        &mut self,
+        fingerprint: u64,
+        news: &Arc<Notification>,
+        group: Option<Arc<Group>>,
+        now: Timestamp,
+        new_id: NewId,
+    ) {
         self.sweep(now);
-        if self.is_no_news(fingerprint, news, now) {
+        if self.is_no_news(fingerprint, news, group.as_deref(), now) {
             return;
         }
-        let before = self.remove(fingerprint).filter(|before| news.is_repeat_of(&before.notification));
-        let (id, attempts, last_error) = match before {
-            // A fresher copy of the same message: whoever got the first one must be able to tell.
-            Some(before) => (before.id, before.attempts, before.last_error),
-            None => (new_id().into(), 0, None),
-        };
+        let before = self.remove(fingerprint);
+        let since = before.as_ref().map_or(now, |before| before.since);
+        let same = before.filter(|before| news.is_repeat_of(&before.notification));
         self.dead.remove(&fingerprint);
         let version = self.touch(fingerprint);
-        let entry = Waiting { id, notification: news.clone(), queued_at: now, attempts, version, last_error };
+        let fresh = Waiting {
+            id: same.as_ref().map_or_else(|| new_id().into(), |same| same.id.clone()),
+            notification: news.clone(),
+            queued_at: now,
+            attempts: 0,
+            version,
+            last_error: None,
+            group,
+            since,
+            message: None,
+            at_once: false,
+        };
+        let entry = match same {
+            // A fresher copy of the same message: whoever got the first one must be able to tell.
+            Some(Waiting { attempts, last_error, message, at_once, .. }) => {
+                Waiting { attempts, last_error, message, at_once, ..fresh }
+            }
+            None => fresh,
+        };
         self.insert(fingerprint, entry);
         self.make_room();
     }
 
     /// Whether the sink has heard this already, or has refused it lately.
-    fn is_no_news(&self, fingerprint: u64, news: &Notification, now: Timestamp) -> bool {
+    fn is_no_news(
+        &mut self,
+        fingerprint: u64,
+        news: &Arc<Notification>,
+        group: Option<&Group>,
+        now: Timestamp,
+    ) -> bool {
         if self.waiting.contains_key(&fingerprint) {
             return false;
         }
-        let told = self.told.get(&fingerprint).is_some_and(|told| {
-            let same = told.status == news.status && told.starts_at == news.starts_at;
-            same && self.policy.repeat.is_some_and(|repeat| now < told.at + repeat)
-        });
+        let told = group.is_some_and(|group| self.memory.knows(fingerprint, news, group, now));
         let refused = self.dead.get(&fingerprint).is_some_and(|dead| {
             let same = news.is_repeat_of(&dead.notification) && news.annotations == dead.notification.annotations;
             same && dead.why != EXPIRED && now < dead.died_at + REFUSAL_HOLDS
@@ -128,7 +175,67 @@ impl Queue {
         told || refused
     }
 
-    pub(super) fn restore(&mut self, fingerprint: u64, saved: Saved, now: Timestamp) {
+    /// A silence covers the alert: what of it was not tried yet is taken out. Gives whether `news` must be told all the
+    /// same: an end, to those who heard of the beginning.
+    pub(super) fn mute(&mut self, fingerprint: u64, news: &Notification, now: Timestamp) -> bool {
+        self.memory.see(fingerprint, now);
+        let tried = self.waiting.get(&fingerprint).is_some_and(|entry| entry.attempts > 0);
+        if tried || news.status == Status::Resolved && self.memory.heard_begin(fingerprint, news.starts_at) {
+            return true;
+        }
+        self.remove(fingerprint);
+        false
+    }
+
+    /// Routes changed: everything that waits joins its new group, or leaves.
+    pub(super) fn regroup(&mut self, group_of: impl Fn(&Notification) -> Option<Arc<Group>>) {
+        if self.policy.direct.is_none() {
+            return;
+        }
+        for fingerprint in self.waiting.keys().copied().collect::<Vec<_>>() {
+            let Some(entry) = self.waiting.get_mut(&fingerprint) else { continue };
+            match group_of(&entry.notification) {
+                Some(group) => entry.group = Some(group),
+                None => {
+                    self.remove(fingerprint);
+                }
+            }
+        }
+    }
+
+    /// Lets what was given up be tried again, all of it or the one with this id. Gives how many.
+    pub(super) fn revive(
+        &mut self,
+        id: Option<&str>,
+        now: Timestamp,
+        group_of: impl Fn(&Notification) -> Option<Arc<Group>>,
+    ) -> usize {
+        let chosen = keys(&self.dead, |dead| id.is_none_or(|id| &*dead.id == id));
+        for fingerprint in &chosen {
+            let Some(Dead { id, notification, .. }) = self.dead.remove(fingerprint) else { continue };
+            let version = self.touch(*fingerprint);
+            if self.waiting.contains_key(fingerprint) {
+                continue;
+            }
+            let group = self.policy.direct.and_then(|_| group_of(&notification));
+            let entry = Waiting {
+                id,
+                notification,
+                queued_at: now,
+                attempts: 0,
+                version,
+                last_error: None,
+                group,
+                since: now,
+                message: None,
+                at_once: true,
+            };
+            self.insert(*fingerprint, entry);
+        }
+        chosen.len()
+    }
+
+    pub(super) fn restore(&mut self, fingerprint: u64, saved: Saved, group: Option<Arc<Group>>, now: Timestamp) {
         let newer_known = self.waiting.contains_key(&fingerprint) || self.unsaved.knows(fingerprint);
         if newer_known {
             return;
@@ -141,52 +248,27 @@ impl Queue {
             return;
         }
         let version = self.unsaved.next_version();
-        self.insert(fingerprint, Waiting { id, notification, queued_at, attempts: 0, version, last_error: None });
+        let entry = Waiting {
+            id,
+            notification,
+            queued_at,
+            attempts: 0,
+            version,
+            last_error: None,
+            group,
+            since: queued_at,
+            message: None,
+            at_once: false,
+        };
+        self.insert(fingerprint, entry);
         self.make_room();
     }
 
-    pub(super) fn next(&mut self, now: Timestamp) -> Step {
-        self.sweep(now);
-        if self.waiting.is_empty() {
-            return Step::Idle;
+    /// Takes back what the sink was told before a restart.
+    pub(super) fn restore_told(&mut self, fingerprint: u64, saved: SavedTold, group: Arc<Group>, now: Timestamp) {
+        if !self.unsaved.knows(fingerprint) {
+            self.memory.restore(fingerprint, saved, group, now);
         }
-        let news = self.waiting.values().any(|entry| entry.attempts == 0);
-        let ready_at = self.gate.ready_at(news);
-        if ready_at > now {
-            return Step::Wait(ready_at);
-        }
-        Step::Send(self.next_part().unwrap_or_else(|| self.pick(news)))
-    }
-
-    /// The next part of a refused batch, without what has left the queue since.
-    fn next_part(&mut self) -> Option<Batch> {
-        while let Some(part) = self.parts.pop_front() {
-            let items: Vec<Item> = part.iter().filter_map(|fingerprint| self.item(*fingerprint)).collect();
-            if !items.is_empty() {
-                return Some(Batch { items, part: true });
-            }
-        }
-        None
-    }
-
-    /// What was tried least goes first, and news never shares a request with what has failed before: one alert that
-    /// makes a sink stumble must not take others down with it.
-    fn pick(&self, news: bool) -> Batch {
-        let mut order: Vec<(u32, u64, u64)> = self
-            .waiting
-            .iter()
-            .filter(|(_, entry)| !news || entry.attempts == 0)
-            .map(|(fingerprint, entry)| (entry.attempts, entry.version, *fingerprint))
-            .collect();
-        order.sort_unstable();
-        let chosen = order.iter().take(self.policy.batch.max(1));
-        Batch { items: chosen.filter_map(|(_, _, fingerprint)| self.item(*fingerprint)).collect(), part: false }
-    }
-
-    fn item(&self, fingerprint: u64) -> Option<Item> {
-        let entry = self.waiting.get(&fingerprint)?;
-        let (id, notification) = (entry.id.clone(), entry.notification.clone());
-        Some(Item { fingerprint, version: entry.version, id, notification })
     }
 
     pub(super) fn done(&mut self, batch: &Batch, verdict: &Verdict, now: Timestamp, dice: f64) {
@@ -195,6 +277,9 @@ impl Queue {
                 self.gate.succeeded();
                 self.counts.sent += batch.items.len() as u64;
                 batch.items.iter().for_each(|item| self.delivered(item, now));
+                let groups: BTreeSet<&String> =
+                    batch.items.iter().filter_map(|i| Some(&i.group.as_ref()?.key)).collect();
+                self.memory.end_groups(groups.into_iter().cloned());
             }
             Verdict::Retry { failure, after } => {
                 self.gate.failed(now, *after, dice);
@@ -214,9 +299,9 @@ impl Queue {
     }
 
     fn delivered(&mut self, item: &Item, now: Timestamp) {
-        if self.policy.repeat.is_some() {
-            let Notification { status, starts_at, .. } = *item.notification;
-            self.told.insert(item.fingerprint, Told { status, starts_at, at: now });
+        if let Some(group) = &item.group {
+            self.memory.tell(item.fingerprint, &item.notification, group, now);
+            self.touch(item.fingerprint);
             // A fresher copy that came meanwhile is no news to this sink.
             if self.waiting.get(&item.fingerprint).is_some_and(|entry| entry.id == item.id) {
                 self.remove(item.fingerprint);
@@ -270,7 +355,7 @@ impl Queue {
 
     /// Gives up what is too old, forgets the given-up and the told after their time. Looks once a second at most: it
     /// walks through everything.
-    fn sweep(&mut self, now: Timestamp) {
+    pub(super) fn sweep(&mut self, now: Timestamp) {
         if now < self.swept_at + SWEEP_EVERY {
             return;
         }
@@ -287,8 +372,9 @@ impl Queue {
             self.dead.remove(&fingerprint);
             self.touch(fingerprint);
         }
-        let repeat = self.policy.repeat.unwrap_or_default();
-        self.told.retain(|_, told| !old(told.at, repeat));
+        for fingerprint in self.memory.sweep(now, self.limits.entries) {
+            self.touch(fingerprint);
+        }
     }
 
     /// Drops the oldest until the bounds hold.
@@ -299,11 +385,6 @@ impl Queue {
             self.remove(oldest);
             self.counts.dropped += 1;
         }
-        while self.told.len() > self.limits.entries
-            && let Some(oldest) = self.told.iter().min_by_key(|(_, told)| told.at).map(|(f, _)| *f)
-        {
-            self.told.remove(&oldest);
-        }
     }
 
     fn insert(&mut self, fingerprint: u64, entry: Waiting) {
@@ -311,7 +392,7 @@ impl Queue {
         self.waiting.insert(fingerprint, entry);
     }
 
-    fn remove(&mut self, fingerprint: u64) -> Option<Waiting> {
+    pub(super) fn remove(&mut self, fingerprint: u64) -> Option<Waiting> {
         let entry = self.waiting.remove(&fingerprint)?;
         self.bytes = self.bytes.saturating_sub(entry.notification.size());
         self.touch(fingerprint);
@@ -325,9 +406,9 @@ impl Queue {
     }
 
     /// Notes that disk and memory differ for this alert; gives the number of the change.
-    fn touch(&mut self, fingerprint: u64) -> u64 {
+    pub(super) fn touch(&mut self, fingerprint: u64) -> u64 {
         let most = 4 * self.limits.entries.max(DEAD_MOST);
-        let left = || self.waiting.keys().chain(self.dead.keys()).copied();
+        let left = || self.waiting.keys().chain(self.dead.keys()).copied().chain(self.memory.fingerprints());
         self.unsaved.touch(fingerprint, most, left)
     }
 }

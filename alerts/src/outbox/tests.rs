@@ -23,8 +23,9 @@ pub(super) fn outbox(limits: OutboxLimits, sinks: &[(&str, Policy)]) -> Outbox {
     outbox
 }
 
-pub(super) const PEER: Policy = Policy { batch: 4, repeat: None };
-const HOOK: Policy = Policy { batch: 1, repeat: Some(Duration::from_secs(4 * 3600)) };
+pub(super) const PEER: Policy = Policy { batch: 4, digest: 0, rate: None, direct: None };
+const HOOK: Policy =
+    Policy { batch: 1, digest: 0, rate: None, direct: Some(Unnamed::Alone(Duration::from_secs(4 * 3600))) };
 
 pub(super) fn put(outbox: &mut Outbox, notification: Notification, now: i64) {
     outbox.put(&Arc::new(notification), at(now));
@@ -136,7 +137,7 @@ fn a_refused_batch_is_halved_until_the_culprit_stands_alone() {
     assert_eq!(requests, ["A B Bad D", "A B", "Bad D", "Bad", "D", "E"]);
     let found = counts(&box_, "a");
     assert_eq!((found.sent, found.dead, found.waiting, found.failed["http_400"]), (4, 1, 0, 3));
-    let listed = box_.list();
+    let listed = box_.list(at(0));
     assert_eq!(
         (listed.len(), listed[0].standing, listed[0].last_error.as_deref()),
         (1, Standing::Dead, Some("HTTP 400"))
@@ -187,7 +188,7 @@ fn a_disabled_sink_parks_its_queue_and_gets_it_all_once_it_wants_us_again() {
     put(&mut box_, firing("Cold", 1), 1);
     let found = counts(&box_, "a");
     assert_eq!((found.disabled, found.waiting, found.dead, found.failed["http_401"]), (true, 0, 2, 1));
-    assert!(box_.list().iter().all(|p| p.standing == Standing::Parked));
+    assert!(box_.list(at(0)).iter().all(|p| p.standing == Standing::Parked));
     assert!(batch(&mut box_, "a", 59).is_none(), "not even for news");
     assert_eq!(send(&mut box_, "a", 60, &Verdict::Delivered), ["Cold firing"], "news first");
     assert_eq!(send(&mut box_, "a", 60, &Verdict::Delivered), ["Hot firing"]);
@@ -236,7 +237,7 @@ fn bounds_drop_the_oldest_and_time_gives_up() {
     put(&mut box_, firing("C", 1), HOUR);
     assert_eq!(send(&mut box_, "a", 24 * HOUR, &retry(None)), ["C firing"], "B is too old, C was refreshed");
     assert_eq!(counts(&box_, "a").dead, 1);
-    assert_eq!(box_.list()[0].last_error.as_deref(), Some("expired"));
+    assert_eq!(box_.list(at(0))[0].last_error.as_deref(), Some("expired"));
     assert!(matches!(box_.next("a", at(48 * HOUR + 1)), Step::Idle));
     assert_eq!(counts(&box_, "a").dead, 1, "B is forgotten, C is too old now");
 

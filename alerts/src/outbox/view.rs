@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use plimsoll_rules::Timestamp;
+
 use super::entry::{Dead, Pending, Row, Saved, Standing, Waiting};
 use super::queue::Queue;
 
@@ -25,6 +27,7 @@ impl Queue {
             fingerprint,
             version,
             saved: self.saved_form(fingerprint),
+            told: self.memory.saved_form(fingerprint),
         })
     }
 
@@ -45,17 +48,20 @@ impl Queue {
         Counts { waiting, dead, disabled, ..self.counts.clone() }
     }
 
-    pub(super) fn list(&self, sink: &Arc<str>) -> Vec<Pending> {
+    pub(super) fn list(&self, sink: &Arc<str>, now: Timestamp) -> Vec<Pending> {
         let disabled = self.gate.disabled();
+        let due: BTreeMap<u64, Timestamp> =
+            self.due(now).into_iter().map(|(at, fingerprint)| (fingerprint, at)).collect();
+        let due = |fingerprint: &u64| due.get(fingerprint).copied().filter(|at| *at > now).unwrap_or_default();
         let standing = if disabled.is_some() { Standing::Parked } else { Standing::Waiting };
-        let waiting = self.waiting.values().map(|entry| Pending {
+        let waiting = self.waiting.iter().map(|(fingerprint, entry)| Pending {
             sink: sink.clone(),
             standing,
             id: entry.id.clone(),
             notification: entry.notification.clone(),
             queued_at: entry.queued_at,
             attempts: entry.attempts,
-            next_attempt_at: Some(self.gate.ready_at(entry.attempts == 0).max(entry.queued_at)),
+            next_attempt_at: Some(self.gate.ready_at(entry.attempts == 0).max(entry.queued_at).max(due(fingerprint))),
             last_error: entry.last_error.clone().or_else(|| disabled.map(|failure| failure.detail.clone())),
         });
         let dead = self.dead.values().map(|dead| Pending {

@@ -119,7 +119,7 @@ async fn an_unwelcome_sink_is_left_alone_until_its_settings_change() {
         assert_eq!(receiver.seen().len(), 1, "{status}");
 
         let mended = AlertmanagerSink::new("am", &receiver.url("")).unwrap().bearer("right").unwrap();
-        running.dispatcher.reconfigure(vec![mended.into()]).unwrap();
+        running.dispatcher.reconfigure(vec![mended.into()], Routing::default()).unwrap();
         let stats = running.sent("am", 2).await;
         assert_eq!((stats.dead, stats.disabled), (0, false), "{status}");
         assert_eq!(receiver.seen()[1].headers["authorization"], "Bearer right");

@@ -39,7 +39,7 @@ async fn a_reload_keeps_the_queues_of_sinks_that_stay() {
     let running = Running::start(vec![peer("stays", down), peer("goes", down)], Some(pool.clone())).await;
     running.dispatcher.notify(&[firing("Hot")]).await;
     let sinks = vec![peer("stays", &moved.url("")), peer("new", &added.url(""))];
-    running.dispatcher.reconfigure(sinks).unwrap();
+    running.dispatcher.reconfigure(sinks, Routing::default()).unwrap();
     running.sent("stays", 1).await;
     assert_eq!(moved.seen()[0].names(), ["Hot"]);
     assert_eq!(added.seen().len(), 0, "a new sink hears of the next state, not of the past");
@@ -54,7 +54,10 @@ async fn a_reload_keeps_the_queues_of_sinks_that_stay() {
 async fn two_sinks_of_one_name_are_refused_and_nothing_changes() {
     let receiver = Receiver::start(&[OK]).await;
     let running = Running::start(vec![peer("am", &receiver.url(""))], None).await;
-    let refused = running.dispatcher.reconfigure(vec![hook("x", "http://h/1"), hook("x", "http://h/2")]).unwrap_err();
+    let refused = running
+        .dispatcher
+        .reconfigure(vec![hook("x", "http://h/1"), hook("x", "http://h/2")], Routing::default())
+        .unwrap_err();
     assert_eq!(refused.to_string(), "two sinks are named \"x\"; give each its own name");
     running.dispatcher.notify(&[firing("Hot")]).await;
     running.sent("am", 1).await;

@@ -12,7 +12,8 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use plimsoll_alerts::{
-    AlertmanagerSink, Dispatcher, DispatcherOptions, Notification, OutboxLimits, Sink, SinkStats, Status, WebhookSink,
+    AlertmanagerSink, Dispatcher, DispatcherOptions, Notification, OutboxLimits, Routing, Sink, SinkStats, Status,
+    WebhookSink,
 };
 use plimsoll_rules::Timestamp;
 use sqlx::SqlitePool;
@@ -35,6 +36,7 @@ impl Running {
         let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
         let dispatcher = Dispatcher::start(DispatcherOptions {
             sinks,
+            routing: Routing::default(),
             pool,
             limits: OutboxLimits::default(),
             tracker: tracker.clone(),
@@ -96,6 +98,7 @@ fn alert(name: &str, status: Status) -> Notification {
         ends_at: Timestamp::from_millis(1_785_837_840_000),
         value: 0.93,
         generator_url: "http://127.0.0.1:9465/api/v1/alerts".into(),
+        expr: "hot > 0.85".into(),
     }
 }
 

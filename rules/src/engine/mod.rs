@@ -37,6 +37,7 @@ pub use rule_file::{RuleProblem, load_rules};
 pub use state::{ActiveAlert, AlertState};
 use state::{Alerts, Tracked};
 use template::Templates;
+pub use template_functions::text_functions;
 
 use crate::promql::EvalError;
 use crate::{Labels, Store, Timestamp};

@@ -33,6 +33,14 @@ pub(super) fn functions(desk: &Arc<Mutex<Desk>>) -> FuncMap {
     map
 }
 
+/// The functions that need no store: those over numbers and texts, for templates outside of rules.
+pub fn text_functions() -> FuncMap {
+    let mut map = FuncMap::new();
+    numbers(&mut map);
+    texts(&mut map);
+    map
+}
+
 fn numbers(map: &mut FuncMap) {
     let mut show = |name: &'static str, print: fn(f64) -> String| {
         add(map, name, 1, move |args| Ok(text(print(number(name, &args[0])?))));
