@@ -4,6 +4,7 @@ mod check;
 pub mod demo;
 mod outbox;
 mod probe;
+mod promql;
 mod rules;
 mod run;
 mod schema;
@@ -54,6 +55,9 @@ enum Verb {
     /// Print the built-in rules, a rule file in Prometheus' format.
     #[command(after_help = "Example:\n  plimsoll rules > builtin.yml && promtool check rules builtin.yml")]
     Rules(rules::Args),
+    /// Answer PromQL over standard input and output, one JSON object a line.
+    #[command(after_help = promql::HELP)]
+    Promql(promql::Args),
 }
 
 /// How a verb prints its answer.
@@ -79,6 +83,7 @@ pub fn main() -> ExitCode {
         Verb::Outbox(args) => outbox::main(&args),
         Verb::Schema(args) => schema::main(&args),
         Verb::Rules(args) => rules::main(&args),
+        Verb::Promql(args) => promql::main(&args),
     }
 }
 
