@@ -12,8 +12,8 @@ mod store;
 mod units;
 
 pub use engine::{
-    Action, ActiveAlert, AlertState, BUILTIN_RULES, EngineOptions, Group, GroupReport, Rule, RuleEngine, RuleProblem,
-    builtin_scaled, load_rules, text_functions,
+    Action, ActiveAlert, AlertState, BUILTIN_RULES, EngineOptions, Failure, Group, GroupReport, Rule, RuleEngine,
+    RuleProblem, UnitTests, builtin_scaled, load_rules, load_tests, text_functions,
 };
 pub use exchange::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};

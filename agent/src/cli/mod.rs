@@ -9,6 +9,7 @@ mod rules;
 mod run;
 mod schema;
 mod status;
+mod test_rules;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -55,6 +56,8 @@ enum Verb {
     /// Print the built-in rules, a rule file in Prometheus' format.
     #[command(after_help = "Example:\n  plimsoll rules > builtin.yml && promtool check rules builtin.yml")]
     Rules(rules::Args),
+    /// Test rules before they page anybody.
+    Test(test_rules::Args),
     /// Answer PromQL over standard input and output, one JSON object a line.
     #[command(after_help = promql::HELP)]
     Promql(promql::Args),
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Verb::Schema(args) => schema::main(&args),
         Verb::Rules(args) => rules::main(&args),
         Verb::Promql(args) => promql::main(&args),
+        Verb::Test(args) => test_rules::main(&args),
     }
 }
 

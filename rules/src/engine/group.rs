@@ -8,7 +8,7 @@ use super::rule::{Action, Group, Rule};
 use super::slots::{Due, Slots};
 use super::state::{Alerts, Found, Sight, Terms};
 use super::template::{Subject, Templates};
-use crate::promql::{self, Value, VectorSample};
+use crate::promql::{self, EvalError, EvalOptions, Expr, Value, VectorSample};
 use crate::{Append, Labels, METRIC_NAME, Store, Timestamp};
 
 /// How long after a restart an empty result may mean that samples are still to come.
@@ -32,6 +32,8 @@ pub struct GroupReport {
 pub(super) struct Shared<'a> {
     pub(super) templates: &'a Templates,
     pub(super) external: &'a Labels,
+    /// How expressions are evaluated.
+    pub(super) options: EvalOptions,
 }
 
 /// A group and where it stands.
@@ -94,6 +96,10 @@ impl Step<'_> {
         self.now - self.group.query_offset
     }
 
+    fn ask(&self, expr: &Expr) -> Result<Value, EvalError> {
+        promql::query(expr, self.store, self.at(), &self.shared.options).map(|answer| answer.value)
+    }
+
     fn evaluate(mut self, run: &mut RuleRun) -> Result<(), RuleError> {
         let at = self.at();
         let result = match self.series(run) {
@@ -126,7 +132,7 @@ impl Step<'_> {
 
     /// What the rule has to write at this slot.
     fn series(&self, run: &mut RuleRun) -> Result<Vec<(Labels, f64)>, RuleError> {
-        let vector = vector(promql::evaluate(&self.rule.expr, self.store, self.at())?)?;
+        let vector = vector(self.ask(&self.rule.expr)?)?;
         match &self.rule.action {
             Action::Record => self.recorded(vector),
             Action::Alert { hold, keep_firing, annotations } => {
@@ -173,7 +179,7 @@ impl Step<'_> {
         let subject = Subject { alert: &self.rule.name, labels: &sample.labels, value: sample.value };
         let ask = |query: &str| {
             let expr = promql::parse(query).map_err(|e| e.to_string())?;
-            let value = promql::evaluate(&expr, self.store, self.at()).map_err(|e| e.to_string())?;
+            let value = self.ask(&expr).map_err(|e| e.to_string())?;
             vector(value).map_err(|e| e.to_string())
         };
         let expand = |text: &str| self.shared.templates.expand(text, subject, &ask);

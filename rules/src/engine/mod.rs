@@ -24,6 +24,7 @@ mod template;
 mod template_functions;
 #[cfg(test)]
 mod tests;
+mod unit_test;
 mod yaml;
 
 use std::collections::{HashMap, VecDeque};
@@ -38,8 +39,9 @@ pub use state::{ActiveAlert, AlertState};
 use state::{Alerts, Tracked};
 use template::Templates;
 pub use template_functions::text_functions;
+pub use unit_test::{Failure, UnitTests, load_tests};
 
-use crate::promql::EvalError;
+use crate::promql::{EvalError, EvalOptions};
 use crate::{Labels, Store, Timestamp};
 
 /// Why a rule's evaluation failed. Its alerts then stay as they are.
@@ -144,7 +146,11 @@ impl RuleEngine {
                 Left::Unavailable(name) => store.set_unavailable(&name, None),
             }
         }
-        let shared = Shared { templates: &self.templates, external: &self.options.external_labels };
+        let shared = Shared {
+            templates: &self.templates,
+            external: &self.options.external_labels,
+            options: EvalOptions::default(),
+        };
         let due = self.groups.iter_mut().filter_map(|group| group.slots.take_due(now).map(|due| (group, due)));
         due.map(|(group, due)| group.evaluate(store, &shared, due)).collect()
     }

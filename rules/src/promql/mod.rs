@@ -20,7 +20,7 @@ use crate::{Labels, Timestamp};
 pub use ast::{Expr, Type};
 pub use duration::parse_duration;
 pub use eval::{Answer, EvalOptions, Matrix, evaluate, evaluate_range, query, query_range};
-pub use parser::parse;
+pub use parser::{parse, parse_series};
 
 /// Why an expression was refused, and where (both 1-based, counted in characters).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,6 +12,7 @@ mod tests;
 use super::ParseError;
 use super::ast::{Binary, BinaryOp, Expr, Group, LabelChoice, Matching, Node, Number, Side, Sign, Type, Written};
 use super::lexer::{Refusal, Token, refuse, tokens};
+use crate::Labels;
 
 /// Longest expression, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -31,6 +32,15 @@ const UNARY_BINDS: u8 = 6;
 /// [`ParseError`] with the position; syntax we do not evaluate is refused here, never evaluated differently.
 pub fn parse(text: &str) -> Result<Expr, ParseError> {
     parse_whole(text).map(Expr).map_err(|refusal| place(text, refusal))
+}
+
+/// Parses the labels of one series, as `name{label="value"}`.
+///
+/// # Errors
+/// [`ParseError`] with the position.
+pub fn parse_series(text: &str) -> Result<Labels, ParseError> {
+    let labels = tokens(text).and_then(|tokens| Parser { tokens, at: 0, depth: 0 }.series());
+    labels.map_err(|refusal| place(text, refusal))
 }
 
 fn parse_whole(text: &str) -> Result<Node, Refusal> {

@@ -4,9 +4,38 @@ use super::super::ast::{Node, Shift};
 use super::super::lexer::{Refusal, Token, refuse};
 use super::super::matcher::{MatchOp, Matcher, Selector};
 use super::{Parsed, Parser};
-use crate::labels::METRIC_NAME;
+use crate::labels::{Labels, LabelsBuilder, METRIC_NAME};
 
 impl Parser<'_> {
+    /// A series' own labels, `name{label="value", ...}`, up to the end of the text.
+    pub(super) fn series(&mut self) -> Result<Labels, Refusal> {
+        let name = match self.peek() {
+            Token::Word(name) => Some((*name).to_owned()),
+            _ => None,
+        };
+        if name.is_some() {
+            self.advance();
+        }
+        let mut selector = Selector { name, matchers: Vec::new() };
+        if self.take_mark("{") {
+            self.matchers(&mut selector)?;
+        }
+        if *self.peek() != Token::End {
+            return self.unexpected("name{label=\"value\", ...} and nothing after it");
+        }
+        let mut labels = LabelsBuilder::default();
+        if let Some(name) = &selector.name {
+            labels.set(METRIC_NAME, name);
+        }
+        for matcher in &selector.matchers {
+            if matcher.op != MatchOp::Equal {
+                return refuse(0, format!("{} is a matcher; a series has label=\"value\" only", matcher.label));
+            }
+            labels.set(&matcher.label, &matcher.value);
+        }
+        Ok(labels.build())
+    }
+
     /// A selector; `name` is the word at hand, if it begins with one.
     pub(super) fn selector(&mut self, name: Option<String>) -> Result<Parsed, Refusal> {
         let start = self.offset();
@@ -30,7 +59,7 @@ impl Parser<'_> {
 
     fn matchers(&mut self, selector: &mut Selector) -> Result<(), Refusal> {
         while !self.take_mark("}") {
-            let at = self.offset();
+            let (at, token) = (self.offset(), self.at);
             match self.advance() {
                 Token::Word(label) if !label.contains(':') => {
                     let label = label.to_owned();
@@ -46,7 +75,7 @@ impl Parser<'_> {
                 }
                 Token::Text(label) => self.matcher(label, selector)?,
                 _ => {
-                    self.at -= 1;
+                    self.at = token;
                     return self.unexpected("a label matcher such as job=\"api\", or \"}\"");
                 }
             }
