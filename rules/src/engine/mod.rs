@@ -21,6 +21,7 @@ mod state;
 #[cfg(test)]
 mod state_tests;
 mod template;
+mod template_fields;
 mod template_functions;
 #[cfg(test)]
 mod tests;

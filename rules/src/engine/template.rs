@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gotmpl::parse::{CommandNode, Expr, ListNode, Node, Parser, PipeNode, Pos};
 use gotmpl::{TemplateError, Value};
 
+use super::template_fields;
 use super::template_functions::{self, functions};
 use crate::Labels;
 use crate::promql::VectorSample;
@@ -178,15 +179,18 @@ impl Templates {
         let (mut shared, mut own) = (fresh(), HashMap::new());
         for text in texts.filter(|text| !is_plain(text)) {
             let full = format!("{VARIABLES}{text}");
-            match parse(&full) {
-                Ok((tree, defines)) if defines.is_empty() => shared = shared.add_parse_tree(text, tree),
-                Ok(_) => {
-                    if let Ok(parsed) = fresh().parse(&full) {
-                        own.insert(text.to_owned(), parsed);
-                    }
-                }
-                Err(_) => {}
+            let Ok((mut tree, defines)) = parse(&full) else { continue };
+            template_fields::rewrite(&mut tree);
+            if defines.is_empty() {
+                shared = shared.add_parse_tree(text, tree);
+                continue;
             }
+            let mut with_defines = fresh().add_parse_tree(text, tree);
+            for mut define in defines {
+                template_fields::rewrite(&mut define.body);
+                with_defines = with_defines.add_parse_tree(&define.name, define.body);
+            }
+            own.insert(text.to_owned(), with_defines);
         }
         let (external_labels, external_url) = (label_map(external_labels), Value::String(external_url.into()));
         Self { shared, own, desk, external_labels, external_url }
@@ -202,10 +206,7 @@ impl Templates {
         self.desk(|desk| desk.answers.clear());
         for _ in 0..=MOST_QUERIES {
             self.desk(|desk| desk.asked = None);
-            let outcome = match self.own.get(text) {
-                Some(own) => own.execute_to_string(&data),
-                None => self.shared.execute_template_to_string(text, &data),
-            };
+            let outcome = self.own.get(text).unwrap_or(&self.shared).execute_template_to_string(text, &data);
             let Some(query) = self.desk(|desk| desk.asked.take()) else {
                 return outcome.unwrap_or_else(|e| {
                     let name = format!("__alert_{}", subject.alert);
@@ -269,7 +270,23 @@ mod tests {
         for (why, text, expected) in [
             ("plain", "no braces", "no braces"),
             ("value and labels", "{{ $labels.gpu }} is {{ $value }} of {{ .Value }}", "0 is 0.9312 of 0.9312"),
-            ("missing label", "{{ $labels.nope }}", "<no value>"),
+            ("missing label", "{{ $labels.nope }}{{ .Labels.nope }}{{ index $labels \"nope\" }}", ""),
+            (
+                "missing label compared",
+                "{{ if eq $labels.nope \"\" }}none{{ end }} {{ printf \"%q\" $labels.nope }}",
+                "none \"\"",
+            ),
+            ("missing label of another name", "{{ $l := $labels }}{{ with $l }}{{ .nope }}{{ .gpu }}{{ end }}", "0"),
+            (
+                "missing label in a define",
+                "{{ define \"d\" }}{{ .Labels.nope }}{{ .Labels.gpu }}{{ end }}{{ template \"d\" . }}",
+                "0",
+            ),
+            (
+                "missing label of a result",
+                "{{ range query \"two\" }}{{ .Labels.nope }}{{ .Labels.job }}{{ end }}",
+                "zb",
+            ),
             (
                 "external",
                 "{{ $externalLabels.cluster }} {{ $externalURL }} {{ externalURL }} {{ pathPrefix }}",

@@ -9,6 +9,7 @@ use regex::Regex;
 
 use super::humanize;
 use super::template::{Desk, label_map};
+use super::template_fields::{FIELD, field};
 use crate::Timestamp;
 use crate::promql::{VectorSample, parse_duration};
 
@@ -21,7 +22,7 @@ const GO: &[&str] = &[
 /// Whether a template may call `name`.
 pub(super) fn is_known(name: &str) -> bool {
     static OURS: LazyLock<FuncMap> = LazyLock::new(|| functions(&Arc::default()));
-    GO.contains(&name) || OURS.contains_key(name)
+    GO.contains(&name) || OURS.contains_key(name) && name != FIELD
 }
 
 /// Every function; `desk` answers queries.
@@ -105,6 +106,7 @@ fn results(map: &mut FuncMap, desk: &Arc<Mutex<Desk>>) {
         Value::List(_) => fail("first", "the query gave no elements"),
         other => fail("first", &format!("takes a query's result, not {}", other.type_name())),
     });
+    add(map, FIELD, 2, |args| field(&args[0], string(FIELD, &args[1])?));
     add(map, "label", 2, |args| Ok(label_of(&args[1], string("label", &args[0])?)));
     add(map, "value", 1, |args| args[0].field("Value").cloned().map_or_else(|| fail("value", "takes an element"), Ok));
     add(map, "strvalue", 1, |args| Ok(label_of(&args[0], "__value__")));
