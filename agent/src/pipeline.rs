@@ -125,13 +125,16 @@ impl Pipeline {
 
     /// Runs until shutdown, then saves.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, shutdown: Shutdown) {
+        // What was saved and not told any more before the process died; the first evaluation may find it over.
+        let now = self.now();
+        self.tell(now).await;
         let mut next_sample = Instant::now();
         loop {
             let wake = next_sample.min(self.next_evaluation());
             tokio::select! {
                 () = shutdown.begun() => break,
                 () = tokio::time::sleep_until(wake) => {}
-                Some(command) = commands.recv() => self.obey(command),
+                Some(command) = commands.recv() => self.obey(command).await,
             }
             let now = self.now();
             if Instant::now() >= next_sample {
@@ -149,12 +152,15 @@ impl Pipeline {
         self.save_store().await;
     }
 
-    fn obey(&mut self, command: Command) {
+    async fn obey(&mut self, command: Command) {
         let Command::Reload { groups, sampling } = command;
         let now = self.now();
         self.groups.retain(|name, _| groups.iter().any(|g| &g.name == name));
         self.engine.reload(groups, now);
         self.sampling = sampling;
+        // Alerts of rules that are gone are over; no evaluation may ever come to say so.
+        self.save_changes();
+        self.tell(now).await;
     }
 
     fn now(&mut self) -> Timestamp {
@@ -212,16 +218,17 @@ impl Pipeline {
         self.publish_reports(reports, started.elapsed());
         // Saved before it is told: a process that dies in between tells again; the other way round, it would have told of
         // an alert that it knows nothing of when it is over.
-        let digest = self.digest();
-        if digest != self.saved_digest {
-            self.saved_digest = digest;
-            self.save_rules();
-        }
+        self.save_changes();
+        self.tell(now).await;
+        self.publish_snapshot(now);
+    }
+
+    /// Hands over what receivers must hear now.
+    async fn tell(&mut self, now: Timestamp) {
         let told: Vec<Notification> = self.engine.to_notify(now).iter().map(|a| self.notification(a)).collect();
         if !told.is_empty() {
             self.dispatcher.notify(&told).await;
         }
-        self.publish_snapshot(now);
     }
 
     /// Changes whenever an alert begins, changes state or ends: then the state file is due.
@@ -292,6 +299,15 @@ impl Pipeline {
                 alert.labels.get("alertname").unwrap_or("")
             ),
             expr: alert.expr.clone(),
+        }
+    }
+
+    /// Saves the alert states if any has changed.
+    fn save_changes(&mut self) {
+        let digest = self.digest();
+        if digest != self.saved_digest {
+            self.saved_digest = digest;
+            self.save_rules();
         }
     }
 

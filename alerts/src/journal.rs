@@ -4,17 +4,20 @@
 //! Memory leads, disk follows: a write makes the changed rows equal to memory, in one transaction, so that neither order
 //! nor repetition matters. While the database fails, alerts are delivered from memory and the failures are counted.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use plimsoll_rules::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqlitePool};
 
 use crate::Notification;
 use crate::lock::lock;
-use crate::outbox::{Key, Outbox, Saved, SavedTold, Unsaved};
+use crate::outbox::{Key, Outbox, Saved, SavedTold, Then, Unsaved};
 use crate::silence::{Silence, SilenceError};
 use crate::silence_store;
 
@@ -152,6 +155,15 @@ impl Journal {
     }
 }
 
+/// Column `notification`: what is said next, and what follows it.
+#[derive(Serialize, Deserialize)]
+struct States<'a> {
+    #[serde(flatten)]
+    first: Cow<'a, Notification>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    then: Option<Cow<'a, Then>>,
+}
+
 type Rows<T> = Vec<(Key, T)>;
 
 /// Creates the tables if needed and reads them. Rows that make no sense are deleted and logged.
@@ -161,8 +173,8 @@ async fn open(pool: &SqlitePool) -> Result<(Rows<Saved>, Rows<SavedTold>), sqlx:
     }
     let (mut rows, mut told) = (Vec::new(), Vec::new());
     for row in sqlx::query(LOAD).fetch_all(pool).await? {
-        if let Some((key, notification)) = read(pool, &row, DELETE).await? {
-            rows.push((key, saved(&row, notification)?));
+        if let Some((key, States { first, then })) = read::<States<'_>>(pool, &row, DELETE).await? {
+            rows.push((key, saved(&row, first.into_owned(), then.map(Cow::into_owned))?));
         }
     }
     for row in sqlx::query(LOAD_TOLD).fetch_all(pool).await? {
@@ -174,14 +186,14 @@ async fn open(pool: &SqlitePool) -> Result<(Rows<Saved>, Rows<SavedTold>), sqlx:
     Ok((rows, told))
 }
 
-async fn read(
+async fn read<T: DeserializeOwned>(
     pool: &SqlitePool,
     row: &SqliteRow,
     delete: &'static str,
-) -> Result<Option<(Key, Notification)>, sqlx::Error> {
+) -> Result<Option<(Key, T)>, sqlx::Error> {
     let key: Key = (Arc::from(row.try_get::<&str, _>("sink")?), row.try_get::<i64, _>("fingerprint")?.cast_unsigned());
-    match serde_json::from_str::<Notification>(row.try_get("notification")?) {
-        Ok(notification) => Ok(Some((key, notification))),
+    match serde_json::from_str::<T>(row.try_get("notification")?) {
+        Ok(said) => Ok(Some((key, said))),
         Err(why) => {
             tracing::warn!(sink = %key.0, %why, "a saved alert cannot be read; dropped");
             let row = serde_json::json!([[&*key.0, key.1.cast_signed()]]);
@@ -191,7 +203,7 @@ async fn read(
     }
 }
 
-fn saved(row: &SqliteRow, notification: Notification) -> Result<Saved, sqlx::Error> {
+fn saved(row: &SqliteRow, notification: Notification, then: Option<Then>) -> Result<Saved, sqlx::Error> {
     let died_at: Option<i64> = row.try_get("died_at")?;
     let why: Option<String> = row.try_get("why")?;
     Ok(Saved {
@@ -199,6 +211,7 @@ fn saved(row: &SqliteRow, notification: Notification) -> Result<Saved, sqlx::Err
         notification: Arc::new(notification),
         queued_at: Timestamp::from_millis(row.try_get("queued_at")?),
         dead: died_at.map(|at| (Timestamp::from_millis(at), why.unwrap_or_default())),
+        then,
     })
 }
 
@@ -211,9 +224,10 @@ async fn write(pool: &SqlitePool, unsaved: &Unsaved) -> Result<(), sqlx::Error> 
     for row in &unsaved.rows {
         let (sink, fingerprint) = (&*row.sink, row.fingerprint.cast_signed());
         match &row.saved {
-            Some(Saved { id, notification, queued_at, dead }) => {
+            Some(Saved { id, notification, queued_at, dead, then }) => {
+                let states = States { first: Cow::Borrowed(notification), then: then.as_ref().map(Cow::Borrowed) };
                 let (died_at, why) = dead.as_ref().map_or((None, None), |(at, why)| (Some(at), Some(why)));
-                kept.push((sink, fingerprint, &**id, json(&**notification)?, queued_at, died_at, why));
+                kept.push((sink, fingerprint, &**id, json(&states)?, queued_at, died_at, why));
             }
             None => gone.push((sink, fingerprint)),
         }

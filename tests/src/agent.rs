@@ -68,6 +68,15 @@ impl Agent {
         get_text(&format!("http://127.0.0.1:{}/metrics", self.metrics)).await
     }
 
+    /// Starts it again, after it has ended, and does not wait until it is ready.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn relaunch(&mut self) -> anyhow::Result<()> {
+        self.process = launch(self.folder.path())?;
+        Ok(())
+    }
+
     /// Starts it again on the same ports and data, after it has ended.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Proves it end to end: starts the real binary beside real servers and watches from outside.
 
 mod agent;
+mod hooks;
 mod openai;
 mod process;
 mod servers;
@@ -10,6 +11,7 @@ mod wait;
 mod wire;
 
 pub use agent::{Agent, AgentBuilder, binary};
+pub use hooks::{Heard, Hook, Mood, State};
 pub use openai::openai_client;
 pub use process::{Process, free_port};
 pub use servers::{Alertmanager, LlamaCpp, Prometheus, python};

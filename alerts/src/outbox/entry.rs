@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plimsoll_rules::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Notification;
 use crate::group::Group;
@@ -33,6 +33,22 @@ pub(crate) struct Waiting {
     pub(crate) message: Option<Arc<str>>,
     /// Whether it waits for no company: somebody asked for it.
     pub(crate) at_once: bool,
+    /// The end of the alert, which came before a working sink had taken its beginning: said right after it.
+    pub(crate) then: Option<Then>,
+}
+
+impl Waiting {
+    /// About how much memory its words hold, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.notification.size() + self.then.as_ref().map_or(0, |then| then.notification.size())
+    }
+}
+
+/// A state that follows another one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Then {
+    pub(crate) id: Arc<str>,
+    pub(crate) notification: Arc<Notification>,
 }
 
 /// Given up.
@@ -98,6 +114,7 @@ pub(crate) struct Saved {
     pub(crate) queued_at: Timestamp,
     /// When and why it was given up.
     pub(crate) dead: Option<(Timestamp, String)>,
+    pub(crate) then: Option<Then>,
 }
 
 /// Where an undelivered alert stands.

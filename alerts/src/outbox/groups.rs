@@ -260,3 +260,49 @@ fn the_end_waits_for_no_company() {
     box_.hurry("chat");
     assert_eq!(text(&mut box_, 1), "A");
 }
+
+#[test]
+fn a_sink_that_works_hears_beginning_and_end_and_one_that_fails_the_latest() {
+    use super::tests::PEER;
+    let names = |box_: &mut Outbox, now: i64, verdict: &Verdict| {
+        let batch = batch(box_, "a", now)?;
+        box_.done("a", &batch, verdict, at(now), 1.0);
+        Some((batch.items[0].notification.status, batch.items[0].id.clone()))
+    };
+    let alone = Policy { batch: 1, direct: Some(Unnamed::Alone(Duration::from_secs(60))), ..PEER };
+    for policy in [PEER, alone] {
+        let mut box_ = outbox(OutboxLimits::default(), &[("a", policy)]);
+        put(&mut box_, firing("Hot", 1), 1);
+        let on_its_way = batch(&mut box_, "a", 1).unwrap();
+        put(&mut box_, resolved("Hot", 1, 2), 2);
+        put(&mut box_, resolved("Hot", 1, 2), 3);
+        let mut disk = BTreeMap::new();
+        save(&mut box_, &mut disk);
+        box_.done("a", &on_its_way, &Verdict::Delivered, at(4), 1.0);
+        let (status, end) = names(&mut box_, 4, &Verdict::Delivered).unwrap();
+        assert_eq!(status, Status::Resolved);
+        assert!(names(&mut box_, 5, &Verdict::Delivered).is_none());
+        save(&mut box_, &mut BTreeMap::new());
+
+        // The process died before any answer came.
+        let mut next = outbox(OutboxLimits::default(), &[("a", policy)]);
+        next.restore(disk.into_iter().collect(), at(10));
+        let first = names(&mut next, 10, &Verdict::Delivered).unwrap();
+        assert_eq!(first, (Status::Firing, on_its_way.id.clone()));
+        assert_eq!(names(&mut next, 10, &Verdict::Delivered).unwrap(), (Status::Resolved, end));
+
+        let mut box_ = outbox(OutboxLimits::default(), &[("a", policy)]);
+        put(&mut box_, firing("Hot", 1), 1);
+        put(&mut box_, resolved("Hot", 1, 2), 2);
+        assert_eq!(names(&mut box_, 2, &retry(None)).unwrap().0, Status::Firing);
+        assert_eq!(names(&mut box_, 3, &Verdict::Delivered).unwrap().0, Status::Resolved, "it fails: the latest");
+        assert!(names(&mut box_, 4, &Verdict::Delivered).is_none());
+
+        let mut box_ = outbox(OutboxLimits::default(), &[("a", policy)]);
+        put(&mut box_, firing("Hot", 1), 1);
+        put(&mut box_, resolved("Hot", 1, 2), 2);
+        put(&mut box_, firing("Hot", 3), 3);
+        assert_eq!(names(&mut box_, 3, &Verdict::Delivered).unwrap().0, Status::Firing);
+        assert!(names(&mut box_, 4, &Verdict::Delivered).is_none(), "a new turn replaces both");
+    }
+}

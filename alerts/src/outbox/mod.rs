@@ -23,7 +23,7 @@ use std::time::Duration;
 use plimsoll_rules::Timestamp;
 
 use entry::Row;
-pub(crate) use entry::{Key, Saved, SavedTold};
+pub(crate) use entry::{Key, Saved, SavedTold, Then};
 pub use entry::{Pending, Standing};
 pub(crate) use queue::{Batch, Policy, Step};
 pub(crate) use view::Counts;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plimsoll_rules::Timestamp;
 
-use super::entry::{Dead, EXPIRED, Item, Saved, SavedTold, Waiting};
+use super::entry::{Dead, EXPIRED, Item, Saved, SavedTold, Then, Waiting};
 use super::ledger::Ledger;
 use super::told::Memory;
 use super::view::Counts;
@@ -129,6 +129,10 @@ impl Queue {
             return;
         }
         let before = self.remove(fingerprint);
+        let before = match before {
+            Some(before) if self.follows(&before, news) => return self.append(fingerprint, before, news, now, new_id),
+            before => before,
+        };
         let since = before.as_ref().map_or(now, |before| before.since);
         let same = before.filter(|before| news.is_repeat_of(&before.notification));
         self.dead.remove(&fingerprint);
@@ -144,6 +148,7 @@ impl Queue {
             since,
             message: None,
             at_once: false,
+            then: None,
         };
         let entry = match same {
             // A fresher copy of the same message: whoever got the first one must be able to tell.
@@ -154,6 +159,49 @@ impl Queue {
         };
         self.insert(fingerprint, entry);
         self.make_room();
+    }
+
+    /// Whether `news` is the end of an alert whose beginning is on its way to a sink that works: then it hears both. A
+    /// sink that fails, or whose groups wait, hears only the latest state.
+    fn follows(&self, before: &Waiting, news: &Notification) -> bool {
+        let works = self.gate.failures() == 0 && before.attempts == 0;
+        let waits = before.group.as_ref().is_some_and(|group| !group.timing.group_wait.is_zero());
+        let ends = before.notification.status == Status::Firing
+            && news.status == Status::Resolved
+            && before.notification.starts_at == news.starts_at;
+        works && !waits && ends
+    }
+
+    fn append(&mut self, fingerprint: u64, before: Waiting, news: &Arc<Notification>, now: Timestamp, new_id: NewId) {
+        let id = before.then.as_ref().map_or_else(|| new_id().into(), |then| then.id.clone());
+        let then = Some(Then { id, notification: news.clone() });
+        // The version stays: a request that is under way with the beginning is not in vain.
+        self.insert(fingerprint, Waiting { then, queued_at: now, ..before });
+        self.make_room();
+    }
+
+    /// Takes an entry out, but not what follows it.
+    fn advance(&mut self, fingerprint: u64) -> Option<Waiting> {
+        let mut gone = self.remove(fingerprint)?;
+        if let Some(Then { id, notification }) = gone.then.take() {
+            let version = self.touch(fingerprint);
+            let (group, queued_at) = (gone.group.clone(), gone.queued_at);
+            let fresh = Waiting {
+                id,
+                notification,
+                queued_at,
+                attempts: 0,
+                version,
+                last_error: None,
+                group,
+                since: gone.since,
+                message: None,
+                at_once: true,
+                then: None,
+            };
+            self.insert(fingerprint, fresh);
+        }
+        Some(gone)
     }
 
     /// Whether the sink has heard this already, or has refused it lately.
@@ -229,6 +277,7 @@ impl Queue {
                 since: now,
                 message: None,
                 at_once: true,
+                then: None,
             };
             self.insert(*fingerprint, entry);
         }
@@ -240,7 +289,7 @@ impl Queue {
         if newer_known {
             return;
         }
-        let Saved { id, notification, queued_at, dead } = saved;
+        let Saved { id, notification, queued_at, dead, then } = saved;
         // A clock that was set back must not make an entry immortal.
         let queued_at = queued_at.min(now);
         if let Some((died_at, why)) = dead {
@@ -259,6 +308,7 @@ impl Queue {
             since: queued_at,
             message: None,
             at_once: false,
+            then,
         };
         self.insert(fingerprint, entry);
         self.make_room();
@@ -304,7 +354,7 @@ impl Queue {
             self.touch(item.fingerprint);
             // A fresher copy that came meanwhile is no news to this sink.
             if self.waiting.get(&item.fingerprint).is_some_and(|entry| entry.id == item.id) {
-                self.remove(item.fingerprint);
+                self.advance(item.fingerprint);
             }
         }
         self.remove_version(item);
@@ -316,6 +366,10 @@ impl Queue {
             if let Some(entry) = self.waiting.get_mut(&item.fingerprint).filter(|e| e.version == item.version) {
                 entry.attempts = entry.attempts.saturating_add(1);
                 entry.last_error = Some(failure.detail.clone());
+                if entry.then.is_some() {
+                    // The sink does not work: it hears the latest state.
+                    self.advance(item.fingerprint);
+                }
             }
         }
         if batch.part {
@@ -326,7 +380,10 @@ impl Queue {
     /// One alert: given up. Several: which one it was the sink does not say, so each half is tried for itself.
     fn refused(&mut self, batch: &Batch, failure: &Failure, now: Timestamp) {
         if let [item] = &batch.items[..] {
-            if let Some(entry) = self.remove_version(item) {
+            // When its end follows, that is tried for itself.
+            if let Some(entry) = self.remove_version(item)
+                && !self.waiting.contains_key(&item.fingerprint)
+            {
                 self.bury(item.fingerprint, entry, now, failure.detail.clone());
             }
             return;
@@ -342,7 +399,8 @@ impl Queue {
     }
 
     fn bury(&mut self, fingerprint: u64, entry: Waiting, now: Timestamp, why: String) {
-        let Waiting { id, notification, queued_at, .. } = entry;
+        let Waiting { id, notification, queued_at, then, .. } = entry;
+        let Then { id, notification } = then.unwrap_or(Then { id, notification });
         self.dead.insert(fingerprint, Dead { id, notification, queued_at, died_at: now, why });
         self.touch(fingerprint);
         while self.dead.len() > DEAD_MOST
@@ -388,13 +446,13 @@ impl Queue {
     }
 
     fn insert(&mut self, fingerprint: u64, entry: Waiting) {
-        self.bytes += entry.notification.size();
+        self.bytes += entry.size();
         self.waiting.insert(fingerprint, entry);
     }
 
     pub(super) fn remove(&mut self, fingerprint: u64) -> Option<Waiting> {
         let entry = self.waiting.remove(&fingerprint)?;
-        self.bytes = self.bytes.saturating_sub(entry.notification.size());
+        self.bytes = self.bytes.saturating_sub(entry.size());
         self.touch(fingerprint);
         Some(entry)
     }
@@ -402,7 +460,7 @@ impl Queue {
     /// Removes the state that was sent; a newer one that came meanwhile stays.
     fn remove_version(&mut self, item: &Item) -> Option<Waiting> {
         let current = self.waiting.get(&item.fingerprint)?;
-        if current.version == item.version { self.remove(item.fingerprint) } else { None }
+        if current.version == item.version { self.advance(item.fingerprint) } else { None }
     }
 
     /// Notes that disk and memory differ for this alert; gives the number of the change.

@@ -33,11 +33,11 @@ impl Queue {
 
     /// What the disk shall hold of `fingerprint`.
     fn saved_form(&self, fingerprint: u64) -> Option<Saved> {
-        if let Some(Waiting { id, notification, queued_at, .. }) = self.waiting.get(&fingerprint).cloned() {
-            return Some(Saved { id, notification, queued_at, dead: None });
+        if let Some(Waiting { id, notification, queued_at, then, .. }) = self.waiting.get(&fingerprint).cloned() {
+            return Some(Saved { id, notification, queued_at, dead: None, then });
         }
         let Dead { id, notification, queued_at, died_at, why } = self.dead.get(&fingerprint)?.clone();
-        Some(Saved { id, notification, queued_at, dead: Some((died_at, why)) })
+        Some(Saved { id, notification, queued_at, dead: Some((died_at, why)), then: None })
     }
 
     /// Counters; while the sink is disabled, what waits for it counts as given up.
