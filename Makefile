@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc bench-tap bench-rss kill9 test-vllm
+.PHONY: help demo test setup fmt clippy tests unit e2e doc bench-tap bench-rss kill9 kill9-alerts test-vllm
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -11,6 +11,7 @@ help:
 	@echo 'make bench-tap  the tap against direct and nginx, in one run'
 	@echo 'make bench-rss  memory of the agent at 1 000 and 10 000 series'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
+	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make test-vllm  scrape and tap against a real vLLM on CPU (downloads 7 GB)'
 
 demo:

@@ -131,9 +131,8 @@ impl Dispatcher {
     /// again, and alerts are delivered from memory.
     pub async fn start(options: DispatcherOptions) -> Result<Self, SinkError> {
         let DispatcherOptions { sinks, routing, pool, limits, tracker, token, drain } = options;
-        let new_id = || format!("msg_{}", uuid::Uuid::new_v4().simple());
         let shared = Arc::new(Shared {
-            outbox: Mutex::new(Outbox::new(limits, new_id)),
+            outbox: Mutex::new(Outbox::new(limits)),
             journal: Journal::new(pool),
             unsaved: Notify::new(),
             clients: Clients::default(),

@@ -25,6 +25,8 @@ pub enum Mood {
     Flapping(Duration),
     /// Accepts connections and never answers.
     Dead,
+    /// Refuses this many requests with 400, then takes everything.
+    Refusing(u64),
 }
 
 /// What was said about one turn of one alert.
@@ -95,6 +97,13 @@ impl Hook {
         self.heard().into_iter().map(|heard| (heard.state.alert.clone(), heard.state)).collect()
     }
 
+    fn count_failure(&self) -> u64 {
+        self.failed.lock().map_or(0, |mut failed| {
+            *failed += 1;
+            *failed
+        })
+    }
+
     /// Requests it failed.
     pub fn failed(&self) -> u64 {
         self.failed.lock().map_or(0, |failed| *failed)
@@ -115,6 +124,11 @@ async fn answer(
         Mood::Flapping(span) if (born.elapsed().as_millis() / span.as_millis().max(1)).is_multiple_of(2) => {}
         Mood::Flapping(_) => return fail(&hook),
         Mood::Dead => std::future::pending::<()>().await,
+        Mood::Refusing(most) if hook.failed() < most => {
+            hook.count_failure();
+            return Response::builder().status(400).body("no".into()).map_err(std::io::Error::other);
+        }
+        Mood::Refusing(_) => {}
     }
     let states = states(&serde_json::from_slice(&body).unwrap_or(Value::Null));
     if let Ok(mut heard) = hook.heard.lock() {
@@ -124,10 +138,7 @@ async fn answer(
 }
 
 fn fail(hook: &Hook) -> Result<Response<Full<Bytes>>, std::io::Error> {
-    let turn = hook.failed.lock().map_or(0, |mut failed| {
-        *failed += 1;
-        *failed
-    });
+    let turn = hook.count_failure();
     let answer = |status: u16, header: Option<&str>, body: &'static str| {
         let mut answer = Response::builder().status(status);
         if let Some(wait) = header {

@@ -260,3 +260,25 @@ fn the_status_is_that_of_what_is_told() {
     assert_eq!(Message::example(&[&over]).status(), Status::Resolved);
     assert_eq!(Message::example(&[&over, &on]).status(), Status::Firing);
 }
+
+proptest::proptest! {
+    /// Whatever a service answers with, it is read without harm, and nothing that is no answer of a bot counts as one.
+    #[test]
+    fn no_answer_breaks_it(
+        body in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        word in "(\\{|\\}|\"errcode\"|\"code\"|\"ok\"|:|,|0|-1|1e999|null|false|\"retry_after\"|HTTP error |429|99999999999){0,12}",
+    ) {
+        for answer in [body, word.into_bytes()] {
+            let zero = serde_json::from_slice::<Value>(&answer).is_ok_and(|body| {
+                ["errcode", "code", "StatusCode"].iter().any(|field| body.get(*field) == Some(&json!(0)))
+            });
+            let answer = Answer { status: 200, body: answer, ..Answer::default() };
+            for (name, service) in services() {
+                let delivered = matches!(sink(service, Lang::En).inside(&answer), None | Some(Verdict::Delivered));
+                if matches!(name, "dingtalk" | "feishu" | "wecom") {
+                    proptest::prop_assert!(!delivered || zero, "{} took {:?}", name, answer);
+                }
+            }
+        }
+    }
+}

@@ -306,3 +306,24 @@ fn a_sink_that_works_hears_beginning_and_end_and_one_that_fails_the_latest() {
         assert!(names(&mut box_, 4, &Verdict::Delivered).is_none(), "a new turn replaces both");
     }
 }
+
+#[test]
+fn the_same_words_have_the_same_id_even_when_no_disk_knew_of_them() {
+    let alone = Policy { batch: 1, direct: Some(Unnamed::Alone(Duration::from_secs(60))), ..super::tests::PEER };
+    let ids = |sink: &'static str, alert: Notification| {
+        let mut box_ = outbox(OutboxLimits::default(), &[(sink, alone)]);
+        let mut say = |now: i64| {
+            put(&mut box_, alert.clone(), now);
+            let batch = batch(&mut box_, sink, now)?;
+            box_.done(sink, &batch, &Verdict::Delivered, at(now), 1.0);
+            Some(batch.id)
+        };
+        (say(1), say(61))
+    };
+    let (first, repeat) = ids("a", firing("Hot", 1));
+    assert_eq!(ids("a", firing("Hot", 1)), (first.clone(), repeat.clone()));
+    assert_ne!(first, repeat, "a repeat is another message");
+    for other in [ids("b", firing("Hot", 1)), ids("a", firing("Hot", 2)), ids("a", resolved("Hot", 1, 2))] {
+        assert!(other.0 != first && other.0 != repeat);
+    }
+}

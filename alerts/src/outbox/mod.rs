@@ -17,10 +17,12 @@ mod told;
 mod view;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_rules::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use entry::Row;
 pub(crate) use entry::{Key, Saved, SavedTold, Then};
@@ -52,14 +54,19 @@ impl Default for OutboxLimits {
     }
 }
 
-/// Makes the id that a message keeps over all its retries.
-pub(crate) type NewId = fn() -> String;
+/// An id made of what it stands for: the same text has the same id.
+fn message_id(text: &str) -> Arc<str> {
+    let mut id = String::from("msg_");
+    for byte in &Sha256::digest(text)[..16] {
+        let _ = write!(id, "{byte:02x}");
+    }
+    id.into()
+}
 
 /// The queues of all sinks.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     limits: OutboxLimits,
-    new_id: NewId,
     queues: BTreeMap<Arc<str>, Queue>,
     routing: Routing,
     silences: Vec<Silence>,
@@ -69,9 +76,9 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// An outbox without sinks.
-    pub(crate) fn new(limits: OutboxLimits, new_id: NewId) -> Self {
+    pub(crate) fn new(limits: OutboxLimits) -> Self {
         let (queues, routing) = (BTreeMap::new(), Routing::default());
-        Self { limits, new_id, queues, routing, silences: Vec::new(), removed: Vec::new() }
+        Self { limits, queues, routing, silences: Vec::new(), removed: Vec::new() }
     }
 
     /// Takes the sinks as they shall be from now on: queues of sinks that stay are kept, those of others are dropped.
@@ -81,7 +88,7 @@ impl Outbox {
         self.queues.retain(|name, _| sinks.contains_key(name));
         self.removed.extend(gone);
         for (name, policy) in sinks {
-            let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue::new(self.limits));
+            let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue::new(name.clone(), self.limits));
             queue.set_policy(*policy);
             if let Some(at) = self.removed.iter().position(|removed| removed == name) {
                 // It is back before its old rows have left the disk.
@@ -134,7 +141,7 @@ impl Outbox {
             let group = group(&self.routing, name, direct, notification);
             let routed = direct.is_none() || group.is_some();
             if routed && (direct.is_none() || !muted || queue.mute(fingerprint, notification, now)) {
-                queue.put(fingerprint, notification, group, now, self.new_id);
+                queue.put(fingerprint, notification, group, now);
             }
         }
     }

@@ -1,15 +1,13 @@
 //! What one sink's next message holds: which alerts go together, and which wait for company.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use plimsoll_rules::Timestamp;
-use sha2::{Digest as _, Sha256};
-
 use super::entry::{Item, Waiting};
+use super::message_id;
 use super::queue::{Batch, Queue, Step};
 use crate::group::Group;
+use plimsoll_rules::Timestamp;
 
 impl Queue {
     pub(super) fn next(&mut self, now: Timestamp) -> Step {
@@ -119,7 +117,7 @@ impl Queue {
             let of_it = self.waiting.values().filter(|entry| entry.message.as_ref() == Some(frozen)).count();
             of_it == items.len()
         });
-        Batch { id: whole.unwrap_or_else(|| message_id(&items)), items, context, group, part: false }
+        Batch { id: whole.unwrap_or_else(|| id_of(&items)), items, context, group, part: false }
     }
 
     fn item(&self, fingerprint: u64) -> Option<Item> {
@@ -135,15 +133,11 @@ fn key_of(entry: &Waiting) -> Option<&str> {
 
 /// The id of a message of these items: their own, or a hash of all of them, so that the same message has the same id
 /// after a restart too.
-fn message_id(items: &[Item]) -> Arc<str> {
+fn id_of(items: &[Item]) -> Arc<str> {
     if let [one] = items {
         return one.id.clone();
     }
     let mut ids: Vec<&str> = items.iter().map(|item| &*item.id).collect();
     ids.sort_unstable();
-    let mut text = String::from("msg_");
-    for byte in &Sha256::digest(ids.join(" "))[..16] {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.into()
+    message_id(&ids.join(" "))
 }

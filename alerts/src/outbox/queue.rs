@@ -10,7 +10,7 @@ use super::entry::{Dead, EXPIRED, Item, Saved, SavedTold, Then, Waiting};
 use super::ledger::Ledger;
 use super::told::Memory;
 use super::view::Counts;
-use super::{NewId, OutboxLimits};
+use super::{OutboxLimits, message_id};
 use crate::gate::Gate;
 use crate::group::Group;
 use crate::rate::{Bucket, Rate};
@@ -68,6 +68,7 @@ pub(crate) struct Batch {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    sink: Arc<str>,
     pub(super) policy: Policy,
     limits: OutboxLimits,
     pub(super) gate: Gate,
@@ -88,8 +89,9 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// An empty queue.
-    pub(super) fn new(limits: OutboxLimits) -> Self {
+    pub(super) fn new(sink: Arc<str>, limits: OutboxLimits) -> Self {
         Self {
+            sink,
             policy: Policy { batch: 1, digest: 0, rate: None, direct: None },
             limits,
             gate: Gate::default(),
@@ -122,7 +124,6 @@ impl Queue {
         news: &Arc<Notification>,
         group: Option<Arc<Group>>,
         now: Timestamp,
-        new_id: NewId,
     ) {
         self.sweep(now);
         if self.is_no_news(fingerprint, news, group.as_deref(), now) {
@@ -130,7 +131,7 @@ impl Queue {
         }
         let before = self.remove(fingerprint);
         let before = match before {
-            Some(before) if self.follows(&before, news) => return self.append(fingerprint, before, news, now, new_id),
+            Some(before) if self.follows(&before, news) => return self.append(fingerprint, before, news, now),
             before => before,
         };
         let since = before.as_ref().map_or(now, |before| before.since);
@@ -138,7 +139,7 @@ impl Queue {
         self.dead.remove(&fingerprint);
         let version = self.touch(fingerprint);
         let fresh = Waiting {
-            id: same.as_ref().map_or_else(|| new_id().into(), |same| same.id.clone()),
+            id: same.as_ref().map_or_else(|| self.id(fingerprint, news), |same| same.id.clone()),
             notification: news.clone(),
             queued_at: now,
             attempts: 0,
@@ -172,8 +173,16 @@ impl Queue {
         works && !waits && ends
     }
 
-    fn append(&mut self, fingerprint: u64, before: Waiting, news: &Arc<Notification>, now: Timestamp, new_id: NewId) {
-        let id = before.then.as_ref().map_or_else(|| new_id().into(), |then| then.id.clone());
+    /// The id of what is said. Made of what it says and of when the same was last said here, so that a process that dies
+    /// after sending and before writing says it under the same id again; a repeat hours later is another message.
+    fn id(&self, fingerprint: u64, news: &Notification) -> Arc<str> {
+        let before = self.memory.told_at(fingerprint, news).map_or(0, Timestamp::millis);
+        let (status, starts_at) = (news.status.as_str(), news.starts_at.millis());
+        message_id(&format!("{} {fingerprint:016x} {status} {starts_at} {before}", self.sink))
+    }
+
+    fn append(&mut self, fingerprint: u64, before: Waiting, news: &Arc<Notification>, now: Timestamp) {
+        let id = before.then.as_ref().map_or_else(|| self.id(fingerprint, news), |then| then.id.clone());
         let then = Some(Then { id, notification: news.clone() });
         // The version stays: a request that is under way with the beginning is not in vain.
         self.insert(fingerprint, Waiting { then, queued_at: now, ..before });

@@ -11,14 +11,8 @@ pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis((1_000_000 + seconds) * 1000)
 }
 
-fn new_id() -> String {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    format!("msg_{}", LAST.fetch_add(1, Ordering::Relaxed))
-}
-
 pub(super) fn outbox(limits: OutboxLimits, sinks: &[(&str, Policy)]) -> Outbox {
-    let mut outbox = Outbox::new(limits, new_id);
+    let mut outbox = Outbox::new(limits);
     outbox.configure(&sinks.iter().map(|(name, policy)| (Arc::from(*name), *policy)).collect(), &[]);
     outbox
 }

@@ -39,6 +39,11 @@ impl Memory {
         }
     }
 
+    /// When the sink was last told the same.
+    pub(super) fn told_at(&self, fingerprint: u64, news: &Notification) -> Option<Timestamp> {
+        self.told.get(&fingerprint).filter(|told| news.is_repeat_of(&told.notification)).map(|told| told.at)
+    }
+
     /// Whether the sink was told that this turn of the alert began.
     pub(super) fn heard_begin(&self, fingerprint: u64, starts_at: Timestamp) -> bool {
         self.told

@@ -1,8 +1,14 @@
 //! The dispatcher against receivers that answer well, badly, late or not at all, and databases that fail.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at an error")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test stops at an error and may say so"
+)]
 
 mod answers;
+mod chat;
 mod disk;
 mod life;
 mod receiver;
@@ -31,12 +37,16 @@ struct Running {
 
 impl Running {
     async fn start(sinks: Vec<Sink>, pool: Option<SqlitePool>) -> Self {
+        Self::routed(sinks, Routing::default(), pool).await
+    }
+
+    async fn routed(sinks: Vec<Sink>, routing: Routing, pool: Option<SqlitePool>) -> Self {
         static RING: Once = Once::new();
         RING.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
         let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
         let dispatcher = Dispatcher::start(DispatcherOptions {
             sinks,
-            routing: Routing::default(),
+            routing,
             pool,
             limits: OutboxLimits::default(),
             tracker: tracker.clone(),
