@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc bench-tap bench-rss kill9 kill9-alerts test-vllm
+.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss kill9 kill9-alerts test-vllm
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -12,6 +12,7 @@ help:
 	@echo 'make bench-rss  memory of the agent at 1 000 and 10 000 series'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
+	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
 	@echo 'make test-vllm  scrape and tap against a real vLLM on CPU (downloads 7 GB)'
 
 demo:
@@ -60,3 +61,9 @@ test-vllm: setup
 	cargo build --locked -p plimsoll-agent
 	tests/vllm/setup.sh
 	PLIMSOLL_VLLM=1 cargo test --locked -p plimsoll-tests --test vllm -- --nocapture
+
+fuzz:
+	for target in promql rule_file test_file exposition sink_answer; do \
+	  cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target -- \
+	    -max_total_time=$${PLIMSOLL_FUZZ_SECONDS:-60} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
+	done

@@ -8,6 +8,8 @@ mod backoff;
 mod chat;
 mod clock;
 mod dispatcher;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod gate;
 mod group;
 mod journal;
@@ -29,6 +31,8 @@ mod worker;
 
 pub use chat::{ChatSink, DingTalk, Discord, Feishu, PagerDuty, Service, Slack, Teams, WeCom, WebhookV4};
 pub use dispatcher::{Dispatcher, DispatcherOptions, SinkStats};
+#[cfg(fuzzing)]
+pub use fuzzing::fuzz_answer;
 pub use group::{GroupBy, Timing};
 pub use matcher::{Equal, Kind, Matcher, MatcherError};
 pub use notification::{Notification, Status};

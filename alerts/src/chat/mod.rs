@@ -165,6 +165,13 @@ impl ChatSink {
     }
 }
 
+/// What every service would read in `answer`.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_inside(answer: &Answer) -> Vec<Verdict> {
+    let readers = [slack::inside, teams::inside, dingtalk::inside, feishu::inside, wecom::inside];
+    readers.into_iter().filter_map(|inside| inside(answer)).collect()
+}
+
 impl Service {
     fn traits(&self) -> Traits {
         let rate = |per_minute| Some(Rate::per_minute(per_minute));
