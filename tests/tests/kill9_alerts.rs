@@ -144,7 +144,7 @@ async fn every_state_reaches_every_living_receiver() {
     let kept = [("grouped", &hooks.grouped), ("signed", &hooks.signed), ("flapping", &hooks.flapping)]
         .map(|(name, hook)| check_ids(name, &hook.heard()));
     println!(
-        "{kills} kills, {} states ({rows} undelivered on disk when the process died), ids of {kept:?} states stable, \
+        "{kills} kills, {} states ({rows} found undelivered on disk, over all kills and the dead one's too), ids of {kept:?} states stable, \
          flapping receiver failed {} requests and took {} states",
         turns.len(),
         hooks.flapping.failed(),

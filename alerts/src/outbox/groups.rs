@@ -119,6 +119,21 @@ fn large_groups_come_in_parts_and_a_message_is_tried_again_as_it_was() {
 }
 
 #[test]
+fn what_does_not_fit_into_one_message_follows_at_once() {
+    for rate in [None, Some(Rate::per_minute(8))] {
+        let mut box_ = chat(Policy { rate, ..CHAT });
+        for name in ["A", "B", "C", "D"] {
+            put(&mut box_, of("a", firing(name, 0)), 0);
+        }
+        assert_eq!(text(&mut box_, 30), "A B C");
+        put(&mut box_, of("a", firing("E", 31)), 31);
+        assert_eq!(text(&mut box_, 31), "+A +B +C D");
+        assert_eq!(text(&mut box_, 60), "nothing");
+        assert_eq!(text(&mut box_, 331), "+A +B +C +D E");
+    }
+}
+
+#[test]
 fn ids_and_what_was_told_survive_a_restart() {
     let (mut disk, mut told) = (BTreeMap::new(), BTreeMap::new());
     let mut keep = |outbox: &mut Outbox| {

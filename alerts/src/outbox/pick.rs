@@ -9,6 +9,9 @@ use super::queue::{Batch, Queue, Step};
 use crate::group::Group;
 use plimsoll_rules::Timestamp;
 
+/// What else fires in a group is named as far as this.
+const CONTEXT: usize = 200;
+
 impl Queue {
     pub(super) fn next(&mut self, now: Timestamp) -> Step {
         self.sweep(now);
@@ -75,9 +78,17 @@ impl Queue {
         let order: Vec<u64> = order.into_iter().map(|(_, _, fingerprint)| fingerprint).collect();
         let chosen = self.choose(&order, news, now);
         let batch = self.batch(&chosen);
-        for fingerprint in chosen.iter().filter(|_| self.policy.direct.is_some()) {
-            if let Some(entry) = self.waiting.get_mut(fingerprint) {
-                entry.message = Some(batch.id.clone());
+        if self.policy.direct.is_some() {
+            let speaks: BTreeSet<&str> =
+                batch.items.iter().filter_map(|i| Some(i.group.as_ref()?.key.as_str())).collect();
+            for fingerprint in &order {
+                let Some(entry) = self.waiting.get_mut(fingerprint) else { continue };
+                if chosen.contains(fingerprint) {
+                    entry.message = Some(batch.id.clone());
+                } else if key_of(entry).is_some_and(|key| speaks.contains(key)) {
+                    // Its group speaks now and has more to say than fits: the rest follows, not an interval later.
+                    entry.at_once = true;
+                }
             }
         }
         batch
@@ -112,7 +123,7 @@ impl Queue {
             |group: &Arc<Group>| items.iter().all(|item| item.group.as_ref().is_some_and(|g| g.key == group.key));
         let group = items.first().and_then(|item| item.group.clone()).filter(same);
         let context =
-            group.as_ref().map(|group| self.memory.still_firing(&group.key, fingerprints)).unwrap_or_default();
+            group.as_ref().map(|group| self.memory.still_firing(&group.key, fingerprints, CONTEXT)).unwrap_or_default();
         let whole = frozen.filter(|frozen| {
             let of_it = self.waiting.values().filter(|entry| entry.message.as_ref() == Some(frozen)).count();
             of_it == items.len()

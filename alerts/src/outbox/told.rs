@@ -89,12 +89,12 @@ impl Memory {
         }
     }
 
-    /// What else of a group fires, as far as the sink knows.
-    pub(super) fn still_firing(&self, key: &str, but: &[u64]) -> Vec<Arc<Notification>> {
+    /// What else of a group fires, as far as the sink knows; at most `most`.
+    pub(super) fn still_firing(&self, key: &str, but: &[u64], most: usize) -> Vec<Arc<Notification>> {
         let others = self.told.iter().filter(|(fingerprint, told)| {
             told.group.key == key && told.notification.status == Status::Firing && !but.contains(fingerprint)
         });
-        others.map(|(_, told)| told.notification.clone()).collect()
+        others.take(most).map(|(_, told)| told.notification.clone()).collect()
     }
 
     /// What the disk shall hold of it.
