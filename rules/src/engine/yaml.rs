@@ -68,7 +68,7 @@ pub(super) fn parse(source: &str, mistakes: &mut Vec<Mistake>) -> Option<Rc<Node
             Ok((event, span)) => builder.take(event, span),
             Err(e) => {
                 let at = Place { line: e.marker().line().max(1), column: e.marker().col() + 1 };
-                Err((at, e.info().to_owned()))
+                Err((within(source, at), e.info().to_owned()))
             }
         };
         if let Err(mistake) = outcome {
@@ -77,6 +77,15 @@ pub(super) fn parse(source: &str, mistakes: &mut Vec<Mistake>) -> Option<Rc<Node
         }
     }
     builder.root
+}
+
+/// `place`, or the end of `source` if it is beyond: at an end without a line break the parser names the line after.
+fn within(source: &str, place: Place) -> Place {
+    let breaks = source.matches("\r\n").count();
+    let lines = source.matches(['\n', '\r']).count() - breaks + 1;
+    let last = source.rsplit(['\n', '\r']).next().unwrap_or("");
+    let end = Place { line: lines, column: last.chars().count() + 1 };
+    if place.line > lines { end } else { place }
 }
 
 enum Frame {
@@ -233,6 +242,7 @@ mod tests {
             ),
             ("repeated key", "a: 1\na: 2\n", r#"{a: "1"@1:4} 2:1 a is set twice; it already stands in line 1"#),
             ("broken", "a: [1\nb: 2\n", " 2:2"),
+            ("broken at an end without a line break", "a: {", " 1:5 "),
             ("two documents", "a: 1\n---\nb: 2\n", r#" 2:1 a second YAML document; write one"#),
             ("a mapping as key", "? {a: b}\n: c\n", " 1:3 a key must be a plain word"),
         ] {
@@ -241,7 +251,7 @@ mod tests {
             for (place, message) in mistakes {
                 shown += &format!(" {}:{} {message}", place.line, place.column);
             }
-            let short = if why == "broken" { &shown[..expected.len().min(shown.len())] } else { &shown };
+            let short = if why.starts_with("broken") { &shown[..expected.len().min(shown.len())] } else { &shown };
             assert_eq!(short, expected, "{why}: {shown}");
         }
     }
