@@ -1,5 +1,7 @@
 //! Sole owner of the store and the rule engine: ticks, samples in, alerts out.
 
+mod desk;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use plimsoll_rules::{
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+
+pub use desk::{Desk, Question};
 
 use crate::clock::Clock;
 use crate::health::{Health, metrics_of};
@@ -45,6 +49,8 @@ pub enum Command {
         /// The new sampling interval.
         sampling: Duration,
     },
+    /// Answer a question at once.
+    Answer(Question),
 }
 
 /// What the pipeline needs.
@@ -153,8 +159,11 @@ impl Pipeline {
     }
 
     async fn obey(&mut self, command: Command) {
-        let Command::Reload { groups, sampling } = command;
         let now = self.now();
+        let (groups, sampling) = match command {
+            Command::Reload { groups, sampling } => (groups, sampling),
+            Command::Answer(question) => return question.answer(&self.store, &self.engine),
+        };
         self.groups.retain(|name, _| groups.iter().any(|g| &g.name == name));
         self.engine.reload(groups, now);
         self.sampling = sampling;
@@ -211,7 +220,7 @@ impl Pipeline {
 
     async fn evaluate(&mut self, now: Timestamp) {
         let started = std::time::Instant::now();
-        let reports = self.engine.evaluate(&mut self.store, now);
+        let reports = self.engine.evaluate_timed(&mut self.store, now, &|| started.elapsed());
         if reports.is_empty() {
             return;
         }

@@ -19,7 +19,7 @@ use crate::config::{self, Checked, Overrides};
 use crate::health::Health;
 use crate::http::api::{ApiState, ReloadRequest};
 use crate::http::health::Readiness;
-use crate::pipeline::{Command, Pipeline, PipelineOptions};
+use crate::pipeline::{Command, Desk, Pipeline, PipelineOptions};
 use crate::records::{Records, RecordsOptions};
 use crate::shutdown::Shutdown;
 use crate::state::StateFiles;
@@ -126,6 +126,7 @@ impl Agent {
             dispatcher: dispatcher.clone(),
             reload,
             started: clock::wall(),
+            pipeline: Desk::new(commands.clone()),
         };
         announce(&config.borrow(), &listeners);
         listeners.serve(config, api, &records, &registry, &readiness, exchanges, shutdown);

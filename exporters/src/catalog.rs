@@ -172,6 +172,7 @@ catalog! {
     StoreSeries "store_series" Gauge, [], "Series in the in-memory store.";
     StoreSamples "store_samples" Gauge, [], "Samples in the in-memory store.";
     TapConnections "tap_connections" Gauge, [], "Client connections open at the tap.";
+    QueriesRefused "queries_refused_total" Counter, ["reason"], "Queries over the API that were refused to protect the pod (reason: busy, cost, time).";
     ProcessCpu "process_cpu_seconds_total" Counter, [], "User and system CPU time of the agent, in seconds.";
     ProcessResident "process_resident_memory_bytes" Gauge, [], "Resident memory of the agent, in bytes.";
     ProcessFds "process_open_fds" Gauge, [], "File descriptors the agent has open.";

@@ -12,10 +12,11 @@ mod store;
 mod units;
 
 pub use engine::{
-    Action, ActiveAlert, AlertState, BUILTIN_RULES, EngineOptions, Failure, Group, GroupReport, Rule, RuleEngine,
-    RuleProblem, UnitTests, builtin_scaled, load_rules, load_tests, text_functions,
+    Action, ActiveAlert, AlertStanding, AlertState, BUILTIN_RULES, EngineOptions, Failure, Group, GroupReport,
+    GroupStanding, LastRun, Rule, RuleEngine, RuleProblem, RuleStanding, UnitTests, builtin_scaled, load_rules,
+    load_tests, text_functions,
 };
 pub use exchange::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
-pub use store::{Append, STALE_NAN_BITS, Store, StoreLimits, StoreStats, is_stale};
+pub use store::{Append, Excerpt, STALE_NAN_BITS, Store, StoreLimits, StoreStats, is_stale};
 pub use units::Timestamp;

@@ -2,6 +2,7 @@
 
 mod chunk;
 mod code;
+mod excerpt;
 mod index;
 mod series;
 mod snapshot;
@@ -9,6 +10,7 @@ mod snapshot;
 use std::collections::HashMap;
 use std::time::Duration;
 
+pub use self::excerpt::Excerpt;
 use self::index::Index;
 pub(crate) use self::series::Series;
 use crate::{Labels, Timestamp};

@@ -49,13 +49,22 @@ impl Prometheus {
     /// # Errors
     /// It cannot be started.
     pub async fn scraping(targets: &[String]) -> anyhow::Result<Option<Self>> {
+        Self::with_rules(targets, "groups: []\n").await
+    }
+
+    /// Scrapes `targets` (host:port) every second and evaluates a rule file.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn with_rules(targets: &[String], rules: &str) -> anyhow::Result<Option<Self>> {
         let Some(program) = installed("prometheus") else { return Ok(None) };
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
         let list = targets.iter().map(|t| format!("'{t}'")).collect::<Vec<_>>().join(", ");
         let config = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: plimsoll, static_configs: [{{targets: [{list}]}}]}}]\n"
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs: [{{job_name: plimsoll, static_configs: [{{targets: [{list}]}}]}}]\n"
         );
         std::fs::write(folder.path().join("prometheus.yml"), config)?;
+        std::fs::write(folder.path().join("rules.yml"), rules)?;
         let mut command = Command::new(program);
         command
             .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
@@ -64,6 +73,11 @@ impl Prometheus {
         let process = Process::start(&mut command, &folder.path().join("prometheus.log"))?;
         answers("Prometheus is ready", &format!("http://127.0.0.1:{port}/-/ready")).await;
         Ok(Some(Self { process, port, _folder: folder }))
+    }
+
+    /// URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
     }
 }
 

@@ -28,11 +28,15 @@ pub fn main(args: &Args) -> ExitCode {
     block_on(async {
         let status = fetch(args, "/api/v1/status").await?;
         let alerts = fetch(args, "/api/v1/alerts").await?;
+        let rules = fetch(args, "/api/v1/rules?exclude_alerts=true").await?;
+        let failing = failing(&rules["data"]["groups"]);
         Ok(match args.format {
             Format::Json => {
-                print(&format!("{:#}\n", serde_json::json!({"status": status, "alerts": alerts["data"]["alerts"]})))
+                let alerts = &alerts["data"]["alerts"];
+                let all = serde_json::json!({"status": status, "alerts": alerts, "failing_rules": failing});
+                print(&format!("{all:#}\n"))
             }
-            Format::Table => print(&table(&status, &alerts["data"]["alerts"])),
+            Format::Table => print(&table(&status, &alerts["data"]["alerts"], &failing)),
         })
     })
 }
@@ -51,7 +55,18 @@ async fn fetch(args: &Args, path: &str) -> anyhow::Result<Value> {
     serde_json::from_str(&body).with_context(|| format!("{url} did not answer with JSON; is it a plimsoll agent?"))
 }
 
-fn table(status: &Value, alerts: &Value) -> String {
+/// Rules whose last evaluation failed, each with its group and why.
+fn failing(groups: &Value) -> Vec<Value> {
+    let mut failing = Vec::new();
+    for group in groups.as_array().into_iter().flatten() {
+        for rule in group["rules"].as_array().into_iter().flatten().filter(|rule| rule["health"] == "err") {
+            failing.push(serde_json::json!({"group": group["name"], "rule": rule["name"], "why": rule["lastError"]}));
+        }
+    }
+    failing
+}
+
+fn table(status: &Value, alerts: &Value, failing: &[Value]) -> String {
     let mut out = String::new();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let _ = writeln!(
@@ -85,6 +100,9 @@ fn table(status: &Value, alerts: &Value) -> String {
         "  rules    {} groups, {} failing; {} alerts firing, {} pending",
         status["rule_groups"], status["rule_failures"], status["alerts"]["firing"], status["alerts"]["pending"]
     );
+    for rule in failing {
+        let _ = writeln!(out, "  FAILING  {} ({}): {}", text(&rule["rule"]), text(&rule["group"]), text(&rule["why"]));
+    }
     for alert in alerts.as_array().into_iter().flatten() {
         let _ = writeln!(
             out,
@@ -96,4 +114,26 @@ fn table(status: &Value, alerts: &Value) -> String {
         );
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn failing_rules_are_named() {
+        let rules = json!([
+            {"name": "g", "rules": [
+                {"name": "Fine", "health": "ok"},
+                {"name": "Broken", "health": "err", "lastError": "many-to-many"},
+            ]},
+            {"name": "h", "rules": [{"name": "New", "health": "unknown"}]},
+        ]);
+        let found = failing(&rules);
+        assert_eq!(found, [json!({"group": "g", "rule": "Broken", "why": "many-to-many"})]);
+        let shown = table(&json!({"version": "1", "upstream": "x"}), &json!([]), &found);
+        assert!(shown.ends_with("  FAILING  Broken (g): many-to-many\n"), "{shown}");
+    }
 }

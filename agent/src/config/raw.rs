@@ -411,6 +411,11 @@ section! {
         series: u64 = 10_000,
         /// How far back the rules can look.
         history: Span = Span::secs(2 * 3600),
+        /// Longest that a query over the API may take; it is refused then (503).
+        query_time: Span = Span::secs(10),
+        /// Most samples that a query over the API may read.
+        #[schemars(range(min = 1000))]
+        query_samples: u64 = 20_000_000,
         /// Most disk the records may take.
         disk: ByteSize = ByteSize(2 << 30),
         /// Where state and records live; `/var/lib/plimsoll`, else `~/.local/state/plimsoll`, when absent.

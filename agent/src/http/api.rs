@@ -1,4 +1,4 @@
-//! The read side of the API on 9465, in Prometheus' JSON where Prometheus has the same thing.
+//! How the agent is, and `/-/reload`. What Prometheus has as well is in `query`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use plimsoll_alerts::Dispatcher;
-use plimsoll_rules::{ActiveAlert, AlertState, Timestamp};
+use plimsoll_rules::{AlertState, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Checked;
 use crate::health::Health;
-use crate::pipeline::Snapshot;
+use crate::pipeline::{Desk, Snapshot};
 
 /// A request to reload the configuration; the answer is what changed, or every mistake.
 pub type ReloadRequest = oneshot::Sender<Result<String, String>>;
@@ -35,16 +35,13 @@ pub struct ApiState {
     pub reload: mpsc::Sender<ReloadRequest>,
     /// When the agent started.
     pub started: Timestamp,
+    /// Where queries look.
+    pub pipeline: Desk,
 }
 
-/// Routes of the read side and `/-/reload`.
+/// Routes of the status and `/-/reload`.
 pub fn router(state: ApiState) -> Router {
-    Router::new()
-        .route("/api/v1/status", get(status))
-        .route("/api/v1/alerts", get(alerts))
-        .route("/api/v1/rules", get(rules))
-        .route("/-/reload", post(reload))
-        .with_state(state)
+    Router::new().route("/api/v1/status", get(status)).route("/-/reload", post(reload)).with_state(state)
 }
 
 async fn status(State(state): State<ApiState>) -> Json<Value> {
@@ -79,35 +76,6 @@ async fn status(State(state): State<ApiState>) -> Json<Value> {
         "rule_failures": snapshot.groups.values().map(|g| g.failures.len()).sum::<usize>(),
         "store": {"series": snapshot.series, "samples": snapshot.samples, "bytes": snapshot.bytes},
     }))
-}
-
-async fn alerts(State(state): State<ApiState>) -> Json<Value> {
-    let snapshot = state.snapshot.borrow().clone();
-    let active: Vec<Value> = snapshot.alerts.iter().filter(|a| a.state != AlertState::Resolved).map(alert).collect();
-    Json(json!({"status": "success", "data": {"alerts": active}}))
-}
-
-fn alert(alert: &ActiveAlert) -> Value {
-    json!({
-        "labels": alert.labels,
-        "annotations": alert.annotations,
-        "state": alert.state,
-        "activeAt": alert.active_at.rfc3339(),
-        "value": format!("{:e}", alert.value),
-    })
-}
-
-async fn rules(State(state): State<ApiState>) -> Json<Value> {
-    let (config, snapshot) = (state.config.borrow().clone(), state.snapshot.borrow().clone());
-    let groups: Vec<Value> = config
-        .groups
-        .iter()
-        .map(|group| {
-            let failures = snapshot.groups.get(&group.name).map(|r| r.failures.clone()).unwrap_or_default();
-            json!({"name": group.name, "interval": group.interval.as_secs_f64(), "failures": failures})
-        })
-        .collect();
-    Json(json!({"status": "success", "data": {"groups": groups}}))
 }
 
 async fn reload(State(state): State<ApiState>) -> Response {

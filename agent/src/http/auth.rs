@@ -61,9 +61,21 @@ fn role_of(tokens: &Tokens, given: &str) -> Option<Role> {
     [(admin, Role::Admin), (ingest, Role::Ingest), (viewer, Role::Viewer)].into_iter().find(|(m, _)| *m).map(|(_, r)| r)
 }
 
+/// Paths that Prometheus' clients post forms to, only to read.
+const READ_BY_FORM: [&str; 6] = [
+    "/api/v1/query",
+    "/api/v1/query_range",
+    "/api/v1/query_exemplars",
+    "/api/v1/format_query",
+    "/api/v1/series",
+    "/api/v1/labels",
+];
+
 fn needed(method: &Method, path: &str) -> Role {
     match (method, path) {
         (&Method::POST, "/api/v1/feedback" | "/api/v1/exchanges") => Role::Ingest,
+        // a POST with a form is how a long query is read
+        (&Method::POST, path) if READ_BY_FORM.contains(&path) => Role::Viewer,
         (&Method::GET | &Method::HEAD, _) => Role::Viewer,
         _ => Role::Admin,
     }
@@ -86,6 +98,8 @@ mod tests {
             ("ingest posts", post.clone(), Some("Bearer i"), None),
             ("viewer does not post", post.clone(), Some("Bearer v"), Some(StatusCode::FORBIDDEN)),
             ("viewer does not reload", reload.clone(), Some("Bearer v"), Some(StatusCode::FORBIDDEN)),
+            ("viewer queries with a form", (Method::POST, "/api/v1/query"), Some("Bearer v"), None),
+            ("ingest does not query", (Method::POST, "/api/v1/query"), Some("Bearer i"), Some(StatusCode::FORBIDDEN)),
             ("admin reloads", reload, Some("Bearer a"), None),
             ("admin posts", post, Some("Bearer a"), None),
             ("a stranger", get.clone(), Some("Bearer x"), Some(StatusCode::UNAUTHORIZED)),

@@ -6,6 +6,7 @@ pub mod feedback;
 pub mod health;
 pub mod metrics;
 pub mod outbox;
+pub mod query;
 pub mod silences;
 
 use axum::Router;

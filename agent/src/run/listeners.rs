@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::Checked;
 use crate::http::api::ApiState;
 use crate::http::health::Readiness;
+use crate::http::query::{self, QueryLimits};
 use crate::http::{api, auth, feedback, open_router, outbox, silences};
 use crate::records::Records;
 use crate::shutdown::Shutdown;
@@ -71,7 +72,13 @@ impl Listeners {
         let open = open_router(registry.clone(), readiness.clone());
         spawn_http("metrics", self.metrics, open, shutdown);
         let dispatcher = api.dispatcher.clone();
+        let limits = {
+            let config = config.borrow();
+            QueryLimits { time: config.raw.limits.query_time.0, samples: config.raw.limits.query_samples }
+        };
+        let queries = query::router(api.pipeline.clone(), registry.clone(), limits);
         let guarded = api::router(api)
+            .merge(queries)
             .merge(silences::router(dispatcher.clone()))
             .merge(outbox::router(dispatcher))
             .merge(feedback::router(records.clone()))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::RuleError;
 use super::rule::{Action, Group, Rule};
 use super::slots::{Due, Slots};
+use super::standing::LastRun;
 use super::state::{Alerts, Found, Sight, Terms};
 use super::template::{Subject, Templates};
 use crate::promql::{self, EvalError, EvalOptions, Expr, Value, VectorSample};
@@ -28,12 +29,13 @@ pub struct GroupReport {
 }
 
 /// What all groups share.
-#[derive(Debug)]
 pub(super) struct Shared<'a> {
     pub(super) templates: &'a Templates,
     pub(super) external: &'a Labels,
     /// How expressions are evaluated.
     pub(super) options: EvalOptions,
+    /// Time that has passed since some moment, for the durations of evaluations.
+    pub(super) elapsed: &'a dyn Fn() -> Duration,
 }
 
 /// A group and where it stands.
@@ -43,6 +45,8 @@ pub(super) struct GroupRun {
     pub(super) slots: Slots,
     /// One for each rule, in the same order.
     pub(super) rules: Vec<RuleRun>,
+    /// The last slot that was evaluated and how long that took.
+    pub(super) last: Option<(Timestamp, Duration)>,
 }
 
 /// Where a rule stands.
@@ -55,13 +59,15 @@ pub(super) struct RuleRun {
     pub(super) restored_at: Option<Timestamp>,
     /// Its last evaluation failed, and the metric it records was declared unavailable for that.
     pub(super) blocked: bool,
+    /// What became of its last evaluation.
+    pub(super) last: Option<LastRun>,
 }
 
 impl GroupRun {
     pub(super) fn new(group: Group) -> Self {
         let slots = Slots::every(group.interval);
         let rules = group.rules.iter().map(|_| RuleRun::default()).collect();
-        Self { group, slots, rules }
+        Self { group, slots, rules, last: None }
     }
 
     pub(super) fn evaluate(&mut self, store: &mut Store, shared: &Shared<'_>, due: Due) -> GroupReport {
@@ -71,12 +77,19 @@ impl GroupRun {
             failures: Vec::new(),
             missed_slots: due.missed,
         };
+        let started = (shared.elapsed)();
+        let mut before = started;
         for (rule, run) in self.group.rules.iter().zip(&mut self.rules) {
             let step = Step { store, shared, group: &self.group, rule, now: due.at };
-            if let Err(why) = step.evaluate(run) {
+            let error = step.evaluate(run).err().map(|why| why.to_string());
+            if let Some(why) = &error {
                 report.failures.push(format!("{}: {why}", rule.name));
             }
+            let after = (shared.elapsed)();
+            run.last = Some(LastRun { at: due.at, took: after.saturating_sub(before), error });
+            before = after;
         }
+        self.last = Some((due.at, before.saturating_sub(started)));
         report
     }
 }

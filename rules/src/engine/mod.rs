@@ -17,6 +17,7 @@ mod saved;
 #[cfg(test)]
 mod saved_tests;
 mod slots;
+mod standing;
 mod state;
 #[cfg(test)]
 mod state_tests;
@@ -36,6 +37,7 @@ pub use group::GroupReport;
 use group::{GroupRun, RuleRun, Shared};
 pub use rule::{Action, Group, Rule};
 pub use rule_file::{RuleProblem, load_rules};
+pub use standing::{AlertStanding, GroupStanding, LastRun, RuleStanding};
 pub use state::{ActiveAlert, AlertState};
 use state::{Alerts, Tracked};
 use template::Templates;
@@ -112,15 +114,16 @@ impl RuleEngine {
         let mut slots = HashMap::new();
         let mut runs: HashMap<String, VecDeque<(String, RuleRun)>> = HashMap::new();
         for group in old {
-            slots.insert((group.group.file.clone(), group.group.name.clone(), group.group.interval), group.slots);
+            let same = (group.group.file.clone(), group.group.name.clone(), group.group.interval);
+            slots.insert(same, (group.slots, group.last));
             for (rule, run) in group.group.rules.iter().zip(group.rules) {
                 runs.entry(key(&group.group, rule)).or_default().push_back((rule.name.clone(), run));
             }
         }
         for group in &mut self.groups {
             let same = (group.group.file.clone(), group.group.name.clone(), group.group.interval);
-            if let Some(known) = slots.remove(&same) {
-                group.slots = known;
+            if let Some((known, last)) = slots.remove(&same) {
+                (group.slots, group.last) = (known, last);
             }
             for (rule, run) in group.group.rules.iter().zip(&mut group.rules) {
                 if let Some((_, known)) = runs.get_mut(&key(&group.group, rule)).and_then(VecDeque::pop_front) {
@@ -139,6 +142,17 @@ impl RuleEngine {
     /// `ALERTS_FOR_STATE` into `store`. Slots that have passed are counted, not made up; a clock that went backwards
     /// evaluates nothing until it has caught up.
     pub fn evaluate(&mut self, store: &mut Store, now: Timestamp) -> Vec<GroupReport> {
+        self.evaluate_timed(store, now, &|| Duration::ZERO)
+    }
+
+    /// As [`RuleEngine::evaluate`]; `elapsed` says how much time has passed since some moment, so that [`GroupStanding`]
+    /// can tell how long each rule took.
+    pub fn evaluate_timed(
+        &mut self,
+        store: &mut Store,
+        now: Timestamp,
+        elapsed: &dyn Fn() -> Duration,
+    ) -> Vec<GroupReport> {
         self.gone.retain(|tracked| !tracked.is_forgotten(now));
         self.seen_at = self.seen_at.max(now);
         for left in std::mem::take(&mut self.left) {
@@ -151,6 +165,7 @@ impl RuleEngine {
             templates: &self.templates,
             external: &self.options.external_labels,
             options: EvalOptions::default(),
+            elapsed,
         };
         let due = self.groups.iter_mut().filter_map(|group| group.slots.take_due(now).map(|due| (group, due)));
         due.map(|(group, due)| group.evaluate(store, &shared, due)).collect()

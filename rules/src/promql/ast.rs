@@ -312,6 +312,20 @@ impl Node {
         }
     }
 
+    /// Every selector, in order of appearance.
+    pub(super) fn selectors(&self) -> Vec<&Selector> {
+        let mut found = Vec::new();
+        self.collect_selectors(&mut found);
+        found
+    }
+
+    fn collect_selectors<'a>(&'a self, found: &mut Vec<&'a Selector>) {
+        if let Self::Selector(selector, _) | Self::Range(selector, _, _) = self {
+            found.push(selector);
+        }
+        self.children().into_iter().for_each(|child| child.collect_selectors(found));
+    }
+
     fn collect_names<'a>(&'a self, names: &mut Vec<&'a str>) {
         if let Self::Selector(selector, _) | Self::Range(selector, _, _) = self
             && let Some(name) = selector.exact_name()

@@ -105,7 +105,7 @@ impl Selector {
         self.name.as_deref().or_else(|| by_label().map(|matcher| matcher.value.as_str()))
     }
 
-    fn matches(&self, labels: &Labels) -> bool {
+    pub(super) fn matches(&self, labels: &Labels) -> bool {
         self.name.as_deref().is_none_or(|name| labels.name() == name)
             && self.matchers.iter().all(|matcher| matcher.matches(labels.get(&matcher.label).unwrap_or("")))
     }

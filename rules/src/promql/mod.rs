@@ -14,13 +14,16 @@ mod matcher;
 mod parser;
 mod print;
 mod regex_dialect;
+mod selection;
 
 use crate::{Labels, Timestamp};
 
 pub use ast::{Expr, Type};
 pub use duration::parse_duration;
-pub use eval::{Answer, EvalOptions, Matrix, evaluate, evaluate_range, query, query_range};
+pub use eval::{Answer, EvalOptions, Interrupt, Matrix, evaluate, evaluate_range, query, query_range};
 pub use parser::{parse, parse_series};
+pub use print::format_float;
+pub use selection::{Selection, parse_selection};
 
 /// Why an expression was refused, and where (both 1-based, counted in characters).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +43,8 @@ pub struct ParseError {
 pub struct EvalError {
     /// What happened and what would be right.
     pub message: String,
+    /// It was given up because it takes more than [`EvalOptions`] allow.
+    pub over_budget: bool,
 }
 
 /// One element of an instant vector.

@@ -95,7 +95,7 @@ impl Display for Number {
 }
 
 /// A float as Prometheus writes it: the shortest decimal that reads back, `+Inf`, `-Inf`, `NaN`.
-pub(super) fn format_float(value: f64) -> String {
+pub fn format_float(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf".into() } else { "-Inf".into() };
     }

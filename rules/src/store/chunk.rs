@@ -1,5 +1,7 @@
 //! A run of samples of one series, compressed (see `code`).
 
+use std::sync::Arc;
+
 use super::code::{Place, decode, encode};
 use super::is_stale;
 
@@ -15,7 +17,8 @@ pub(super) struct Chunk {
     pub(super) count: u16,
     pub(super) first_ms: i64,
     pub(super) last_ms: i64,
-    bytes: Box<[u8]>,
+    /// Shared with excerpts (`super::excerpt`), so that a query copies no samples.
+    bytes: Arc<[u8]>,
 }
 
 /// The chunk at a series' end.
@@ -59,7 +62,7 @@ impl OpenChunk {
 
     pub(super) fn close(self) -> Chunk {
         let Self { count, first_ms, last, bytes, .. } = self;
-        Chunk { count, first_ms, last_ms: last.at_ms, bytes: bytes.into_boxed_slice() }
+        Chunk { count, first_ms, last_ms: last.at_ms, bytes: bytes.into() }
     }
 
     pub(super) fn samples(&self) -> Samples<'_> {

@@ -6,8 +6,8 @@ use super::chunk::{Chunk, Encoded, OpenChunk, Samples};
 use super::{Append, is_stale};
 use crate::Labels;
 
-/// One series.
-#[derive(Debug)]
+/// One series; a clone shares all full chunks.
+#[derive(Clone, Debug)]
 pub(crate) struct Series {
     pub(crate) labels: Labels,
     full: VecDeque<Chunk>,
@@ -60,6 +60,12 @@ impl Series {
             self.full.pop_front();
         }
         self.open.last_ms() >= oldest_ms
+    }
+
+    /// Whether its first and last sample leave room for one in `[from, until]`.
+    pub(crate) fn overlaps(&self, from_ms: i64, until_ms: i64) -> bool {
+        let first_ms = self.full.front().map_or(self.open.first_ms, |chunk| chunk.first_ms);
+        first_ms <= until_ms && self.open.last_ms() >= from_ms
     }
 
     pub(super) fn sample_count(&self) -> usize {

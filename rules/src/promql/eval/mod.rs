@@ -23,6 +23,8 @@ pub(super) mod timing;
 mod tracks;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use self::tracks::{Track, Tracks};
@@ -37,8 +39,24 @@ pub(super) use self::select::Window;
 /// Series with their samples over time, oldest first.
 pub type Matrix = Vec<(Labels, Vec<(Timestamp, f64)>)>;
 
+/// Ends evaluations from outside; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// What is being evaluated ends soon, with an error.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was raised.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// How to evaluate; the defaults are those of Prometheus.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EvalOptions {
     /// How old a sample may be to count as current: it must be younger than this.
     pub lookback: Duration,
@@ -46,11 +64,21 @@ pub struct EvalOptions {
     pub default_step: Duration,
     /// Most samples read in one evaluation (a step over any part of the expression counts as 16); beyond is an error.
     pub max_samples: u64,
+    /// Most samples held at once in range vectors and in the answer to a range query; beyond is an error.
+    pub max_points: u64,
+    /// Ends the evaluation when raised.
+    pub interrupt: Interrupt,
 }
 
 impl Default for EvalOptions {
     fn default() -> Self {
-        Self { lookback: Duration::from_secs(300), default_step: Duration::from_secs(60), max_samples: 50_000_000 }
+        Self {
+            lookback: Duration::from_secs(300),
+            default_step: Duration::from_secs(60),
+            max_samples: 50_000_000,
+            max_points: 50_000_000,
+            interrupt: Interrupt::default(),
+        }
     }
 }
 
@@ -133,8 +161,12 @@ pub fn query_range(
     let mut at = Some(start);
     while let Some(now) = at.filter(|now| *now <= end) {
         match evaluator.value(&expr.0, now)? {
-            Val::Scalar(value) => tracks.push(now, Sample { labels: Labels::default(), drop_name: false, value }),
+            Val::Scalar(value) => {
+                evaluator.hold(1)?;
+                tracks.push(now, Sample { labels: Labels::default(), drop_name: false, value });
+            }
             Val::Vector(vector) => {
+                evaluator.hold(vector.len())?;
                 for VectorSample { labels, value } in without_dropped_names(vector)? {
                     tracks.push(now, Sample { labels, drop_name: false, value });
                 }
@@ -168,7 +200,12 @@ pub(in crate::promql) struct Sample {
 
 /// An error with `message`.
 pub(in crate::promql) fn fail<T>(message: impl Into<String>) -> Result<T, EvalError> {
-    Err(EvalError { message: message.into() })
+    Err(EvalError { message: message.into(), over_budget: false })
+}
+
+/// An error for what takes too much.
+fn give_up<T>(message: String) -> Result<T, EvalError> {
+    Err(EvalError { message, over_budget: true })
 }
 
 /// Drops what was marked; two series of the same labels are an error then.
@@ -227,6 +264,10 @@ pub(in crate::promql) struct Evaluator<'s> {
     end_ms: i64,
     samples_left: u64,
     max_samples: u64,
+    /// Samples held at present.
+    held: u64,
+    max_points: u64,
+    interrupt: Interrupt,
     pub(super) notes: Notes,
     /// Reused for one window after another.
     points: Vec<(i64, f64)>,
@@ -243,6 +284,9 @@ impl<'s> Evaluator<'s> {
             end_ms,
             samples_left: options.max_samples,
             max_samples: options.max_samples,
+            held: 0,
+            max_points: options.max_points,
+            interrupt: options.interrupt.clone(),
             notes: Notes::default(),
             points: Vec::new(),
         }
@@ -250,12 +294,29 @@ impl<'s> Evaluator<'s> {
 
     /// Counts work done.
     fn spend(&mut self, samples: usize) -> Result<(), EvalError> {
+        if self.interrupt.is_raised() {
+            return give_up("the evaluation was interrupted: its time is up".to_owned());
+        }
         match self.samples_left.checked_sub(samples as u64) {
             Some(left) => self.samples_left = left,
             None => {
                 let most = self.max_samples;
-                return fail(format!("this takes more than {most} samples; shorten its ranges or select fewer series"));
+                return give_up(format!(
+                    "this takes more than {most} samples; shorten its ranges or select fewer series"
+                ));
             }
+        }
+        Ok(())
+    }
+
+    /// Counts samples that are kept until the answer, or a subquery, is done.
+    fn hold(&mut self, samples: usize) -> Result<(), EvalError> {
+        self.held = self.held.saturating_add(samples as u64);
+        if self.held > self.max_points {
+            let most = self.max_points;
+            return give_up(format!(
+                "this holds more than {most} samples at once; take fewer series, steps or a shorter range"
+            ));
         }
         Ok(())
     }

@@ -132,23 +132,32 @@ impl Evaluator<'_> {
     ) -> Result<impl Iterator<Item = Track> + use<>, EvalError> {
         let step = subquery.step_ms.unwrap_or(self.default_step_ms);
         let mut tracks = Tracks::default();
+        let held = self.held;
         let mut at = (from_ms.div_euclid(step) + 1).saturating_mul(step);
         while at <= until_ms {
-            for sample in self.vector(&subquery.inner, at)? {
+            let vector = self.vector(&subquery.inner, at)?;
+            self.hold(vector.len())?;
+            for sample in vector {
                 tracks.push(at, sample);
             }
             tracks.end_step();
             at = at.saturating_add(step);
         }
+        self.held = held;
         Ok(tracks.into_iter())
     }
 
     /// A range vector as it is.
     pub(super) fn matrix(&mut self, node: &Node, now: i64) -> Result<Vec<Track>, EvalError> {
-        let mut tracks = Vec::new();
+        let (mut tracks, mut held) = (Vec::new(), 0_usize);
+        let room = usize::try_from(self.max_points.saturating_sub(self.held)).unwrap_or(usize::MAX);
         self.windows(node, now, &mut |labels, drop_name, window| {
-            tracks.push(Track { labels: labels.clone(), drop_name, points: window.points.to_vec() });
+            held += window.points.len();
+            if held <= room {
+                tracks.push(Track { labels: labels.clone(), drop_name, points: window.points.to_vec() });
+            }
         })?;
+        self.hold(held)?;
         Ok(tracks)
     }
 }

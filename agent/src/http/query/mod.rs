@@ -1,0 +1,53 @@
+//! Prometheus' query API over the pod's own series: Grafana and `promtool query` can use the agent as a data source.
+//!
+//! Envelopes, parameters, error codes and number formats are Prometheus' (3.x). A query works on a copy of the series
+//! it selects, off the pipeline and off the async threads, under bounds of time, samples and memory (`desk`).
+
+mod desk;
+mod encode;
+mod envelope;
+mod evaluate;
+mod labels;
+mod meta;
+mod params;
+mod rules;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use plimsoll_exporters::Registry;
+
+use crate::pipeline::Desk;
+use desk::QueryDesk;
+
+/// Longest form of a POST, in bytes.
+const FORM_BYTES: usize = 256 << 10;
+
+/// Bounds of one query.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryLimits {
+    /// Longest it may take.
+    pub time: Duration,
+    /// Most samples it may read.
+    pub samples: u64,
+}
+
+/// Routes of the query API.
+pub fn router(pipeline: Desk, registry: Registry, limits: QueryLimits) -> Router {
+    Router::new()
+        .route("/api/v1/query", get(evaluate::instant).post(evaluate::instant))
+        .route("/api/v1/query_range", get(evaluate::range).post(evaluate::range))
+        .route("/api/v1/format_query", get(evaluate::format).post(evaluate::format))
+        .route("/api/v1/query_exemplars", get(meta::exemplars).post(meta::exemplars))
+        .route("/api/v1/series", get(labels::series).post(labels::series))
+        .route("/api/v1/labels", get(labels::names).post(labels::names))
+        .route("/api/v1/label/{name}/values", get(labels::values))
+        .route("/api/v1/rules", get(rules::rules))
+        .route("/api/v1/alerts", get(rules::alerts))
+        .route("/api/v1/metadata", get(meta::metadata))
+        .route("/api/v1/status/buildinfo", get(meta::buildinfo))
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .with_state(QueryDesk::new(pipeline, registry, limits))
+}
