@@ -13,7 +13,7 @@ mod units;
 
 pub use engine::{
     Action, ActiveAlert, AlertStanding, AlertState, BUILTIN_RULES, EngineOptions, Failure, Group, GroupReport,
-    GroupStanding, LastRun, Rule, RuleEngine, RuleProblem, RuleStanding, UnitTests, builtin_scaled, load_rules,
+    GroupStanding, LastRun, Remark, Rule, RuleEngine, RuleProblem, RuleStanding, UnitTests, builtin_scaled, load_rules,
     load_tests, text_functions,
 };
 pub use exchange::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};

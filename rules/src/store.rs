@@ -93,6 +93,13 @@ impl Store {
         Append::Stored
     }
 
+    /// Whether exactly this sample is there, bit for bit.
+    pub(crate) fn holds(&self, series: &Labels, at: Timestamp, value: f64) -> bool {
+        let known = self.by_labels.get(series).and_then(|slot| self.slots.get(*slot as usize)?.as_ref());
+        let there = known.and_then(|series| series.last_in(at.millis().saturating_sub(1), at.millis()));
+        there.is_some_and(|(_, there)| there.to_bits() == value.to_bits())
+    }
+
     /// Takes in a series of interned labels that is not there yet.
     fn enter(&mut self, series: Series) {
         let slot = self.free.pop().unwrap_or_else(|| {

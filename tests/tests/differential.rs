@@ -14,6 +14,7 @@ use plimsoll_rules::{
     AlertState, EngineOptions, Labels, METRIC_NAME, RuleEngine, STALE_NAN_BITS, Store, StoreLimits, Timestamp,
     load_rules,
 };
+use plimsoll_tests::promtool;
 use serde_json::{Value as Json, json};
 
 /// Life cycles of each kind, and how many share a file.
@@ -203,22 +204,6 @@ fn assert_lively(folder: &Path, files: &[String]) {
     let (firing, pending) = (count("alertstate=\\\"firing"), count("alertstate=\\\"pending"));
     println!("{firing} firing and {pending} pending states expected, {} alert checks", count("\"alertname\""));
     assert!(firing > CYCLES * 5 && pending > CYCLES * 2, "{firing} {pending}");
-}
-
-fn promtool() -> Option<(String, bool)> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "another promtool than the installed one is named through the environment"
-    )]
-    let program = std::env::var("PLIMSOLL_PROMTOOL").unwrap_or_else(|_| "promtool".into());
-    let Ok(said) = Command::new(&program).arg("--version").output() else {
-        println!("SKIPPED: {program} does not start; tests/setup.sh installs Debian's prometheus");
-        return None;
-    };
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let modern = said.split("version ").nth(1).is_some_and(|version| !version.starts_with("2."));
-    println!("{}", said.lines().next().unwrap_or(""));
-    Some((program, modern))
 }
 
 /// Plays `CYCLES` life cycles whose samples are `spacing` milliseconds apart.

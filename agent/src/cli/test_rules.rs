@@ -1,11 +1,14 @@
 //! `plimsoll test rules`: promtool's unit tests of rule files, with a diff where they fail.
 
+mod diff;
+mod paths;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use plimsoll_rules::{Failure, Group, UnitTests, load_rules, load_tests};
+use plimsoll_rules::{Failure, Group, Remark, UnitTests, load_rules, load_tests};
 use serde::Serialize;
 
 use super::{Format, complain, print};
@@ -82,6 +85,8 @@ fn judge(path: &Path) -> Verdict {
     match read(path, &mut verdict) {
         Ok((tests, groups)) => {
             (verdict.tests, verdict.expectations) = tests.counts();
+            let remark = |Remark { line, column, message }| format!("{file}:{line}:{column}: warning: {message}");
+            verdict.warnings.extend(tests.remarks(&groups).into_iter().map(remark));
             verdict.problems.extend(tests.run(&groups).into_iter().map(|failure| unmet(&file, failure)));
         }
         Err(problems) => verdict.problems.extend(problems),
@@ -98,24 +103,21 @@ fn unmet(file: &str, failure: Failure) -> Problem {
 /// The tests of a file and the groups of the rule files it names; or every mistake in all of them.
 fn read(path: &Path, verdict: &mut Verdict) -> Result<(UnitTests, Vec<Group>), Vec<Problem>> {
     let tests = load(path, load_tests)?;
+    if tests.counts().0 == 0 {
+        return Ok((tests, Vec::new())); // promtool reads no rule file then
+    }
     let (mut groups, mut problems) = (Vec::new(), Vec::new());
-    for pattern in &tests.rule_files {
-        let full = path.parent().unwrap_or(Path::new("")).join(pattern);
-        let found: Vec<PathBuf> = match glob::glob(&full.display().to_string()) {
-            Ok(paths) => paths.flatten().collect(),
-            Err(why) => {
-                problems.push(elsewhere(path, format!("rule_files: {pattern} is not a path pattern: {why}")));
-                continue;
-            }
-        };
-        if found.is_empty() {
-            verdict.warnings.push(format!("{}: no file matches {}", path.display(), full.display()));
-        }
-        for rules in found {
-            match load(&rules, |file, text| load_rules(file, text, Duration::from_secs(60))) {
-                Ok(more) => groups.extend(more),
-                Err(wrong) => problems.extend(wrong),
-            }
+    let found = paths::find(path.parent().unwrap_or(Path::new("")), &tests.rule_files);
+    for (pattern, why) in found.wrong {
+        problems.push(elsewhere(path, format!("rule_files: {pattern:?} is not a path pattern: {why}")));
+    }
+    for pattern in found.empty {
+        verdict.warnings.push(format!("{}: warning: no file matches {pattern}", path.display()));
+    }
+    for rules in found.files {
+        match load(&rules, |file, text| load_rules(file, text, Duration::from_secs(60))) {
+            Ok(more) => groups.extend(more),
+            Err(wrong) => problems.extend(wrong),
         }
     }
     if problems.is_empty() { Ok((tests, groups)) } else { Err(problems) }
@@ -144,7 +146,7 @@ fn table(verdict: &Verdict) -> String {
         let place = if *line == 0 { file.clone() } else { format!("{file}:{line}:{column}") };
         let test = if test.is_empty() { String::new() } else { format!("{test}: ") };
         let _ = writeln!(out, "{place}: {test}{message}");
-        for (mark, text) in diff(expected, got) {
+        for (mark, text) in diff::lines(expected, got) {
             let _ = writeln!(out, "  {mark} {text}");
         }
     }
@@ -153,48 +155,4 @@ fn table(verdict: &Verdict) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let _ = writeln!(out, "{file}: {word}, {}, {}", count(*tests, "test"), count(*expectations, "expectation"));
     out
-}
-
-/// Lines of both sorted lists: `-` expected and missing, `+` found and not expected, blank for both.
-fn diff<'a>(expected: &'a [String], got: &'a [String]) -> Vec<(char, &'a str)> {
-    let (mut lines, mut left, mut right) = (Vec::new(), expected.iter().peekable(), got.iter().peekable());
-    loop {
-        match (left.peek(), right.peek()) {
-            (Some(a), Some(b)) if a == b => {
-                lines.push((' ', a.as_str()));
-                left.next();
-                right.next();
-            }
-            (Some(a), other) if other.is_none_or(|b| a < b) => {
-                lines.push(('-', a.as_str()));
-                left.next();
-            }
-            (_, Some(b)) => {
-                lines.push(('+', b.as_str()));
-                right.next();
-            }
-            (Some(_), None) | (None, None) => return lines,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_diff_names_what_is_missing_and_what_is_there_instead() {
-        let list = |text: &str| text.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>();
-        for (expected, got, shown) in [
-            ("a b", "a c", " a -b +c"),
-            ("", "a", "+a"),
-            ("a", "", "-a"),
-            ("a b d", "b c d", "-a  b +c  d"),
-            ("", "", ""),
-        ] {
-            let (expected, got) = (list(expected), list(got));
-            let lines: Vec<String> = diff(&expected, &got).iter().map(|(mark, text)| format!("{mark}{text}")).collect();
-            assert_eq!(lines.join(" "), shown);
-        }
-    }
 }

@@ -42,7 +42,7 @@ pub use state::{ActiveAlert, AlertState};
 use state::{Alerts, Tracked};
 use template::Templates;
 pub use template_functions::text_functions;
-pub use unit_test::{Failure, UnitTests, load_tests};
+pub use unit_test::{Failure, Remark, UnitTests, load_tests};
 
 use crate::promql::{EvalError, EvalOptions};
 use crate::{Labels, Store, Timestamp};

@@ -167,7 +167,7 @@ fn closing(body: &str, quote: char) -> Option<usize> {
 }
 
 /// As Go's `ParseInt` with base 0, then as a float: a leading zero means octal where the digits allow it.
-fn parse_number(text: &str, hex: bool) -> Option<f64> {
+pub(crate) fn parse_number(text: &str, hex: bool) -> Option<f64> {
     if text.starts_with('_') && !hex || text.ends_with('_') || text.contains("__") {
         return None;
     }

@@ -21,6 +21,7 @@ use crate::{Labels, Timestamp};
 pub use ast::{Expr, Type};
 pub use duration::parse_duration;
 pub use eval::{Answer, EvalOptions, Interrupt, Matrix, evaluate, evaluate_range, query, query_range};
+pub(crate) use lexer::parse_number;
 pub use parser::{parse, parse_series};
 pub use print::format_float;
 pub use selection::{Selection, parse_selection};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::fields::{Fields, Sheet};
 use super::super::rule_file::RuleProblem;
 use super::super::yaml::{self, Data, Node, Place, Text};
-use super::{AlertTest, ExprTest, Test, UnitTests, notation};
+use super::{AlertTest, ExprTest, Remark, Test, UnitTests, notation, words};
 use crate::promql::{self, Expr};
 use crate::{Labels, LabelsBuilder, Timestamp};
 
@@ -18,7 +18,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Every mistake at once, in the order of the file, each with line and column.
 pub fn load_tests(file: &str, text: &str) -> Result<UnitTests, Vec<RuleProblem>> {
     let mut sheet = Sheet { source: text, mistakes: Vec::new() };
-    let tests = yaml::parse(text, &mut sheet.mistakes).and_then(|root| read(&mut sheet, &root));
+    let root = yaml::parse(text, &mut sheet.mistakes);
+    let tests = match root.filter(|root| !matches!(root.data, Data::Null)) {
+        Some(root) => read(&mut sheet, &root),
+        None => Some(UnitTests { interval: MINUTE, ..UnitTests::default() }),
+    };
     sheet.mistakes.sort();
     sheet.mistakes.dedup();
     let problem = |(at, message): (Place, String)| RuleProblem {
@@ -29,9 +33,6 @@ pub fn load_tests(file: &str, text: &str) -> Result<UnitTests, Vec<RuleProblem>>
     };
     match tests {
         Some(tests) if sheet.mistakes.is_empty() => Ok(tests),
-        None if sheet.mistakes.is_empty() => {
-            Err(vec![problem((Place { line: 1, column: 1 }, "the file is empty; a test file needs tests".to_owned()))])
-        }
         _ => Err(sheet.mistakes.into_iter().map(problem).collect()),
     }
 }
@@ -42,37 +43,58 @@ fn read(sheet: &mut Sheet<'_>, root: &Node) -> Option<UnitTests> {
     let fields = sheet.mapping(root, "a test file", FILE_KEYS)?;
     let interval = positive(sheet, &fields, "evaluation_interval", MINUTE);
     let mut order = BTreeMap::new();
-    for (at, name) in words(sheet, &fields, "group_eval_order").into_iter().enumerate() {
-        if order.insert(name.text.clone(), at).is_some() {
+    for (at, name) in texts(sheet, &fields, "group_eval_order").into_iter().enumerate() {
+        if order.insert(name.text.clone(), (at, name.place)).is_some() {
             sheet.refuse(name.place, format!("group {} stands twice in the order; once is enough", name.text));
         }
     }
-    let fuzzy = flag(sheet, &fields, "fuzzy_compare");
-    let rule_files = words(sheet, &fields, "rule_files").into_iter().map(|pattern| pattern.text).collect();
-    let nodes = sheet.list(&fields, "tests");
-    let tests = nodes.iter().filter_map(|node| test(sheet, node, interval)).collect();
-    Some(UnitTests { rule_files, interval, order, fuzzy, tests })
+    let fuzzy = sheet.text(&fields, "fuzzy_compare").is_some_and(|text| {
+        words::flag(&text).unwrap_or_else(|why| {
+            sheet.refuse(text.place, format!("fuzzy_compare: {why}"));
+            false
+        })
+    });
+    let rule_files = texts(sheet, &fields, "rule_files").into_iter().map(|pattern| pattern.text).collect();
+    let (mut tests, mut remarks) = (Vec::new(), Vec::new());
+    for node in sheet.list(&fields, "tests") {
+        tests.extend(test(sheet, &node, interval, &mut remarks));
+    }
+    Some(UnitTests { rule_files, interval, order, fuzzy, tests, remarks })
 }
 
 const TEST_KEYS: &[&str] =
     &["name", "interval", "input_series", "alert_rule_test", "promql_expr_test", "external_labels", "external_url"];
 
-fn test(sheet: &mut Sheet<'_>, node: &Node, default: Duration) -> Option<Test> {
+fn test(sheet: &mut Sheet<'_>, node: &Node, default: Duration, remarks: &mut Vec<Remark>) -> Option<Test> {
+    if matches!(node.data, Data::Null) {
+        return None;
+    }
     let fields = sheet.mapping(node, "a test", TEST_KEYS)?;
     let interval = positive(sheet, &fields, "interval", default);
     let mut text = |key| sheet.text(&fields, key).map(|text| text.text).unwrap_or_default();
     let (name, external_url) = (text("name"), text("external_url"));
     let external_labels = label_set(sheet, &fields, "external_labels").build();
-    let series = sheet.list(&fields, "input_series").iter().filter_map(|node| series(sheet, node)).collect();
+    let mut series = Vec::new();
+    for node in sheet.list(&fields, "input_series") {
+        let Some((labels, values)) = input(sheet, &node) else { continue };
+        if let Some(first) = series.iter().position(|(known, _)| *known == labels) {
+            series.remove(first);
+            remarks.push(Remark::at(
+                node.place,
+                format!("{labels} stands here again; as in promtool the last one counts"),
+            ));
+        }
+        series.push((labels, values));
+    }
     let alerts = sheet.list(&fields, "alert_rule_test").iter().filter_map(|node| alert_test(sheet, node)).collect();
     let exprs = sheet.list(&fields, "promql_expr_test").iter().filter_map(|node| expr_test(sheet, node)).collect();
     Some(Test { name, place: node.place, interval, series, alerts, exprs, external_labels, external_url })
 }
 
-fn series(sheet: &mut Sheet<'_>, node: &Node) -> Option<(Labels, notation::Values)> {
+fn input(sheet: &mut Sheet<'_>, node: &Node) -> Option<(Labels, notation::Values)> {
     let fields = sheet.mapping(node, "an input series", &["series", "values"])?;
     let labels = sheet.required(&fields, "series", "an input series").and_then(|text| labels_of(sheet, &text));
-    let text = sheet.required(&fields, "values", "an input series")?;
+    let Some(text) = sheet.text(&fields, "values") else { return Some((labels?, notation::Values::default())) };
     match notation::values(&text.text) {
         Ok(values) => Some((labels?, values)),
         Err((at, why)) => {
@@ -95,6 +117,10 @@ fn alert_test(sheet: &mut Sheet<'_>, node: &Node) -> Option<AlertTest> {
         let Some(fields) = sheet.mapping(&node, "an expected alert", &["exp_labels", "exp_annotations"]) else {
             continue;
         };
+        for (name, value) in sheet.texts(&fields, "exp_labels").iter().filter(|(_, value)| value.text.is_empty()) {
+            let why = format!("{}: no alert has an empty label, so this never holds; leave it out", name.text);
+            sheet.refuse(value.place, why);
+        }
         let mut labels = label_set(sheet, &fields, "exp_labels");
         labels.set("alertname", &name);
         let annotations = sheet.texts(&fields, "exp_annotations").into_iter().map(|(k, v)| (k.text, v.text)).collect();
@@ -119,8 +145,10 @@ fn expr_test(sheet: &mut Sheet<'_>, node: &Node) -> Option<ExprTest> {
             Some(text) => labels_of(sheet, &text),
             None => Some(Labels::default()),
         };
-        let value = sheet.text(&fields, "value").map_or(Some(0.0), |text| float(sheet, &text));
-        expected.extend(labels.zip(value));
+        let value = sheet.text(&fields, "value").map_or(Ok(0.0), |text| {
+            words::float(&text).map_err(|why| sheet.refuse(text.place, format!("value: {why}")))
+        });
+        expected.extend(labels.zip(value.ok()));
     }
     Some(ExprTest { place: node.place, at: moment(at), expr: expr?, expected })
 }
@@ -149,31 +177,13 @@ fn label_set(sheet: &mut Sheet<'_>, fields: &Fields, key: &str) -> LabelsBuilder
     labels
 }
 
-/// A YAML number, `.inf` and `.nan` included.
-fn float(sheet: &mut Sheet<'_>, text: &Text) -> Option<f64> {
-    let plain = text.text.trim().replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf");
-    let plain = plain.replace(".nan", "nan").replace(".NaN", "nan").replace(".NAN", "nan");
-    let why = format!("value: {:?} is not a number", text.text);
-    plain.parse().map_err(|_| sheet.refuse(text.place, why)).ok()
-}
-
-fn flag(sheet: &mut Sheet<'_>, fields: &Fields, key: &str) -> bool {
-    match sheet.text(fields, key) {
-        None => false,
-        Some(text) if matches!(&*text.text, "true" | "false") => text.text == "true",
-        Some(text) => {
-            sheet.refuse(text.place, format!("{key}: {:?} is neither true nor false", text.text));
-            false
-        }
-    }
-}
-
 /// A duration above zero, or `default` where there is none.
 fn positive(sheet: &mut Sheet<'_>, fields: &Fields, key: &str, default: Duration) -> Duration {
     sheet.duration(fields, key).filter(|found| !found.is_zero()).unwrap_or(default)
 }
 
-fn words(sheet: &mut Sheet<'_>, fields: &Fields, key: &str) -> Vec<Text> {
+/// The texts in the list under `key`.
+fn texts(sheet: &mut Sheet<'_>, fields: &Fields, key: &str) -> Vec<Text> {
     let mut words = Vec::new();
     for node in sheet.list(fields, key) {
         match &node.data {

@@ -1,12 +1,13 @@
 //! Unit tests of rules: promtool's test files, judged by the engine that runs in production, on a virtual clock.
 //!
-//! `file` reads and checks a test file, `notation` its series, `run` plays it. Time begins at the epoch. As promtool does,
+//! `file` reads and checks a test file (`words` its numbers, `notation` its series), `run` plays it. Time begins at the epoch. As promtool does,
 //! every group is evaluated at every step of `evaluation_interval`, whatever its own interval; samples are there up to
 //! the step; `alert_rule_test` sees the alerts of the last step that is not after its `eval_time`.
 
 mod file;
 mod notation;
 mod run;
+mod words;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,15 +19,33 @@ use crate::{Labels, Timestamp};
 pub use file::load_tests;
 
 /// A checked test file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct UnitTests {
     /// Patterns of rule files, relative to the test file.
     pub rule_files: Vec<String>,
     interval: Duration,
-    /// Place of a group in the order of evaluation.
-    order: BTreeMap<String, usize>,
+    /// Where a group stands in the order of evaluation, and where in the file that is said.
+    order: BTreeMap<String, (usize, Place)>,
     fuzzy: bool,
     tests: Vec<Test>,
+    remarks: Vec<Remark>,
+}
+
+/// Something that changes no verdict and is probably not what was meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// 1-based line in the test file.
+    pub line: usize,
+    /// 1-based column, in characters.
+    pub column: usize,
+    /// What was found, and what became of it.
+    pub message: String,
+}
+
+impl Remark {
+    fn at(place: Place, message: String) -> Self {
+        Self { line: place.line, column: place.column, message }
+    }
 }
 
 /// One of `tests`.
@@ -69,9 +88,9 @@ pub struct Failure {
     pub test: String,
     /// What was asked, and when.
     pub message: String,
-    /// What the file expects, sorted.
+    /// What the file expects, sorted; an alert's annotations are on lines of their own.
     pub expected: Vec<String>,
-    /// What was found instead, sorted.
+    /// What was found instead, likewise.
     pub got: Vec<String>,
 }
 

@@ -1,12 +1,35 @@
 //! The values of a test's input series: `1 2 _ stale 0+10x5 _x3 NaN`, one sample an interval.
 
 use crate::STALE_NAN_BITS;
+use crate::promql::parse_number;
 
-/// Most samples of one series: ten years at a minute, or a slip.
-const MOST: usize = 5_000_000;
+/// One item of the notation, however long: `0+1x1000000` is one run.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// `None` is no sample.
+    start: Option<f64>,
+    step: f64,
+    count: usize,
+}
 
-/// Samples by their place in time; `None` is no sample.
-pub(super) type Values = Vec<Option<f64>>;
+/// Samples by their place in time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Values(Vec<Run>);
+
+impl Values {
+    /// One item an interval, `None` where there is no sample. Steps are added up, as promtool adds them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<f64>> + '_ {
+        self.0.iter().flat_map(|run| {
+            let added = std::iter::successors(Some(run.start), |last| Some(last.map(|value| value + run.step)));
+            added.take(run.count)
+        })
+    }
+
+    /// How many there are, at most `most`.
+    pub(super) fn count_up_to(&self, most: usize) -> usize {
+        self.0.iter().fold(0, |sum: usize, run| sum.saturating_add(run.count)).min(most)
+    }
+}
 
 /// Reads `text`.
 ///
@@ -14,39 +37,50 @@ pub(super) type Values = Vec<Option<f64>>;
 /// The byte where it goes wrong, and what would be right.
 pub(super) fn values(text: &str) -> Result<Values, (usize, String)> {
     let mut all = Vec::new();
-    let mut rest = text;
-    while let Some(begin) = rest.find(|c: char| !c.is_whitespace()) {
-        let word = rest[begin..].split_whitespace().next().unwrap_or("");
-        let at = text.len() - rest.len() + begin;
-        item(word, &mut all).map_err(|why| (at, format!("{word:?}: {why}")))?;
-        rest = &text[at + word.len()..];
+    for (begin, line) in lines(text) {
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
+        if begin > 0 && !all.is_empty() {
+            let why = "values are one line: promtool takes a second one for another series; fold them (values: >-)";
+            return Err((begin + line.len() - line.trim_start().len(), why.to_owned()));
+        }
+        let mut rest = line;
+        while let Some(space) = rest.find(|c: char| !c.is_whitespace()) {
+            let word = rest[space..].split_whitespace().next().unwrap_or("");
+            let at = line.len() - rest.len() + space;
+            all.push(item(word).map_err(|why| (begin + at, format!("{word:?}: {why}")))?);
+            rest = &line[at + word.len()..];
+        }
     }
-    Ok(all)
+    Ok(Values(all))
 }
 
-fn item(word: &str, all: &mut Values) -> Result<(), String> {
+/// Lines that are not blank, each with the byte where it begins.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut next = 0;
+    let placed = text.split('\n').map(move |line| {
+        let begin = next;
+        next += line.len() + 1;
+        (begin, line)
+    });
+    placed.filter(|(_, line)| !line.trim().is_empty())
+}
+
+fn item(word: &str) -> Result<Run, String> {
     if word.starts_with("{{") {
         return Err("native histograms are not supported; use series of _bucket, _sum and _count".to_owned());
     }
     let (what, times) = repeated(word)?;
-    let repeats = times.is_some();
     let count = times.map_or(1, |n| n.saturating_add(usize::from(what != "_")));
-    if all.len() + count > MOST {
-        return Err(format!("more than {MOST} samples in one series"));
-    }
     match what {
-        "_" => all.extend(std::iter::repeat_n(None, count)),
-        "stale" if !repeats => all.push(Some(f64::from_bits(STALE_NAN_BITS))),
+        "_" => Ok(Run { start: None, step: 0.0, count }),
+        "stale" if times.is_none() => Ok(Run { start: Some(f64::from_bits(STALE_NAN_BITS)), step: 0.0, count }),
         _ => {
-            let (start, step) = start_and_step(what, repeats)?;
-            let mut value = start;
-            for _ in 0..count {
-                all.push(Some(value));
-                value += step;
-            }
+            let (start, step) = start_and_step(what, times.is_some())?;
+            Ok(Run { start: Some(start), step, count })
         }
     }
-    Ok(())
 }
 
 /// `what` and the count of `whatxcount`. As in promtool there are no hexadecimal numbers here: `0x2` is three zeros.
@@ -84,7 +118,11 @@ fn number(text: &str) -> Option<f64> {
     };
     let wordy = digits.eq_ignore_ascii_case("inf") || digits.eq_ignore_ascii_case("nan");
     let plain = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-    (wordy || plain).then(|| digits.parse::<f64>().ok().map(|value| sign * value)).flatten()
+    match (wordy, plain) {
+        (true, _) => digits.parse().ok().map(|value: f64| sign * value),
+        (false, true) => parse_number(digits, false).map(|value| sign * value),
+        (false, false) => None,
+    }
 }
 
 #[cfg(test)]
@@ -110,10 +148,14 @@ mod tests {
             ("_ 1 _x2 2", "_ 1 _ _ 2"),
             ("stale NaN Inf -inf +Inf", "stale NaN inf -inf inf"),
             ("0.5+0.25x2", "0.5 0.75 1"),
+            ("010 1_000 08", "8 1000 8"),
+            ("_x0 1", "1"),
+            ("1 2\n", "1 2"),
+            ("\n1 2\n# a comment line\n", "1 2"),
         ] {
             let shown: Vec<String> = values(text)
                 .unwrap_or_else(|why| panic!("{text}: {why:?}"))
-                .into_iter()
+                .iter()
                 .map(|value| match value {
                     None => "_".to_owned(),
                     Some(stale) if crate::is_stale(stale) => "stale".to_owned(),
@@ -125,13 +167,23 @@ mod tests {
     }
 
     #[test]
+    fn a_long_run_takes_no_memory() {
+        let long = values("_x5 0+0.1x1000000000000 stale").unwrap();
+        assert_eq!(long.iter().nth(8), Some(Some(0.1 + 0.1 + 0.1)), "added up, not multiplied");
+        assert_eq!(long.count_up_to(1000), 1000);
+        assert_eq!(values("_x5 1").unwrap().count_up_to(1000), 6);
+    }
+
+    #[test]
     fn what_is_none_is_refused_with_its_place() {
         for (text, at, said) in [
             ("1 x", 2, "not a number"),
             ("1 2+3", 2, "needs a count"),
             ("1+1xq", 0, "how often"),
             ("{{schema:1}}", 0, "native histograms"),
-            ("1x99999999999", 0, "more than"),
+            ("1 2\n  3 4\n", 6, "one line"),
+            ("# why\n1 q", 8, "not a number"),
+            ("1x99999999999999999999", 0, "how often"),
             ("1--1x2", 0, "not a number"),
         ] {
             let (place, why) = values(text).unwrap_err();

@@ -120,8 +120,70 @@ fn every_mistake_is_named_with_its_place() {
     ];
     let fits = shown.len() == expected.len() && shown.iter().zip(expected).all(|(s, e)| s.starts_with(e));
     assert!(fits, "{shown:#?}");
-    assert_eq!(
-        load_tests("t.yml", "").unwrap_err()[0].to_string(),
-        "t.yml:1:1: the file is empty; a test file needs tests"
-    );
+}
+
+#[test]
+fn what_cannot_hold_is_refused() {
+    for (why, expected, said) in [
+        ("an empty label", "alert_rule_test: [{alertname: A, exp_alerts: [{exp_labels: {a: ''}}]}]", "no alert has"),
+        ("a number in quotes", "promql_expr_test: [{expr: x, exp_samples: [{labels: x, value: '3'}]}]", "in quotes"),
+        ("Go's infinity", "promql_expr_test: [{expr: x, exp_samples: [{labels: x, value: Inf}]}]", "infinity .inf"),
+    ] {
+        let wrong = load_tests("t.yml", &format!("tests:\n- {expected}\n")).unwrap_err();
+        let fits = wrong.len() == 1 && wrong[0].line == 2 && wrong[0].message.contains(said);
+        assert!(fits, "{why}: {wrong:?}");
+    }
+}
+
+#[test]
+fn what_is_probably_not_meant_is_remarked_and_changes_nothing() {
+    let groups = load_rules("r.yml", RULES, Duration::from_secs(60)).unwrap();
+    let text = "group_eval_order: [frist]\ntests:\n- input_series:\n  - {series: x, values: 7 7 7}\n  - {series: x, values: 1}\n  \
+        alert_rule_test: [{eval_time: 0s, alertname: Dwon}]\n  \
+        promql_expr_test: [{expr: x, exp_samples: [{labels: x, value: 1}]}]\n";
+    let tests = load_tests("t.yml", text).unwrap();
+    let remarks: Vec<String> =
+        tests.remarks(&groups).iter().map(|r| format!("{}:{} {}", r.line, r.column, r.message)).collect();
+    let expected = [
+        "1:20 no rule file has a group frist",
+        "5:5 x{} stands here again; as in promtool the last one counts",
+        "6:21 no rule file has an alert Dwon",
+    ];
+    assert_eq!(remarks, expected);
+    assert_eq!(tests.run(&groups), []);
+    for nothing in ["", "# only a comment\n", "tests:\n"] {
+        let tests = load_tests("t.yml", nothing).unwrap();
+        assert_eq!((tests.run(&groups).len(), tests.remarks(&groups).len()), (0, 1), "{nothing:?}");
+    }
+}
+
+#[test]
+fn a_test_without_end_is_refused() {
+    for (why, text, said) in [
+        ("years at a millisecond", "tests:\n- alert_rule_test: [{eval_time: 99y, alertname: Down}]\n", "evaluations"),
+        (
+            "samples beyond measure",
+            "evaluation_interval: 1y\ntests:\n- interval: 1ms\n  input_series: [{series: x, values: 1x99999999999}]\n  \
+             promql_expr_test: [{expr: x, eval_time: 2y}]\n",
+            "input samples",
+        ),
+    ] {
+        let failures = play(text);
+        assert!(failures.len() == 1 && failures[0].contains(said), "{why}: {failures:?}");
+    }
+}
+
+#[test]
+fn rules_that_record_the_same_agree_and_others_are_an_error() {
+    let play = |second: &str| {
+        let rules =
+            format!("groups:\n- name: g\n  rules:\n  - {{record: r, expr: x}}\n  - {{record: r, expr: {second}}}\n");
+        let groups = load_rules("r.yml", &rules, Duration::from_secs(60)).unwrap();
+        let text = "tests:\n- input_series: [{series: x, values: 1 2 3}]\n  \
+            promql_expr_test: [{expr: r, eval_time: 2m, exp_samples: [{labels: r, value: 3}]}]\n";
+        load_tests("t.yml", text).unwrap().run(&groups)
+    };
+    assert_eq!(play("x + 0"), []);
+    let failures = play("x + 1");
+    assert!(failures.len() == 1 && failures[0].message.starts_with("rule r: "), "{failures:?}");
 }
