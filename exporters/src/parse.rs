@@ -9,6 +9,8 @@ pub struct Line {
     pub labels: Vec<(String, String)>,
     /// Value; may be NaN or infinite.
     pub value: f64,
+    /// The number after it, if there is one: milliseconds in text format 0.0.4, seconds in OpenMetrics.
+    pub time: Option<f64>,
 }
 
 impl Line {
@@ -50,7 +52,8 @@ pub fn parse(text: &[u8], most: usize) -> Exposition {
     found
 }
 
-fn sample(line: &str) -> Option<Line> {
+/// Reads one sample line, without the blanks around it; `None` where it is none.
+pub fn sample(line: &str) -> Option<Line> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let end = line.find(|c| !is_name(c)).unwrap_or(line.len());
     let name = &line[..end];
@@ -61,9 +64,11 @@ fn sample(line: &str) -> Option<Line> {
         Some(inner) => labels(inner)?,
         None => (Vec::new(), &line[end..]),
     };
-    // what follows the value (a timestamp, an exemplar) is not ours
-    let value = rest.split_ascii_whitespace().next()?;
-    Some(Line { name: name.to_owned(), labels, value: number(value)? })
+    let mut rest = rest.split_ascii_whitespace();
+    let value = number(rest.next()?)?;
+    // an exemplar may follow instead, after a #
+    let time = rest.next().and_then(|text| text.parse().ok());
+    Some(Line { name: name.to_owned(), labels, value, time })
 }
 
 fn number(text: &str) -> Option<f64> {

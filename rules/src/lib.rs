@@ -12,9 +12,9 @@ mod store;
 mod units;
 
 pub use engine::{
-    Action, ActiveAlert, AlertStanding, AlertState, BUILTIN_RULES, EngineOptions, Failure, Group, GroupReport,
-    GroupStanding, LastRun, Remark, Rule, RuleEngine, RuleProblem, RuleStanding, UnitTests, builtin_scaled, load_rules,
-    load_tests, text_functions,
+    Action, ActiveAlert, AlertStanding, AlertState, BUILTIN_RULES, Backtest, BacktestReport, EngineOptions, Episode,
+    Failure, Group, GroupReport, GroupStanding, LastRun, Remark, Rule, RuleEngine, RuleOutcome, RuleProblem,
+    RuleStanding, UnitTests, builtin_scaled, load_rules, load_tests, text_functions, warm_up,
 };
 pub use exchange::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};

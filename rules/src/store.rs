@@ -4,6 +4,7 @@ mod chunk;
 mod code;
 mod excerpt;
 mod index;
+mod replay;
 mod series;
 mod snapshot;
 

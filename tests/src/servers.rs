@@ -59,6 +59,31 @@ impl Prometheus {
     pub async fn with_rules(targets: &[String], rules: &str) -> anyhow::Result<Option<Self>> {
         let Some(program) = installed("prometheus") else { return Ok(None) };
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        std::fs::create_dir_all(folder.path().join("data"))?;
+        Self::start(program, folder, port, targets, rules).await.map(Some)
+    }
+
+    /// Serves the samples of an OpenMetrics file, imported by promtool.
+    ///
+    /// # Errors
+    /// The file cannot be imported, or it cannot be started.
+    pub async fn holding(metrics: &Path) -> anyhow::Result<Option<Self>> {
+        let (Some(program), Some(promtool)) = (installed("prometheus"), installed("promtool")) else { return Ok(None) };
+        let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        let import = ["tsdb", "create-blocks-from", "openmetrics"];
+        let output = Command::new(promtool).args(import).arg(metrics).arg(folder.path().join("data")).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "promtool tsdb create-blocks-from openmetrics: {said}");
+        Self::start(program, folder, port, &[], "groups: []\n").await.map(Some)
+    }
+
+    async fn start(
+        program: PathBuf,
+        folder: TempDir,
+        port: u16,
+        targets: &[String],
+        rules: &str,
+    ) -> anyhow::Result<Self> {
         let list = targets.iter().map(|t| format!("'{t}'")).collect::<Vec<_>>().join(", ");
         let config = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs: [{{job_name: plimsoll, static_configs: [{{targets: [{list}]}}]}}]\n"
@@ -72,7 +97,7 @@ impl Prometheus {
             .arg(format!("--web.listen-address=127.0.0.1:{port}"));
         let process = Process::start(&mut command, &folder.path().join("prometheus.log"))?;
         answers("Prometheus is ready", &format!("http://127.0.0.1:{port}/-/ready")).await;
-        Ok(Some(Self { process, port, _folder: folder }))
+        Ok(Self { process, port, _folder: folder })
     }
 
     /// URL of a path.

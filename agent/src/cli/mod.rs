@@ -1,5 +1,6 @@
 //! The verbs of the command line, one file each.
 
+mod backtest;
 mod check;
 pub mod demo;
 mod outbox;
@@ -58,6 +59,9 @@ enum Verb {
     Rules(rules::Args),
     /// Test rules before they page anybody.
     Test(test_rules::Args),
+    /// Play past data through rules: when each alert would have been pending and firing, how long, how often a day.
+    #[command(after_help = backtest::HELP)]
+    Backtest(backtest::Args),
     /// Answer PromQL over standard input and output, one JSON object a line.
     #[command(after_help = promql::HELP)]
     Promql(promql::Args),
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Schema(args) => schema::main(&args),
         Verb::Rules(args) => rules::main(&args),
         Verb::Promql(args) => promql::main(&args),
+        Verb::Backtest(args) => backtest::main(&args),
         Verb::Test(args) => test_rules::main(&args),
     }
 }

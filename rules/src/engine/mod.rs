@@ -3,6 +3,7 @@
 //! Called by the agent's pipeline, which owns the clock and the store. [`load_rules`] reads rule files, [`RuleEngine`]
 //! runs them. What is Prometheus' and what is not stands in `docs/rules.md`.
 
+mod backtest;
 mod builtin;
 #[cfg(test)]
 mod builtin_tests;
@@ -32,6 +33,7 @@ mod yaml;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+pub use backtest::{Backtest, BacktestReport, Episode, RuleOutcome, warm_up};
 pub use builtin::{BUILTIN_RULES, builtin_scaled};
 pub use group::GroupReport;
 use group::{GroupRun, RuleRun, Shared};

@@ -290,7 +290,7 @@ impl Node {
         }
     }
 
-    fn children(&self) -> Vec<&Self> {
+    pub(super) fn children(&self) -> Vec<&Self> {
         match self {
             Self::Number(_) | Self::Text(_) | Self::Selector(..) | Self::Range(..) => Vec::new(),
             Self::Subquery(subquery) => vec![&subquery.inner],

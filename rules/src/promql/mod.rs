@@ -13,6 +13,7 @@ mod lexer;
 mod matcher;
 mod parser;
 mod print;
+mod reach;
 mod regex_dialect;
 mod selection;
 

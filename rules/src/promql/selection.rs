@@ -25,6 +25,11 @@ pub fn parse_selection(text: &str) -> Result<Selection, ParseError> {
 }
 
 impl Selection {
+    /// The one metric it can mean, where there is only one.
+    pub fn name(&self) -> Option<&str> {
+        self.0.exact_name()
+    }
+
     /// Whether these labels are meant.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.0.matches(labels)
