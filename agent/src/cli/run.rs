@@ -56,8 +56,20 @@ pub fn main(args: Args) -> ExitCode {
         }
     };
     crate::telemetry::start(config.raw.log.format, config.raw.log.level);
+    raise_file_limit();
     block_on(async move {
         run::run(run::Start { config, file: args.config, overrides }).await?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// A connection through the tap takes two descriptors, and many shells still start with 1024: the hard limit is ours to use.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
 }

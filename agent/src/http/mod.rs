@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod capped;
 pub mod feedback;
 pub mod health;
 pub mod metrics;

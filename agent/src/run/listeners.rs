@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::Checked;
 use crate::http::api::ApiState;
+use crate::http::capped::Capped;
 use crate::http::health::Readiness;
 use crate::http::query::{self, QueryLimits};
 use crate::http::{api, auth, feedback, open_router, outbox, silences};
@@ -100,7 +101,8 @@ fn address(listener: &TcpListener) -> SocketAddr {
 fn spawn_http(name: &'static str, listener: TcpListener, router: Router, shutdown: &Shutdown) {
     let ending = shutdown.clone();
     shutdown.spawn(name, async move {
-        let serve = axum::serve(listener, router).with_graceful_shutdown(async move { ending.begun().await });
+        let serve =
+            axum::serve(Capped::new(listener), router).with_graceful_shutdown(async move { ending.begun().await });
         if let Err(error) = serve.await {
             tracing::error!(port = name, %error, "stopped listening");
         }
