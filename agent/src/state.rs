@@ -35,7 +35,8 @@ impl StateFiles {
 
     /// The saved alert states.
     pub fn load_rules(&self) -> Option<String> {
-        String::from_utf8(read(&self.folder.join(RULES))?).ok()
+        // what is no text is no JSON either, and the engine says so
+        Some(String::from_utf8_lossy(&read(&self.folder.join(RULES))?).into_owned())
     }
 
     /// Saves the series.
