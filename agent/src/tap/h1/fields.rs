@@ -50,8 +50,10 @@ impl Kind {
 pub(super) struct Lines {
     pub(super) length: Option<u64>,
     pub(super) encoding: bool,
-    /// The last encoding is `chunked`.
+    /// `chunked` is the last encoding, and stands there once.
     pub(super) chunked: bool,
+    /// Something follows `chunked`.
+    after_chunked: bool,
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     /// `Connection` lists `upgrade`.
@@ -80,9 +82,12 @@ impl Lines {
                 Kind::Length => lines.content_length(header.value, kind)?,
                 Kind::Encoding => {
                     lines.encoding = true;
-                    lines.chunked =
-                        tokens(header.value).last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
+                    for token in tokens(header.value) {
+                        lines.after_chunked |= lines.chunked;
+                        lines.chunked = token.eq_ignore_ascii_case(b"chunked");
+                    }
                 }
+                Kind::Host if lines.host => return Err(BadHead::Host),
                 Kind::Host => lines.host = true,
                 _ => {}
             }
@@ -90,6 +95,7 @@ impl Lines {
         if listed {
             drop_listed(headers, kinds);
         }
+        lines.chunked &= !lines.after_chunked;
         Ok(lines)
     }
 

@@ -3,7 +3,7 @@
 //! Engines repeat everything in each event but a few characters of generated text. Two events that are equal up to a
 //! member `"content":"` (or `"text":"`) and from that string's closing quote on differ in that string alone, and whether
 //! it is empty is all that matters of it. A quote inside a string would be escaped, so what looks like such a member is
-//! one. Measured: a third of the observer's work (docs/benchmarks.md).
+//! one.
 
 use memchr::{memchr2, memmem};
 
