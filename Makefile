@@ -62,8 +62,13 @@ test-vllm: setup
 	tests/vllm/setup.sh
 	PLIMSOLL_VLLM=1 cargo test --locked -p plimsoll-tests --test vllm -- --nocapture
 
+# what a run finds worth keeping goes to target/fuzz; the corpus in the tree only grows by hand
 fuzz:
+	mkdir -p target/fuzz/rule_file target/fuzz/exposition target/fuzz/promql target/fuzz/test_file target/fuzz/sink_answer
+	cp rules/builtin.yml docs/examples/rules/*.yml target/fuzz/rule_file/
+	cp tests/golden/engine/*.txt target/fuzz/exposition/
 	for target in promql rule_file test_file exposition sink_answer; do \
-	  cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target -- \
+	  mkdir -p tests/fuzz/corpus/$$target; \
+	  cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target -- \
 	    -max_total_time=$${PLIMSOLL_FUZZ_SECONDS:-60} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
 	done
