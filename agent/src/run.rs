@@ -88,6 +88,8 @@ struct Agent {
     file: Option<PathBuf>,
     overrides: Overrides,
     config: watch::Sender<Arc<Checked>>,
+    /// What the process started with, and what runs where a key takes a restart.
+    started_with: Arc<Checked>,
     registry: Registry,
     pipeline: mpsc::Sender<Command>,
     dispatcher: Dispatcher,
@@ -129,12 +131,12 @@ impl Agent {
             pipeline: Desk::new(commands.clone()),
         };
         announce(&config.borrow(), &listeners);
+        let started_with = config.borrow().clone();
         listeners.serve(config, api, &records, &registry, &readiness, exchanges, shutdown);
         shutdown.spawn("pipeline", pipeline.run(command_queue, shutdown.clone()));
         drop(latch);
-        let agent =
-            Self { file, overrides, config: config_sender, registry, pipeline: commands, dispatcher, readiness };
-        Ok((agent, reloads))
+        let (config, pipeline) = (config_sender, commands);
+        Ok((Self { file, overrides, config, started_with, registry, pipeline, dispatcher, readiness }, reloads))
     }
 
     /// Takes the configuration file anew, or keeps the last good one and says why.
@@ -146,8 +148,7 @@ impl Agent {
             tracing::error!(%problems, "reload refused; the last good configuration goes on");
             text
         })?;
-        let old = self.config.borrow().clone();
-        let restart = needs_restart(&old, &new);
+        let restart = needs_restart(&self.started_with, &new);
         let command = Command::Reload { groups: new.groups.clone(), sampling: sampling(&new) };
         self.dispatcher.reconfigure(new.sinks.clone(), new.routing.clone()).map_err(|e| e.to_string())?;
         self.config.send_replace(Arc::new(new));

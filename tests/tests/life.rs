@@ -68,6 +68,17 @@ async fn a_reload_takes_new_rules_and_a_bad_one_keeps_the_last_good() {
         .await;
     let kept = alert_state(&agent, "Always").await.unwrap();
     assert_eq!(kept, ("firing".to_owned(), firing), "an unchanged rule keeps its state over a reload");
+    let file = agent.folder.path().join("plimsoll.yaml");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let mut changed: serde_json::Value = serde_json::from_str(&before).unwrap();
+    changed["business"] = json!({"window": "7m"});
+    std::fs::write(&file, changed.to_string()).unwrap();
+    let hint = (200, "reloaded; these take a restart: business\n".to_owned());
+    for _ in 0..2 {
+        assert_eq!(reload().await, hint, "however often it is said");
+    }
+    std::fs::write(&file, before).unwrap();
+    assert_eq!(reload().await, (200, "reloaded\n".to_owned()), "what runs is what the file says again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

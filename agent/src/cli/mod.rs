@@ -8,6 +8,7 @@ mod probe;
 mod promql;
 mod rules;
 mod run;
+mod running;
 mod schema;
 mod status;
 mod test_rules;

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::Context as _;
+use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::running::Running;
 use super::{Format, block_on, print};
 
 /// Arguments of `outbox`.
@@ -26,24 +26,10 @@ enum What {
     Retry(Retry),
 }
 
-/// Where the agent is.
-#[derive(Clone, Debug, clap::Args)]
-struct Agent {
-    /// The agent's API.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9465")]
-    api: String,
-    /// File that holds a token: a viewer's to list, an admin's to retry.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<std::path::PathBuf>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
 #[derive(Clone, Debug, clap::Args)]
 struct List {
     #[command(flatten)]
-    agent: Agent,
+    agent: Running,
     /// Only of this receiver.
     #[arg(long, value_name = "NAME")]
     sink: Option<String>,
@@ -52,7 +38,7 @@ struct List {
 #[derive(Clone, Debug, clap::Args)]
 struct Retry {
     #[command(flatten)]
-    agent: Agent,
+    agent: Running,
     /// Only of this receiver.
     #[arg(long, value_name = "NAME")]
     sink: Option<String>,
@@ -66,11 +52,7 @@ pub fn main(args: &Args) -> ExitCode {
     block_on(async {
         Ok(match &args.what {
             What::List(list) => {
-                let mut url = reqwest::Url::parse(&address(&list.agent, "/api/v1/outbox")).context("--api")?;
-                if let Some(sink) = &list.sink {
-                    url.query_pairs_mut().append_pair("sink", sink);
-                }
-                let answer = ask(&list.agent, client()?.get(url)).await?;
+                let answer = list.agent.get(&path(list.sink.as_deref())).await?;
                 let entries = &answer["data"]["outbox"];
                 match list.agent.format {
                     Format::Json => print(&format!("{entries:#}\n")),
@@ -84,8 +66,8 @@ pub fn main(args: &Args) -> ExitCode {
                         wanted.insert(key.into(), json!(value));
                     }
                 }
-                let request = client()?.post(address(&retry.agent, "/api/v1/outbox/retry")).json(&wanted);
-                let answer = ask(&retry.agent, request).await?;
+                let path = "/api/v1/outbox/retry";
+                let answer = retry.agent.ask(Method::POST, path, |request| request.json(&wanted)).await?;
                 match retry.agent.format {
                     Format::Json => print(&format!("{:#}\n", answer["data"])),
                     Format::Table => print(&format!("{} alerts are tried again\n", answer["data"]["retried"])),
@@ -95,23 +77,13 @@ pub fn main(args: &Args) -> ExitCode {
     })
 }
 
-fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().timeout(Duration::from_secs(10)).build()
-}
-
-fn address(agent: &Agent, path: &str) -> String {
-    format!("{}{path}", agent.api.trim_end_matches('/'))
-}
-
-async fn ask(agent: &Agent, mut request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
-    if let Some(file) = &agent.token_file {
-        let token = std::fs::read_to_string(file).with_context(|| format!("token file {}", file.display()))?;
-        request = request.bearer_auth(token.trim());
+fn path(sink: Option<&str>) -> String {
+    let mut path = "/api/v1/outbox".to_owned();
+    if let Some(sink) = sink {
+        let wanted = form_urlencoded::Serializer::new(String::new()).append_pair("sink", sink).finish();
+        path = format!("{path}?{wanted}");
     }
-    let response = request.send().await.with_context(|| format!("no agent answers at {}", agent.api))?;
-    let (status, body) = (response.status(), response.text().await?);
-    anyhow::ensure!(status.is_success(), "{} answered {status}: {}", agent.api, body.trim());
-    serde_json::from_str(&body).with_context(|| format!("{} is no plimsoll agent: it answered without JSON", agent.api))
+    path
 }
 
 fn table(entries: &[Value]) -> String {

@@ -5,12 +5,13 @@ use std::io::{BufRead as _, Read as _, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use plimsoll_rules::promql::{Answer, EvalOptions, Value, parse, query, query_range};
+use plimsoll_rules::promql::{EvalOptions, parse, query, query_range};
 use plimsoll_rules::{Append, Labels, STALE_NAN_BITS, Store, StoreLimits, Timestamp};
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::complain;
+use crate::http::query::body;
 
 /// Longest line that is read: 64 MiB of samples are some millions.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
@@ -77,13 +78,14 @@ fn converse(mut input: impl std::io::BufRead, mut output: impl Write) -> std::io
         if line.len() as u64 > LONGEST_LINE {
             return Err(std::io::Error::other(format!("a line of more than {LONGEST_LINE} bytes")));
         }
-        let reply = answer(&mut store, &line).unwrap_or_else(|why| json!({"status": "error", "error": why}));
+        let reply = answer(&mut store, &line);
+        let reply = reply.unwrap_or_else(|why| json!({"status": "error", "error": why}).to_string());
         writeln!(output, "{reply}")?;
         output.flush()?;
     }
 }
 
-fn answer(store: &mut Store, line: &[u8]) -> Result<Json, String> {
+fn answer(store: &mut Store, line: &[u8]) -> Result<String, String> {
     let millis = Timestamp::from_millis;
     match serde_json::from_slice(line).map_err(|why| why.to_string())? {
         Request::Clear => *store = empty(),
@@ -91,16 +93,16 @@ fn answer(store: &mut Store, line: &[u8]) -> Result<Json, String> {
         Request::Query { q, time } => {
             let expr = parse(&q).map_err(|why| why.to_string())?;
             let answer = query(&expr, store, millis(time), &EvalOptions::default());
-            return answer.map(|answer| body(&answer, time)).map_err(|why| why.to_string());
+            return answer.map(|answer| body(answer, millis(time))).map_err(|why| why.to_string());
         }
         Request::QueryRange { q, start, end, step } => {
             let expr = parse(&q).map_err(|why| why.to_string())?;
             let (range, step) = ((millis(start), millis(end)), Duration::from_millis(step));
             let answer = query_range(&expr, store, range, step, &EvalOptions::default());
-            return answer.map(|answer| body(&answer, end)).map_err(|why| why.to_string());
+            return answer.map(|answer| body(answer, millis(end))).map_err(|why| why.to_string());
         }
     }
-    Ok(json!({"status": "success"}))
+    Ok(json!({"status": "success"}).to_string())
 }
 
 fn load(store: &mut Store, series: &[Loaded]) -> Result<(), String> {
@@ -119,44 +121,10 @@ fn load(store: &mut Store, series: &[Loaded]) -> Result<(), String> {
     Ok(())
 }
 
-fn body(answer: &Answer, at: i64) -> Json {
-    let point = |at: i64, value: f64| json!([at as f64 / 1000.0, number(value)]);
-    let (kind, result) = match &answer.value {
-        Value::Scalar(value) => ("scalar", point(at, *value)),
-        Value::String(text) => ("string", json!([at as f64 / 1000.0, text])),
-        Value::Vector(vector) => {
-            let samples = vector.iter().map(|s| json!({"metric": s.labels, "value": point(at, s.value)}));
-            ("vector", samples.collect())
-        }
-        Value::Matrix(matrix) => {
-            let values = |points: &[(Timestamp, f64)]| points.iter().map(|(t, v)| point(t.millis(), *v)).collect();
-            let series = matrix.iter().map(|(labels, points)| {
-                let values: Vec<Json> = values(points);
-                json!({"metric": labels, "values": values})
-            });
-            ("matrix", series.collect())
-        }
-    };
-    let mut body = json!({"status": "success", "data": {"resultType": kind, "result": result}});
-    for (name, notes) in [("warnings", &answer.warnings), ("infos", &answer.infos)] {
-        if !notes.is_empty() {
-            body[name] = json!(notes);
-        }
-    }
-    body
-}
-
-/// As Prometheus writes numbers.
-fn number(value: f64) -> String {
-    match value {
-        v if v == f64::INFINITY => "+Inf".into(),
-        v if v == f64::NEG_INFINITY => "-Inf".into(),
-        v => v.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value as Json;
+
     use super::*;
 
     #[test]
@@ -180,8 +148,8 @@ mod tests {
         let data = |answer: &Json| answer["data"]["result"].to_string();
         assert_eq!(heard.len(), 7);
         assert_eq!(heard[0], json!({"status": "success"}));
-        assert_eq!(data(&heard[1]), r#"[{"metric":{"__name__":"x","a":"b"},"value":[1.0,"1.5"]}]"#);
-        assert_eq!(data(&heard[2]), r#"[{"metric":{"a":"b"},"values":[[0.0,"-1.5"],[5.0,"-Inf"]]}]"#);
+        assert_eq!(data(&heard[1]), r#"[{"metric":{"__name__":"x","a":"b"},"value":[1,"1.5"]}]"#);
+        assert_eq!(data(&heard[2]), r#"[{"metric":{"a":"b"},"values":[[0,"-1.5"],[5,"-Inf"]]}]"#);
         for (refused, part) in [(&heard[3], "1:6"), (&heard[4], "line 1")] {
             assert_eq!(refused["status"], "error");
             assert!(refused["error"].as_str().is_some_and(|why| why.contains(part)), "{refused}");

@@ -2,35 +2,27 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::Context as _;
 use serde_json::Value;
 
+use super::running::Running;
 use super::{Format, block_on, print};
 
 /// Arguments of `status`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The agent's API.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9465")]
-    api: String,
-    /// File that holds a viewer's or admin's token.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<std::path::PathBuf>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    agent: Running,
 }
 
 /// Prints the status; exit code 1 when the agent cannot be reached.
 pub fn main(args: &Args) -> ExitCode {
     block_on(async {
-        let status = fetch(args, "/api/v1/status").await?;
-        let alerts = fetch(args, "/api/v1/alerts").await?;
-        let rules = fetch(args, "/api/v1/rules?exclude_alerts=true").await?;
+        let status = args.agent.get("/api/v1/status").await?;
+        let alerts = args.agent.get("/api/v1/alerts").await?;
+        let rules = args.agent.get("/api/v1/rules?exclude_alerts=true").await?;
         let failing = failing(&rules["data"]["groups"]);
-        Ok(match args.format {
+        Ok(match args.agent.format {
             Format::Json => {
                 let alerts = &alerts["data"]["alerts"];
                 let all = serde_json::json!({"status": status, "alerts": alerts, "failing_rules": failing});
@@ -39,20 +31,6 @@ pub fn main(args: &Args) -> ExitCode {
             Format::Table => print(&table(&status, &alerts["data"]["alerts"], &failing)),
         })
     })
-}
-
-async fn fetch(args: &Args, path: &str) -> anyhow::Result<Value> {
-    let url = format!("{}{path}", args.api.trim_end_matches('/'));
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-    let mut request = client.get(&url);
-    if let Some(file) = &args.token_file {
-        let token = std::fs::read_to_string(file).with_context(|| format!("token file {}", file.display()))?;
-        request = request.bearer_auth(token.trim());
-    }
-    let response = request.send().await.with_context(|| format!("no agent answers at {url}"))?;
-    let (status, body) = (response.status(), response.text().await?);
-    anyhow::ensure!(status.is_success(), "{url} answered {status}: {}", body.trim());
-    serde_json::from_str(&body).with_context(|| format!("{url} did not answer with JSON; is it a plimsoll agent?"))
 }
 
 /// Rules whose last evaluation failed, each with its group and why.
@@ -106,11 +84,11 @@ fn table(status: &Value, alerts: &Value, failing: &[Value]) -> String {
     for alert in alerts.as_array().into_iter().flatten() {
         let _ = writeln!(
             out,
-            "  {:<8} {} since {}: {}",
+            "  {:<8} {} since {}{}",
             text(&alert["state"]),
             text(&alert["labels"]["alertname"]),
             text(&alert["activeAt"]),
-            text(&alert["annotations"]["summary"])
+            alert["annotations"]["summary"].as_str().map(|summary| format!(": {summary}")).unwrap_or_default()
         );
     }
     out
@@ -133,7 +111,9 @@ mod tests {
         ]);
         let found = failing(&rules);
         assert_eq!(found, [json!({"group": "g", "rule": "Broken", "why": "many-to-many"})]);
-        let shown = table(&json!({"version": "1", "upstream": "x"}), &json!([]), &found);
-        assert!(shown.ends_with("  FAILING  Broken (g): many-to-many\n"), "{shown}");
+        let alert = json!({"state": "firing", "labels": {"alertname": "Own"}, "activeAt": "then", "annotations": {}});
+        let shown = table(&json!({"version": "1", "upstream": "x"}), &json!([alert]), &found);
+        let expected = "  FAILING  Broken (g): many-to-many\n  firing   Own since then\n";
+        assert!(shown.ends_with(expected), "{shown}");
     }
 }

@@ -168,8 +168,9 @@ section! {
         /// Close a stream after this long without a byte from the upstream.
         idle_timeout: Span = Span::secs(600),
         /// Ask the engine for the token usage of streams whose client did not ask, and hide the extra event from the client.
-        /// Makes output tokens exact instead of estimated; costs about as much CPU again, for such streams pass through a
-        /// slower path.
+        /// Makes output tokens exact instead of estimated. Every request then passes through hyper, which costs more CPU, and
+        /// the client can notice: what an engine puts beside the usage (`timings` of llama.cpp) is hidden with it, and some
+        /// engines add `"usage": null` to the other events.
         inject_usage: bool = false,
     }
 }

@@ -92,3 +92,44 @@ impl AsyncWrite for Held {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    async fn pair(capped: &mut Capped) -> (TcpStream, Held) {
+        let client = TcpStream::connect(capped.local_addr().unwrap()).await.unwrap();
+        (client, capped.accept().await.0)
+    }
+
+    #[tokio::test]
+    async fn a_connection_over_the_cap_waits_for_a_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut capped = Capped { listener, places: Arc::new(Semaphore::new(2)) };
+        let first = pair(&mut capped).await;
+        let _second = pair(&mut capped).await;
+        let _third = TcpStream::connect(capped.local_addr().unwrap()).await.unwrap();
+        let at_once = Duration::from_millis(100);
+        assert!(timeout(at_once, capped.accept()).await.is_err(), "two are all");
+        drop(first);
+        assert!(timeout(Duration::from_secs(10), capped.accept()).await.is_ok(), "a place has become free");
+    }
+
+    #[tokio::test]
+    async fn silence_ends_a_connection_and_every_byte_begins_it_anew() {
+        let mut capped = Capped::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let (mut client, mut held) = pair(&mut capped).await;
+        tokio::time::pause();
+        for _ in 0..3 {
+            client.write_all(b"x").await.unwrap();
+            assert_eq!(held.read_u8().await.unwrap(), b'x');
+            tokio::time::advance(SILENCE / 2).await;
+        }
+        let since = Instant::now();
+        let ended = held.read_u8().await.unwrap_err();
+        assert_eq!((ended.kind(), since.elapsed().as_secs()), (io::ErrorKind::TimedOut, SILENCE.as_secs() / 2));
+    }
+}

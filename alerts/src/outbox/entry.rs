@@ -38,6 +38,29 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
+    /// Not tried yet, handed over at `at`.
+    pub(crate) fn new(
+        id: Arc<str>,
+        notification: Arc<Notification>,
+        group: Option<Arc<Group>>,
+        at: Timestamp,
+        version: u64,
+    ) -> Self {
+        Self {
+            id,
+            notification,
+            queued_at: at,
+            attempts: 0,
+            version,
+            last_error: None,
+            group,
+            since: at,
+            message: None,
+            at_once: false,
+            then: None,
+        }
+    }
+
     /// About how much memory its words hold, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.notification.size() + self.then.as_ref().map_or(0, |then| then.notification.size())

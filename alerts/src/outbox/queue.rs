@@ -138,19 +138,8 @@ impl Queue {
         let same = before.filter(|before| news.is_repeat_of(&before.notification));
         self.dead.remove(&fingerprint);
         let version = self.touch(fingerprint);
-        let fresh = Waiting {
-            id: same.as_ref().map_or_else(|| self.id(fingerprint, news), |same| same.id.clone()),
-            notification: news.clone(),
-            queued_at: now,
-            attempts: 0,
-            version,
-            last_error: None,
-            group,
-            since,
-            message: None,
-            at_once: false,
-            then: None,
-        };
+        let id = same.as_ref().map_or_else(|| self.id(fingerprint, news), |same| same.id.clone());
+        let fresh = Waiting { since, ..Waiting::new(id, news.clone(), group, now, version) };
         let entry = match same {
             // A fresher copy of the same message: whoever got the first one must be able to tell.
             Some(Waiting { attempts, last_error, message, at_once, .. }) => {
@@ -194,21 +183,8 @@ impl Queue {
         let mut gone = self.remove(fingerprint)?;
         if let Some(Then { id, notification }) = gone.then.take() {
             let version = self.touch(fingerprint);
-            let (group, queued_at) = (gone.group.clone(), gone.queued_at);
-            let fresh = Waiting {
-                id,
-                notification,
-                queued_at,
-                attempts: 0,
-                version,
-                last_error: None,
-                group,
-                since: gone.since,
-                message: None,
-                at_once: true,
-                then: None,
-            };
-            self.insert(fingerprint, fresh);
+            let fresh = Waiting::new(id, notification, gone.group.clone(), gone.queued_at, version);
+            self.insert(fingerprint, Waiting { since: gone.since, at_once: true, ..fresh });
         }
         Some(gone)
     }
@@ -275,20 +251,8 @@ impl Queue {
                 continue;
             }
             let group = self.policy.direct.and_then(|_| group_of(&notification));
-            let entry = Waiting {
-                id,
-                notification,
-                queued_at: now,
-                attempts: 0,
-                version,
-                last_error: None,
-                group,
-                since: now,
-                message: None,
-                at_once: true,
-                then: None,
-            };
-            self.insert(*fingerprint, entry);
+            let entry = Waiting::new(id, notification, group, now, version);
+            self.insert(*fingerprint, Waiting { at_once: true, ..entry });
         }
         chosen.len()
     }
@@ -306,20 +270,7 @@ impl Queue {
             return;
         }
         let version = self.unsaved.next_version();
-        let entry = Waiting {
-            id,
-            notification,
-            queued_at,
-            attempts: 0,
-            version,
-            last_error: None,
-            group,
-            since: queued_at,
-            message: None,
-            at_once: false,
-            then,
-        };
-        self.insert(fingerprint, entry);
+        self.insert(fingerprint, Waiting { then, ..Waiting::new(id, notification, group, queued_at, version) });
         self.make_room();
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::locate::locate;
 use super::names::suggestion;
+use super::rule_file::RuleProblem;
 use super::yaml::{Data, Mistake, Node, Place, Text};
 use crate::promql;
 
@@ -29,6 +30,15 @@ impl Fields {
 }
 
 impl Sheet<'_> {
+    /// Every mistake once, in the order of the file; `file` as the user named it.
+    pub(super) fn into_problems(mut self, file: &str) -> Vec<RuleProblem> {
+        self.mistakes.sort();
+        self.mistakes.dedup();
+        let problem =
+            |(at, message): Mistake| RuleProblem { file: file.to_owned(), line: at.line, column: at.column, message };
+        self.mistakes.into_iter().map(problem).collect()
+    }
+
     pub(super) fn refuse(&mut self, place: Place, why: String) {
         self.mistakes.push((place, why));
     }

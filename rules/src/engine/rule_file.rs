@@ -36,18 +36,7 @@ pub fn load_rules(file: &str, text: &str, default_interval: Duration) -> Result<
         Some(root) => read_file(&mut sheet, &root, file, default_interval),
         None => Vec::new(),
     };
-    if sheet.mistakes.is_empty() {
-        return Ok(groups);
-    }
-    sheet.mistakes.sort();
-    sheet.mistakes.dedup();
-    let problem = |(at, message): (Place, String)| RuleProblem {
-        file: file.to_owned(),
-        line: at.line,
-        column: at.column,
-        message,
-    };
-    Err(sheet.mistakes.into_iter().map(problem).collect())
+    if sheet.mistakes.is_empty() { Ok(groups) } else { Err(sheet.into_problems(file)) }
 }
 
 fn read_file(sheet: &mut Sheet<'_>, root: &Node, file: &str, default_interval: Duration) -> Vec<Group> {

@@ -21,8 +21,6 @@ const RUNNING: usize = 2;
 const ADMITTED: usize = 32;
 /// Samples that a query may hold at once: with their text about 25 MB.
 const POINTS: u64 = 500_000;
-/// What Prometheus looks back for the value of now.
-const LOOKBACK: Duration = Duration::from_secs(300);
 
 /// Lets queries in. Clones share the bounds.
 #[derive(Clone, Debug)]
@@ -75,12 +73,13 @@ impl QueryDesk {
         let interrupt = Interrupt::default();
         // a caller that hangs up drops this future: what is under way ends as well
         let _ends = RaiseOnDrop(interrupt.clone());
+        let usual = EvalOptions::default();
         let options = EvalOptions {
-            lookback: terms.lookback.unwrap_or(LOOKBACK),
+            lookback: terms.lookback.unwrap_or(usual.lookback),
             max_samples: self.limits.samples,
             max_points: POINTS,
             interrupt,
-            ..EvalOptions::default()
+            ..usual
         };
         let work = async {
             let running = self.running.clone().acquire_owned().await.map_err(|_| busy())?;

@@ -84,8 +84,9 @@ impl Success {
 /// What Prometheus says when `limit` has cut an answer.
 pub(super) const TRUNCATED: &str = "results truncated due to limit";
 
-impl IntoResponse for Success {
-    fn into_response(self) -> Response {
+impl Success {
+    /// The whole of it as JSON text.
+    pub(super) fn body(&self) -> String {
         let mut body = String::with_capacity(self.data.len() + 64);
         body.push_str(r#"{"status":"success","data":"#);
         body.push_str(&self.data);
@@ -95,6 +96,12 @@ impl IntoResponse for Success {
             }
         }
         body.push('}');
-        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+        body
+    }
+}
+
+impl IntoResponse for Success {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "application/json")], self.body()).into_response()
     }
 }

@@ -80,6 +80,11 @@ pub(super) async fn format(params: Params) -> Result<Success, Failure> {
     Ok(Success::of(&json!(params.expression()?.to_string())))
 }
 
+/// The body of an answer, for those who ask elsewhere than over HTTP. An instant value carries `at`.
+pub fn body(answer: Answer, at: Timestamp) -> String {
+    render(answer, at, 0).body()
+}
+
 fn render(answer: Answer, at: Timestamp, limit: usize) -> Success {
     let Answer { mut value, mut warnings, infos } = answer;
     if let Value::Matrix(series) = &mut value {

@@ -21,6 +21,7 @@ use plimsoll_exporters::Registry;
 
 use crate::pipeline::Desk;
 use desk::QueryDesk;
+pub use evaluate::body;
 
 /// Longest form of a POST, in bytes.
 const FORM_BYTES: usize = 256 << 10;

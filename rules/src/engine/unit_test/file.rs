@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::fields::{Fields, Sheet};
 use super::super::rule_file::RuleProblem;
-use super::super::yaml::{self, Data, Node, Place, Text};
+use super::super::yaml::{self, Data, Node, Text};
 use super::{AlertTest, ExprTest, Remark, Test, UnitTests, notation, words};
 use crate::promql::{self, Expr};
 use crate::{Labels, LabelsBuilder, Timestamp};
@@ -23,17 +23,9 @@ pub fn load_tests(file: &str, text: &str) -> Result<UnitTests, Vec<RuleProblem>>
         Some(root) => read(&mut sheet, &root),
         None => Some(UnitTests { interval: MINUTE, ..UnitTests::default() }),
     };
-    sheet.mistakes.sort();
-    sheet.mistakes.dedup();
-    let problem = |(at, message): (Place, String)| RuleProblem {
-        file: file.to_owned(),
-        line: at.line,
-        column: at.column,
-        message,
-    };
     match tests {
         Some(tests) if sheet.mistakes.is_empty() => Ok(tests),
-        _ => Err(sheet.mistakes.into_iter().map(problem).collect()),
+        _ => Err(sheet.into_problems(file)),
     }
 }
 
