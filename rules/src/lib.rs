@@ -6,9 +6,11 @@
 
 mod engine;
 mod exchange;
+mod kahan;
 mod labels;
 pub mod promql;
 mod store;
+mod summary;
 mod units;
 
 pub use engine::{

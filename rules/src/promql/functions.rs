@@ -1,10 +1,12 @@
 //! Every function of the language: one row each, with its arguments and what runs it.
 
 use super::EvalError;
-use super::ast::{Call, Type};
+use super::ast::{Call, Node, Type};
 use super::eval::{
-    Civil, Evaluator, Val, Window, absence, histogram, labels, math, ordering, over_time, rates, regression, timing,
+    Civil, Evaluator, Sample, Val, Window, absence, histogram, labels, math, ordering, over_time, rates, regression,
+    timing,
 };
+use crate::kahan::Mean;
 
 /// One function.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(super) enum Run {
     Each(fn(f64) -> f64),
     /// Each series of a range vector by itself; nothing where it gives nothing.
     Over(fn(&Window<'_>) -> Option<f64>),
+    /// As `Over`, where whole chunks need not be read.
+    Fold(fn(&mut Evaluator<'_>, &Node, i64) -> Result<Vec<Sample>, EvalError>),
     /// As `Over`, on counters: says so where the metric's name does not look like one.
     OverCounter(fn(&Window<'_>) -> Option<f64>),
     /// The moment that each sample's value (seconds since the epoch) names, or that of the evaluation.
@@ -103,6 +107,10 @@ const fn over(name: &'static str, run: fn(&Window<'_>) -> Option<f64>) -> Functi
     row(name, &[Type::Matrix], Type::Vector, Run::Over(run))
 }
 
+const fn fold<F: over_time::Fold>(name: &'static str) -> Function {
+    row(name, &[Type::Matrix], Type::Vector, Run::Fold(|evaluator, arg, now| evaluator.fold::<F>(arg, now)))
+}
+
 const fn counter(name: &'static str, run: fn(&Window<'_>) -> Option<f64>) -> Function {
     row(name, &[Type::Matrix], Type::Vector, Run::OverCounter(run))
 }
@@ -133,7 +141,7 @@ static FUNCTIONS: [Function; 74] = [
     each("asinh", f64::asinh),
     each("atan", f64::atan),
     each("atanh", f64::atanh),
-    over("avg_over_time", over_time::avg),
+    fold::<Mean>("avg_over_time"),
     each("ceil", f64::ceil),
     over("changes", over_time::changes),
     own("clamp", &[Vector, Scalar, Scalar], math::clamp),
@@ -141,7 +149,7 @@ static FUNCTIONS: [Function; 74] = [
     own("clamp_min", &[Vector, Scalar], math::clamp_min),
     each("cos", f64::cos),
     each("cosh", f64::cosh),
-    over("count_over_time", over_time::count),
+    fold::<over_time::Count>("count_over_time"),
     date("day_of_month", |at| at.day),
     date("day_of_week", |at| at.weekday),
     date("day_of_year", Civil::day_of_year),
@@ -165,13 +173,13 @@ static FUNCTIONS: [Function; 74] = [
     each("log10", f64::log10),
     each("log2", f64::log2),
     over("mad_over_time", over_time::mad),
-    over("max_over_time", over_time::max),
-    over("min_over_time", over_time::min),
+    fold::<over_time::Max>("max_over_time"),
+    fold::<over_time::Min>("min_over_time"),
     date("minute", |at| at.minute),
     date("month", |at| at.month),
     row("pi", &[], Scalar, Run::Own(|_, _, _| Ok(Val::Scalar(std::f64::consts::PI)))),
     own("predict_linear", &[Matrix, Scalar], regression::predict_linear),
-    over("present_over_time", |_| Some(1.0)),
+    fold::<over_time::Present>("present_over_time"),
     own("quantile_over_time", &[Scalar, Matrix], over_time::quantile),
     each("rad", f64::to_radians),
     counter("rate", rates::rate),
@@ -186,9 +194,9 @@ static FUNCTIONS: [Function; 74] = [
     own_last("sort_by_label_desc", &[Vector, Type::String], Last::Repeats, ordering::sort_by_label_desc),
     own("sort_desc", &[Vector], ordering::sort_desc),
     each("sqrt", f64::sqrt),
-    over("stddev_over_time", |window| over_time::variance(window).map(f64::sqrt)),
-    over("stdvar_over_time", over_time::variance),
-    over("sum_over_time", over_time::sum),
+    fold::<over_time::Deviation>("stddev_over_time"),
+    fold::<over_time::Variance>("stdvar_over_time"),
+    fold::<over_time::Total>("sum_over_time"),
     each("tan", f64::tan),
     each("tanh", f64::tanh),
     row("time", &[], Scalar, Run::Own(timing::time)),

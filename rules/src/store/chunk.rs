@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::code::{Place, decode, encode};
 use super::is_stale;
+use crate::summary::Summary;
 
 /// Samples after which a chunk is full.
 pub(super) const FULL: u16 = 120;
@@ -19,6 +20,7 @@ pub(super) struct Chunk {
     pub(super) last_ms: i64,
     /// Shared with excerpts (`super::excerpt`), so that a query copies no samples.
     bytes: Arc<[u8]>,
+    pub(super) summary: Option<Summary>,
 }
 
 /// The chunk at a series' end.
@@ -61,8 +63,9 @@ impl OpenChunk {
     }
 
     pub(super) fn close(self) -> Chunk {
+        let summary = Summary::of(self.samples().map(|(_, value)| value).filter(|value| !is_stale(*value)));
         let Self { count, first_ms, last, bytes, .. } = self;
-        Chunk { count, first_ms, last_ms: last.at_ms, bytes: bytes.into() }
+        Chunk { count, first_ms, last_ms: last.at_ms, bytes: bytes.into(), summary }
     }
 
     pub(super) fn samples(&self) -> Samples<'_> {
@@ -128,6 +131,7 @@ pub(super) struct Samples<'a> {
     left: u16,
     repeats: u8,
     place: Place,
+    thousandths: Option<i64>,
     first: bool,
 }
 
@@ -135,7 +139,14 @@ impl<'a> Samples<'a> {
     fn new(count: u16, first_ms: i64, bytes: &'a [u8]) -> Self {
         let (bits, left) = bytes.first_chunk().map_or((0, 0), |head| (u64::from_le_bytes(*head), count));
         let bytes = bytes.get(HEAD..).unwrap_or_default();
-        Self { bytes, left, repeats: 0, place: Place { at_ms: first_ms, delta: 0, bits }, first: true }
+        Self {
+            bytes,
+            left,
+            repeats: 0,
+            place: Place { at_ms: first_ms, delta: 0, bits },
+            thousandths: None,
+            first: true,
+        }
     }
 }
 
@@ -164,7 +175,7 @@ impl Iterator for Samples<'_> {
             self.first = false;
         } else {
             if self.repeats == 0 {
-                self.repeats = decode(&mut self.place, &mut self.bytes)?;
+                self.repeats = decode(&mut self.place, &mut self.thousandths, &mut self.bytes)?;
             }
             self.repeats -= 1;
             self.place.at_ms = self.place.at_ms.wrapping_add(self.place.delta);

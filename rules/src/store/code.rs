@@ -215,9 +215,13 @@ const fn decoded() -> [Decoded; 256] {
     table
 }
 
-/// Takes one step and gives how many samples it stands for; `None` where `bytes` ends early.
+/// Below this many thousandths, a value's thousandths are the number it was made of.
+const EXACT: u64 = 1 << 50;
+
+/// Takes one step and gives how many samples it stands for; `None` where `bytes` ends early. `known` are the thousandths
+/// of the value, where the last step was one of thousandths: the next then waits for an addition, not for a division.
 #[inline]
-pub(super) fn decode(place: &mut Place, bytes: &mut &[u8]) -> Option<u8> {
+pub(super) fn decode(place: &mut Place, known: &mut Option<i64>, bytes: &mut &[u8]) -> Option<u8> {
     let (code, rest) = bytes.split_first()?;
     *bytes = rest;
     let step = &DECODED[usize::from(*code)];
@@ -235,8 +239,15 @@ pub(super) fn decode(place: &mut Place, bytes: &mut &[u8]) -> Option<u8> {
         Form::Same => {}
         Form::Xor { low, len } => place.bits ^= take(bytes, len)? << (8 * u32::from(low)),
         Form::Whole(len) => place.bits = add_whole(place.bits, unzigzag(take(bytes, len)?)),
-        Form::Thousandths(len) => place.bits = add_thousandths(place.bits, unzigzag(take(bytes, len)?)),
+        Form::Thousandths(len) => {
+            let steps = unzigzag(take(bytes, len)?);
+            let n = known.take().unwrap_or_else(|| thousandths(place.bits)).wrapping_add(steps);
+            place.bits = (n as f64 / 1000.0).to_bits();
+            *known = (n.unsigned_abs() < EXACT).then_some(n);
+            return Some(1);
+        }
     }
+    *known = None;
     Some(1)
 }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::chunk::{Chunk, Encoded, OpenChunk, Samples};
 use super::{Append, is_stale};
 use crate::Labels;
+use crate::summary::Summary;
 
 /// One series; a clone shares all full chunks.
 #[derive(Clone, Debug)]
@@ -106,6 +107,36 @@ impl Series {
     /// Appends the same samples to `out`: faster, and without an allocation where `out` has been used before.
     pub(crate) fn read(&self, after_ms: i64, until_ms: i64, out: &mut Vec<(i64, f64)>) {
         self.parts(after_ms, until_ms).for_each(|samples| samples.read(after_ms, until_ms, out));
+    }
+
+    /// The same samples for a fold: whole chunks come to `chunk`, where they have a summary, single samples to `sample`.
+    pub(crate) fn fold<F>(
+        &self,
+        (after_ms, until_ms): (i64, i64),
+        into: &mut F,
+        chunk: impl Fn(&mut F, &Summary),
+        sample: impl Fn(&mut F, f64),
+    ) -> usize {
+        let start = self.full.partition_point(|chunk| chunk.last_ms <= after_ms);
+        let mut read = 0;
+        let mut each = |into: &mut F, samples: Samples<'_>| {
+            for (at, value) in samples.take_while(|(at, _)| *at <= until_ms) {
+                if at > after_ms && !is_stale(value) {
+                    sample(into, value);
+                    read += 1;
+                }
+            }
+        };
+        for full in self.full.range(start..).take_while(|chunk| chunk.first_ms <= until_ms) {
+            match &full.summary {
+                Some(summary) if full.first_ms > after_ms && full.last_ms <= until_ms => chunk(into, summary),
+                _ => each(into, full.samples()),
+            }
+        }
+        if self.open.first_ms <= until_ms && self.open.last_ms() > after_ms {
+            each(into, self.open.samples());
+        }
+        read
     }
 
     /// The chunks that `(after, until]` touches.

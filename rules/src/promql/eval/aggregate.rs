@@ -3,12 +3,12 @@
 use super::super::EvalError;
 use super::super::ast::{Aggregate, AggregateOp, LabelChoice, Node};
 use super::super::print::format_float;
-use super::kahan::{Mean, Sum};
 use super::ordering::{ascending, descending};
 use super::over_time::quantile_of;
 use super::subset::{Groups, Subset};
 use super::{Evaluator, Sample, fail};
 use crate::Labels;
+use crate::kahan::{Mean, Sum};
 
 impl Evaluator<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate, now: i64) -> Result<Vec<Sample>, EvalError> {

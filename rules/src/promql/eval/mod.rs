@@ -8,7 +8,6 @@ mod aggregate;
 mod binary;
 pub(super) mod dates;
 pub(super) mod histogram;
-mod kahan;
 pub(super) mod labels;
 pub(super) mod math;
 pub(super) mod ordering;
@@ -27,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use self::over_time::Fold;
 use self::tracks::{Track, Tracks};
 use super::ast::{Call, Expr, Node, Sign, Type};
 use super::functions::Run;
@@ -369,6 +369,7 @@ impl<'s> Evaluator<'s> {
         match call.function.run {
             Run::Each(run) => self.each(&call.args[0], now, run),
             Run::Over(run) => self.over(&call.args[0], now, run).map(Val::Vector),
+            Run::Fold(run) => run(self, &call.args[0], now).map(Val::Vector),
             Run::OverCounter(run) => {
                 let vector = self.over(&call.args[0], now, run)?;
                 vector.iter().for_each(|sample| rates::check_name(&sample.labels, &mut self.notes));
@@ -386,6 +387,15 @@ impl<'s> Evaluator<'s> {
             (sample.value, sample.drop_name) = (run(sample.value), true);
         }
         Ok(Val::Vector(vector))
+    }
+
+    /// Folds the samples of every series of a range vector into one.
+    pub(super) fn fold<F: Fold>(&mut self, arg: &Node, now: i64) -> Result<Vec<Sample>, EvalError> {
+        let mut vector = Vec::new();
+        self.folds::<F>(arg, now, &mut |labels, fold| {
+            vector.extend(fold.result().map(|value| Sample { labels: labels.clone(), drop_name: true, value }));
+        })?;
+        Ok(vector)
     }
 
     /// Applies `run` to every series of a range vector.

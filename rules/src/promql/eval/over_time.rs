@@ -1,45 +1,166 @@
 //! One number for all samples of a range: the `*_over_time` family, `changes`, `resets`.
 
+use std::cell::RefCell;
+
 use super::super::EvalError;
 use super::super::ast::Call;
-use super::kahan::{Mean, Sum};
-use super::ordering::ascending;
 use super::{Evaluator, Val, Window};
+use crate::kahan::{Mean, Sum};
+use crate::summary::{Spread, Summary};
 
-pub(in crate::promql) fn avg(window: &Window<'_>) -> Option<f64> {
-    let mut mean = Mean::default();
-    window.values().for_each(|value| mean.add(value));
-    Some(mean.value())
+/// One number that samples are folded into, one by one or a chunk at a time.
+pub(in crate::promql) trait Fold: Default {
+    fn add(&mut self, value: f64);
+    fn merge(&mut self, chunk: &Summary);
+    /// `None` of nothing.
+    fn result(self) -> Option<f64>;
 }
 
-pub(in crate::promql) fn sum(window: &Window<'_>) -> Option<f64> {
-    let mut sum = Sum::default();
-    window.values().for_each(|value| sum.add(value));
-    Some(sum.total())
+impl Fold for Mean {
+    fn add(&mut self, value: f64) {
+        self.add(value);
+    }
+
+    fn merge(&mut self, chunk: &Summary) {
+        self.merge(chunk);
+    }
+
+    fn result(self) -> Option<f64> {
+        (self.count() > 0.0).then(|| self.value())
+    }
 }
 
-pub(in crate::promql) fn count(window: &Window<'_>) -> Option<f64> {
-    Some(window.points.len() as f64)
+#[derive(Debug, Default)]
+pub(in crate::promql) struct Total {
+    any: bool,
+    sum: Sum,
+}
+
+impl Fold for Total {
+    fn add(&mut self, value: f64) {
+        self.any = true;
+        self.sum.add(value);
+    }
+
+    fn merge(&mut self, chunk: &Summary) {
+        self.add(chunk.sum.sum);
+        if self.sum.sum.is_finite() {
+            self.sum.lost += chunk.sum.lost;
+        }
+    }
+
+    fn result(self) -> Option<f64> {
+        self.any.then(|| self.sum.total())
+    }
+}
+
+#[derive(Debug, Default)]
+pub(in crate::promql) struct Count(u64);
+
+impl Fold for Count {
+    fn add(&mut self, _: f64) {
+        self.0 += 1;
+    }
+
+    fn merge(&mut self, chunk: &Summary) {
+        self.0 += u64::from(chunk.count.get());
+    }
+
+    fn result(self) -> Option<f64> {
+        (self.0 > 0).then_some(self.0 as f64)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(in crate::promql) struct Present(bool);
+
+impl Fold for Present {
+    fn add(&mut self, _: f64) {
+        self.0 = true;
+    }
+
+    fn merge(&mut self, _: &Summary) {
+        self.0 = true;
+    }
+
+    fn result(self) -> Option<f64> {
+        self.0.then_some(1.0)
+    }
 }
 
 /// NaN only where all are.
-pub(in crate::promql) fn max(window: &Window<'_>) -> Option<f64> {
-    window.values().reduce(|best, value| if value > best || best.is_nan() { value } else { best })
-}
+#[derive(Debug, Default)]
+pub(in crate::promql) struct Max(Option<f64>);
 
-pub(in crate::promql) fn min(window: &Window<'_>) -> Option<f64> {
-    window.values().reduce(|best, value| if value < best || best.is_nan() { value } else { best })
-}
-
-/// Population variance by Welford's method, compensated.
-pub(in crate::promql) fn variance(window: &Window<'_>) -> Option<f64> {
-    let (mut mean, mut squares) = (Sum::default(), Sum::default());
-    for (index, value) in window.values().enumerate() {
-        let delta = value - (mean.sum + mean.lost);
-        mean.add(delta / (index + 1) as f64);
-        squares.add(delta * (value - (mean.sum + mean.lost)));
+impl Fold for Max {
+    fn add(&mut self, value: f64) {
+        if self.0.is_none_or(|best| value > best || best.is_nan()) {
+            self.0 = Some(value);
+        }
     }
-    Some((squares.sum + squares.lost) / window.points.len() as f64)
+
+    fn merge(&mut self, chunk: &Summary) {
+        self.add(chunk.max);
+    }
+
+    fn result(self) -> Option<f64> {
+        self.0
+    }
+}
+
+/// NaN only where all are.
+#[derive(Debug, Default)]
+pub(in crate::promql) struct Min(Option<f64>);
+
+impl Fold for Min {
+    fn add(&mut self, value: f64) {
+        if self.0.is_none_or(|best| value < best || best.is_nan()) {
+            self.0 = Some(value);
+        }
+    }
+
+    fn merge(&mut self, chunk: &Summary) {
+        self.add(chunk.min);
+    }
+
+    fn result(self) -> Option<f64> {
+        self.0
+    }
+}
+
+/// Population variance.
+pub(in crate::promql) type Variance = Spread;
+
+impl Fold for Spread {
+    fn add(&mut self, value: f64) {
+        self.add(value);
+    }
+
+    fn merge(&mut self, chunk: &Summary) {
+        self.merge(chunk);
+    }
+
+    fn result(self) -> Option<f64> {
+        self.variance()
+    }
+}
+
+/// Population standard deviation.
+#[derive(Debug, Default)]
+pub(in crate::promql) struct Deviation(Spread);
+
+impl Fold for Deviation {
+    fn add(&mut self, value: f64) {
+        self.0.add(value);
+    }
+
+    fn merge(&mut self, chunk: &Summary) {
+        self.0.merge(chunk);
+    }
+
+    fn result(self) -> Option<f64> {
+        self.0.variance().map(f64::sqrt)
+    }
 }
 
 /// Two NaN in a row are no change.
@@ -63,7 +184,13 @@ pub(in crate::promql) fn mad(window: &Window<'_>) -> Option<f64> {
 pub(in crate::promql) fn quantile(evaluator: &mut Evaluator<'_>, call: &Call, now: i64) -> Result<Val, EvalError> {
     let q = evaluator.scalar(&call.args[0], now)?;
     evaluator.warn_of_quantile(q);
-    let run = |window: &Window<'_>| Some(quantile_of(q, &mut window.values().collect::<Vec<_>>()));
+    let values = RefCell::new(Vec::new());
+    let run = |window: &Window<'_>| {
+        let mut values = values.borrow_mut();
+        values.clear();
+        values.extend(window.values());
+        Some(quantile_of(q, &mut values))
+    };
     evaluator.over(&call.args[1], now, run).map(Val::Vector)
 }
 
@@ -78,11 +205,12 @@ pub(super) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
     }
     let rank = q * (values.len() - 1) as f64;
     let (lower, weight) = (rank.floor() as usize, rank - rank.floor());
-    let nan_first = |a: &f64, b: &f64| b.is_nan().cmp(&a.is_nan()).then(ascending(*a, *b));
+    // In the total order a NaN of negative sign is the smallest, and two values compare without a branch.
+    values.iter_mut().filter(|value| value.is_nan()).for_each(|nan| *nan = f64::NAN.copysign(-1.0));
     // Selecting is linear where sorting is not.
-    let (_, low, above) = values.select_nth_unstable_by(lower, nan_first);
+    let (_, low, above) = values.select_nth_unstable_by(lower, f64::total_cmp);
     let low = *low;
-    let high = above.iter().copied().min_by(nan_first).unwrap_or(low);
+    let high = above.iter().copied().min_by(f64::total_cmp).unwrap_or(low);
     low * (1.0 - weight) + high * weight
 }
 

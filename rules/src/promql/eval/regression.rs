@@ -2,8 +2,8 @@
 
 use super::super::EvalError;
 use super::super::ast::Call;
-use super::kahan::Sum;
 use super::{Evaluator, Val, Window, fail};
+use crate::kahan::Sum;
 
 /// Least squares: slope per second, and the value at `origin_ms`.
 fn line(points: &[(i64, f64)], origin_ms: i64) -> (f64, f64) {

@@ -3,8 +3,9 @@
 use super::super::EvalError;
 use super::super::ast::{At, Node, Shift, Subquery};
 use super::super::matcher::Selector;
+use super::over_time::Fold;
 use super::tracks::{Track, Tracks};
-use super::{Evaluator, Sample, fail};
+use super::{Evaluator, NODE_COST, Sample, fail};
 use crate::{Labels, is_stale};
 
 /// What a function sees of one series of a range vector: samples in `(from, until]`.
@@ -96,6 +97,32 @@ impl Evaluator<'_> {
             }
             _ => fail("a range vector was expected here"),
         }
+    }
+
+    /// Calls `each` with the fold of every series of a range vector.
+    pub(super) fn folds<F: Fold>(
+        &mut self,
+        node: &Node,
+        now: i64,
+        each: &mut dyn FnMut(&Labels, F),
+    ) -> Result<(), EvalError> {
+        let Node::Range(selector, shift, range_ms) = node.bare() else {
+            return self.windows(node, now, &mut |labels, _, window| {
+                let mut fold = F::default();
+                window.values().for_each(|value| fold.add(value));
+                each(labels, fold);
+            });
+        };
+        self.refuse_unavailable(selector)?;
+        let until_ms = self.shifted(*shift, now);
+        let range = (until_ms.saturating_sub(*range_ms), until_ms);
+        for series in selector.select(self.store) {
+            let mut fold = F::default();
+            let read = series.fold(range, &mut fold, F::merge, F::add);
+            self.spend(read + NODE_COST)?;
+            each(&series.labels, fold);
+        }
+        Ok(())
     }
 
     fn ranges(

@@ -1,14 +1,16 @@
 //! Compensated sums (Kahan's, with Neumaier's improvement), as Prometheus uses them for sums and means.
 
+use crate::summary::Summary;
+
 /// A running sum that keeps what rounding loses.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sum {
-    pub(super) sum: f64,
-    pub(super) lost: f64,
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Sum {
+    pub(crate) sum: f64,
+    pub(crate) lost: f64,
 }
 
 impl Sum {
-    pub(super) fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         let total = self.sum + value;
         if total.is_infinite() {
             self.lost = 0.0;
@@ -20,21 +22,21 @@ impl Sum {
         self.sum = total;
     }
 
-    pub(super) fn total(self) -> f64 {
+    pub(crate) fn total(self) -> f64 {
         if self.sum.is_infinite() { self.sum } else { self.sum + self.lost }
     }
 }
 
 /// A running mean: a compensated sum while that stays finite, incremental from then on.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mean {
+pub(crate) struct Mean {
     count: f64,
     sum: Sum,
     incremental: bool,
 }
 
 impl Mean {
-    pub(super) fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         self.count += 1.0;
         if !self.incremental {
             let mut next = self.sum;
@@ -52,8 +54,33 @@ impl Mean {
         self.sum.add(value / self.count);
     }
 
+    /// Takes a whole chunk.
+    pub(crate) fn merge(&mut self, chunk: &Summary) {
+        let before = self.count;
+        self.count += f64::from(chunk.count.get());
+        if !self.incremental {
+            let mut next = self.sum;
+            next.add(chunk.sum.sum);
+            next.lost += chunk.sum.lost;
+            if !next.sum.is_infinite() {
+                self.sum = next;
+                return;
+            }
+            self.incremental = true;
+            self.sum = Sum { sum: self.sum.sum / before, lost: self.sum.lost / before };
+        }
+        let share = before / self.count;
+        self.sum = Sum { sum: share * self.sum.sum, lost: share * self.sum.lost };
+        self.sum.add(chunk.sum.total() / self.count);
+    }
+
+    /// Samples taken.
+    pub(crate) fn count(&self) -> f64 {
+        self.count
+    }
+
     /// NaN of nothing.
-    pub(super) fn value(self) -> f64 {
+    pub(crate) fn value(self) -> f64 {
         if self.incremental {
             return self.sum.sum + self.sum.lost;
         }
