@@ -3,13 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss kill9 kill9-alerts test-vllm
+.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules kill9 kill9-alerts test-vllm
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
 	@echo 'make test       set up, format, clippy, unit, property and end-to-end tests, docs'
 	@echo 'make bench-tap  the tap against direct and nginx, in one run'
 	@echo 'make bench-rss  memory of the agent at 1 000 and 10 000 series'
+	@echo 'make bench-rules  1 000 rules and range queries beside Prometheus, in one run'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
@@ -52,6 +53,11 @@ bench-tap: setup
 bench-rss:
 	cargo build --release --locked -p plimsoll-agent
 	tests/bench/rss.sh
+
+bench-rules: setup
+	cargo build --release --locked -p plimsoll-agent
+	cargo build --release --locked -p plimsoll-tests --example rules_bench_data
+	tests/bench/rules/run.sh
 
 kill9:
 	cargo build --locked -p plimsoll-agent

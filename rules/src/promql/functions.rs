@@ -107,6 +107,10 @@ const fn over(name: &'static str, run: fn(&Window<'_>) -> Option<f64>) -> Functi
     row(name, &[Type::Matrix], Type::Vector, Run::Over(run))
 }
 
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method itself is not general enough in its lifetimes"
+)]
 const fn fold<F: over_time::Fold>(name: &'static str) -> Function {
     row(name, &[Type::Matrix], Type::Vector, Run::Fold(|evaluator, arg, now| evaluator.fold::<F>(arg, now)))
 }

@@ -174,5 +174,30 @@ mod tests {
             series.read(after, until, &mut read);
             prop_assert_eq!(read.into_iter().map(|(at, _)| at).collect::<Vec<_>>(), expected);
         }
+
+        /// Folds by whole chunks against folds of every sample, with markers and values without a summary between.
+        #[test]
+        fn folds_agree_with_reading(
+            values in prop::collection::vec(
+                prop_oneof![40 => -1e3..1e3_f64, 1 => Just(f64::NAN), 1 => Just(f64::from_bits(crate::STALE_NAN_BITS))],
+                1..500,
+            ),
+            from in -10..500_i64,
+            length in 0..500_i64,
+        ) {
+            let mut series = Series::new(Labels::default(), 0, values[0]);
+            (1_i64..).zip(&values[1..]).for_each(|(n, value)| assert_eq!(series.push(n * 1000, *value), Append::Stored));
+            let range = (from * 1000, (from + length) * 1000);
+            let mut folded = (0_u32, 0.0, f64::INFINITY);
+            let chunk = |f: &mut (u32, f64, f64), c: &Summary| {
+                *f = (f.0 + u32::from(c.count.get()), f.1 + c.sum.total(), f.2.min(c.min));
+            };
+            series.fold(range, &mut folded, chunk, |f, v| *f = (f.0 + 1, f.1 + v, f.2.min(v)));
+            let mut read = (0_u32, 0.0, f64::INFINITY);
+            series.range(range.0, range.1).for_each(|(_, v)| read = (read.0 + 1, read.1 + v, read.2.min(v)));
+            prop_assert_eq!((folded.0, folded.2), (read.0, read.2));
+            prop_assert_eq!(folded.1.is_nan(), read.1.is_nan());
+            prop_assert!(read.1.is_nan() || (folded.1 - read.1).abs() < 1e-6, "{} {}", folded.1, read.1);
+        }
     }
 }
