@@ -1,6 +1,7 @@
 //! What survives a restart as files in the data folder: alert states and recent series. Written whole, atomically.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use plimsoll_rules::{Store, StoreLimits};
@@ -8,8 +9,8 @@ use plimsoll_rules::{Store, StoreLimits};
 const RULES: &str = "alerts.state.json";
 const SERIES: &str = "series.snapshot";
 
-/// Largest snapshot read back, in bytes.
-const MAX_SNAPSHOT_BYTES: u64 = 512 << 20;
+/// Largest state file read back, in bytes.
+const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// The state files of one data folder.
 #[derive(Clone, Debug)]
@@ -26,8 +27,8 @@ impl StateFiles {
     /// The saved series, or an empty store when there is none that can be read.
     pub fn load_store(&self, limits: StoreLimits) -> Store {
         let path = self.folder.join(SERIES);
-        let Some(bytes) = read(&path) else { return Store::new(limits) };
-        Store::restore(limits, &bytes).unwrap_or_else(|why| {
+        let Some(file) = open(&path) else { return Store::new(limits) };
+        Store::restore(limits, BufReader::new(file)).unwrap_or_else(|why| {
             tracing::warn!(path = %path.display(), %why, "saved series cannot be read; starting without");
             Store::new(limits)
         })
@@ -39,12 +40,12 @@ impl StateFiles {
         Some(String::from_utf8_lossy(&read(&self.folder.join(RULES))?).into_owned())
     }
 
-    /// Saves the series.
+    /// Begins to save the series; the old ones stay until [`Writing::finish`].
     ///
     /// # Errors
     /// The disk is full, read-only or gone.
-    pub fn save_store(&self, snapshot: &[u8]) -> io::Result<PathBuf> {
-        self.write(SERIES, snapshot)
+    pub fn begin_store(&self) -> io::Result<Writing> {
+        Writing::begin(&self.folder, SERIES)
     }
 
     /// Saves the alert states.
@@ -52,43 +53,67 @@ impl StateFiles {
     /// # Errors
     /// The disk is full, read-only or gone.
     pub fn save_rules(&self, json: &str) -> io::Result<PathBuf> {
-        self.write(RULES, json.as_bytes())
-    }
-
-    /// Old or new, never half: a temporary file, synced, then renamed over the old one.
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
-        let path = self.folder.join(name);
-        let temporary = self.folder.join(format!(".{name}.new"));
-        std::fs::create_dir_all(&self.folder)?;
-        let written = (|| {
-            let mut file = std::fs::File::create(&temporary)?;
-            io::Write::write_all(&mut file, bytes)?;
-            file.sync_data()?;
-            std::fs::rename(&temporary, &path)
-        })();
-        if written.is_err() {
-            let _ = std::fs::remove_file(&temporary);
-        }
-        written.map(|()| path)
+        Writing::begin(&self.folder, RULES)?.append(json.as_bytes())?.finish()
     }
 }
 
+/// A state file that is being written beside the old one: old or new, never half.
+#[derive(Debug)]
+pub struct Writing {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Writing {
+    fn begin(folder: &Path, name: &str) -> io::Result<Self> {
+        let (path, temporary) = (folder.join(name), folder.join(format!(".{name}.new")));
+        std::fs::create_dir_all(folder)?;
+        Ok(Self { file: File::create(&temporary)?, temporary, path })
+    }
+
+    /// Appends `bytes`.
+    ///
+    /// # Errors
+    /// The disk is full or gone; what was begun is removed.
+    pub fn append(mut self, bytes: &[u8]) -> io::Result<Self> {
+        self.file.write_all(bytes)?;
+        Ok(self)
+    }
+
+    /// Syncs it and puts it in place of the old one.
+    ///
+    /// # Errors
+    /// The disk is full or gone; the old file stays.
+    pub fn finish(self) -> io::Result<PathBuf> {
+        self.file.sync_data()?;
+        std::fs::rename(&self.temporary, &self.path)?;
+        Ok(self.path.clone())
+    }
+}
+
+impl Drop for Writing {
+    /// After [`Writing::finish`] nothing of that name is there any more.
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
+fn open(path: &Path) -> Option<File> {
+    let size = std::fs::metadata(path).ok()?.len();
+    if size > MAX_FILE_BYTES {
+        tracing::warn!(path = %path.display(), bytes = size, "state file is too large to be ours; left alone");
+        return None;
+    }
+    let told = |error: &io::Error| tracing::warn!(path = %path.display(), %error, "state file cannot be read");
+    File::open(path).inspect_err(told).ok()
+}
+
 fn read(path: &Path) -> Option<Vec<u8>> {
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.len() <= MAX_SNAPSHOT_BYTES => {}
-        Ok(meta) => {
-            tracing::warn!(path = %path.display(), bytes = meta.len(), "state file is too large to be ours; left alone");
-            return None;
-        }
-        Err(_) => return None,
-    }
-    match std::fs::read(path) {
-        Ok(bytes) => Some(bytes),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "state file cannot be read");
-            None
-        }
-    }
+    let mut bytes = Vec::new();
+    let told = |error: &io::Error| tracing::warn!(path = %path.display(), %error, "state file cannot be read");
+    io::Read::read_to_end(&mut open(path)?, &mut bytes).inspect_err(told).ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ fn main() -> anyhow::Result<()> {
         }
         begin = end;
     }
-    std::fs::write(folder.join("series.snapshot"), store.snapshot())?;
+    std::fs::write(folder.join("series.snapshot"), store.snapshot().flatten().collect::<Vec<_>>())?;
     Ok(())
 }
 
