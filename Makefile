@@ -63,6 +63,10 @@ kill9:
 	cargo build --locked -p plimsoll-agent
 	PLIMSOLL_KILLS=200 cargo test --locked -p plimsoll-tests --test kill9 -- --nocapture
 
+kill9-alerts:
+	cargo build --locked -p plimsoll-agent
+	PLIMSOLL_KILLS=300 cargo test --locked -p plimsoll-tests --test kill9_alerts -- --nocapture
+
 test-vllm: setup
 	cargo build --locked -p plimsoll-agent
 	tests/vllm/setup.sh
