@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 pub use checked::{Checked, Secret, Tokens};
-pub use raw::{EngineKind, LogFormat, LogLevel, Raw};
+pub use raw::{EngineKind, LogFormat, LogLevel, Raw, StoreText};
 pub use schema::schema;
 pub use units::{ByteSize, Span};
 
