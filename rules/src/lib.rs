@@ -9,6 +9,7 @@ mod exchange;
 mod exchange_text;
 mod kahan;
 mod labels;
+pub mod mask;
 pub mod promql;
 mod store;
 mod summary;
