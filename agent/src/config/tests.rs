@@ -70,7 +70,11 @@ fn meaning_is_checked_too() {
     check("no url", "alerts: {alertmanagers: [{}]}", &["alerts.alertmanagers.0: has no url"]);
     check("no secret", "api: {admins: ['file:/nowhere/token']}", &["/nowhere/token cannot be read"]);
     check("too short", "sources: {gpu: {interval: 1ms}}", &["sources.gpu.interval: 1ms is too short"]);
-    check("no text to speak of", "text: {max_bytes: 5B}", &["p.yaml:2:19: text.max_bytes: 5B is outside 256B to 64KiB"]);
+    check(
+        "no text to speak of",
+        "text: {max_bytes: 5B}",
+        &["p.yaml:2:19: text.max_bytes: 5B is outside 256B to 64KiB"],
+    );
     check("text off", "text: {sample: 0}\nrecords: {store_text: masked}", &[]);
     check("other database", "records: {url: 'mysql://x'}", &["is not sqlite://PATH"]);
     check("no rule file", "rules: {builtin: false, files: [/nowhere/r.yml]}", &["/nowhere/r.yml cannot be read"]);
