@@ -183,6 +183,7 @@ fn needs_restart(old: &Checked, new: &Checked) -> Vec<&'static str> {
     changed("sources.tap.enabled", old.sources.tap.enabled != new.sources.tap.enabled);
     changed("sources.tap.listen", old.sources.tap.listen != new.sources.tap.listen);
     changed("identity", old.identity != new.identity);
+    changed("masking", old.masking != new.masking);
     changed("records", old.records != new.records);
     changed("business", old.business != new.business);
     changed("limits", old.limits != new.limits);

@@ -4,6 +4,7 @@
 
 mod checked;
 pub mod docs;
+mod masking;
 mod raw;
 mod receivers;
 mod schema;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 pub use checked::{Checked, Secret, Tokens};
+pub use masking::Masking;
 pub use raw::{EngineKind, LogFormat, LogLevel, Raw, StoreText};
 pub use schema::schema;
 pub use units::{ByteSize, Span};

@@ -81,6 +81,37 @@ fn meaning_is_checked_too() {
 }
 
 #[test]
+fn masking_is_checked_with_its_places() {
+    check("good", "masking: {patterns: {employee_id: 'EMP-[0-9]{6}'}, off: [ip, cn_id], salt: 0123456789abcdef}", &[]);
+    for (why, text, expected) in [
+        (
+            "no such kind",
+            "masking: {off: [email, adress]}",
+            "2:24: masking.off[1]: \"adress\" is not one of email, phone",
+        ),
+        ("no text", "masking: {patterns: {a: [b]}}", "2:25: masking.patterns.a is a list; text is expected"),
+        (
+            "open group",
+            "masking:\n  patterns:\n    a: x\n    b: '(x'",
+            "5:8: masking.patterns.b: the pattern \"b\" is no regular",
+        ),
+        (
+            "matches nothing",
+            "masking: {patterns: {a: 'x*'}}",
+            "masking.patterns.a: the pattern \"a\" matches the empty text",
+        ),
+        ("no name", "masking: {patterns: {9a: x}}", "masking.patterns.9a: \"9a\" is no name"),
+        ("name of a kind", "masking: {patterns: {ip: x}}", "masking.patterns.ip: the name \"ip\" is taken"),
+        ("short salt", "masking: {salt: abc}", "2:17: masking.salt: has 3 characters; at least 16"),
+        ("no salt there", "masking: {salt: 'file:/nowhere/salt'}", "masking.salt: /nowhere/salt cannot be read"),
+        ("few digits", "masking: {digits: 2}", "masking.digits: 2 is outside 4 to 32"),
+    ] {
+        check(why, text, &[expected]);
+    }
+    check("two at once", "masking: {patterns: {a: '(', b: ')'}}", &["masking.patterns.a", "masking.patterns.b"]);
+}
+
+#[test]
 fn receivers_and_routes_are_checked_with_their_places() {
     let alerts = |text: &str| format!("alerts: {text}");
     for (why, text, expected) in [

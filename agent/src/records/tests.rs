@@ -276,10 +276,12 @@ async fn an_older_file_gets_the_columns_it_lacks() {
         let sql = format!("ALTER TABLE exchanges DROP COLUMN {column}");
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
     }
-    sqlx::query("INSERT INTO exchanges VALUES ('old', NULL, 1, 'tap', 'chat', 'm', '', 'ok', 200, NULL, 0, 1, 2, 0, NULL, 5.0)")
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "INSERT INTO exchanges VALUES ('old', NULL, 1, 'tap', 'chat', 'm', '', 'ok', 200, NULL, 0, 1, 2, 0, NULL, 5.0)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
     pool.close().await;
     let running = Running::start(RecordsOptions { store_text: StoreText::Masked, ..options(&path) }).await;
     running.records.exchanges(vec![said("new", "hello")]).await.unwrap();
