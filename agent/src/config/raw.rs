@@ -2,8 +2,6 @@
 //!
 //! `Default` is the only home of defaults.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +22,10 @@ macro_rules! section {
     };
 }
 
+mod text;
+
+pub use text::{MaskKind, Masking, Records, StoreText, Text};
+
 section! {
     /// Everything `plimsoll run` can be told. Every key is optional.
     Raw {
@@ -33,6 +35,8 @@ section! {
         listen: Listen = Listen::default(),
         /// Where figures come from.
         sources: Sources = Sources::default(),
+        /// What is read of prompts and answers.
+        text: Text = Text::default(),
         /// What is kept on disk.
         records: Records = Records::default(),
         /// What is hidden in texts before anything keeps or shows them.
@@ -176,65 +180,6 @@ section! {
         /// the client can notice: what an engine puts beside the usage (`timings` of llama.cpp) is hidden with it, and some
         /// engines add `"usage": null` to the other events.
         inject_usage: bool = false,
-    }
-}
-
-section! {
-    /// What is kept on disk. No prompt or answer text is.
-    Records {
-        /// `sqlite://PATH`; when absent, `plimsoll.db` in the data folder.
-        url: Option<String> = None,
-        /// Share of exchanges kept, 0 to 1. One that gets feedback is always kept.
-        #[schemars(range(min = 0.0, max = 1.0))]
-        sample: f64 = 0.05,
-        /// How long they are kept.
-        retention: Span = Span::secs(30 * 86_400),
-    }
-}
-
-/// A built-in recogniser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-pub enum MaskKind {
-    /// E-mail addresses.
-    Email,
-    /// Telephone numbers.
-    Phone,
-    /// Chinese resident ids.
-    CnId,
-    /// Payment cards.
-    Card,
-    /// International bank account numbers.
-    Iban,
-    /// IP addresses.
-    Ip,
-    /// JSON Web Tokens.
-    Jwt,
-    /// Keys in a vendor's own form.
-    ApiKey,
-    /// Values that their names call secret.
-    Secret,
-    /// Private keys.
-    PrivateKey,
-    /// User and password in URLs.
-    UrlCredentials,
-}
-
-section! {
-    /// What is hidden in texts before anything keeps or shows them: see docs/masking.md.
-    Masking {
-        /// Own patterns: name, then a regular expression. What matches becomes `<NAME:3fa1c2d4>`.
-        patterns: BTreeMap<String, String> = BTreeMap::new(),
-        /// Built-in kinds that are left alone: `email`, `phone`, `cn_id`, `card`, `iban`, `ip`, `jwt`, `api_key`, `secret`,
-        /// `private_key`, `url_credentials`.
-        off: Vec<MaskKind> = Vec::new(),
-        /// Key of the tokens, at least 16 random characters: `file:/path` or `${NAME}`. When absent, a random one is made once
-        /// and kept in the data folder. Pods with the same salt write the same tokens.
-        salt: Option<String> = None,
-        /// Hexadecimal digits of a token. With 8, a pair of 100 000 different values shares one.
-        #[schemars(range(min = 4, max = 32))]
-        digits: u64 = 8,
     }
 }
 
@@ -501,7 +446,7 @@ pub enum LogLevel {
 }
 
 section! {
-    /// Our own log, on standard error. It never contains prompts, answers or tokens.
+    /// Our own log, on standard error. It never contains prompts, answers or tokens, not even masked ones.
     Log {
         /// How lines look.
         format: LogFormat = LogFormat::Text,

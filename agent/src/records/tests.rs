@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use plimsoll_rules::{Endpoint, ExchangeOutcome, Source, Timestamp, TokenCount};
+use plimsoll_rules::mask::{MaskOptions, Masker};
+use plimsoll_rules::{Endpoint, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
 use serde_json::json;
 
 use super::*;
@@ -11,6 +12,7 @@ fn options(path: &Path) -> RecordsOptions {
     RecordsOptions {
         path: path.to_path_buf(),
         sample: 0.0,
+        store_text: StoreText::None,
         retention: Duration::from_secs(3600),
         disk: 1 << 30,
         window: Duration::from_secs(300),
@@ -35,12 +37,17 @@ fn exchange(id: &str) -> Exchange {
         time_to_first_token: None,
         inter_token_seconds: Vec::new(),
         duration: Duration::from_millis(5),
+        text: None,
     }
+}
+
+fn masker() -> Masker {
+    Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn item(id: &str, metric: &str, value: serde_json::Value) -> Feedback {
-    Feedback::parse(&json!({"inference_id": id, "metric_name": metric, "value": value}), None).unwrap()
+    Feedback::parse(&json!({"inference_id": id, "metric_name": metric, "value": value}), None, &masker()).unwrap()
 }
 
 struct Running {
@@ -56,7 +63,7 @@ impl Running {
         let registry = Registry::new(1000);
         let health = Health::new(registry.clone());
         let shutdown = Shutdown::default();
-        let records = Records::open(options, registry.clone(), health.clone()).await;
+        let records = Records::open(options, registry.clone(), health.clone(), None).await;
         let (seen, queue) = mpsc::channel(64);
         records.spawn(queue, &shutdown);
         Self { records, registry, health, seen, shutdown }
@@ -151,7 +158,7 @@ async fn an_id_that_stands_for_something_else_is_refused_with_its_whole_request(
     let running = Running::start(options(&path)).await;
     let keyed = |target: &str, metric: &str| {
         let item = json!({"id": "k", "inference_id": target, "metric_name": metric, "value": true});
-        Feedback::parse(&item, None).unwrap()
+        Feedback::parse(&item, None, &masker()).unwrap()
     };
     running.records.feedback(vec![keyed("a", "task_completed")]).await.unwrap();
     for other in [keyed("b", "task_completed"), keyed("a", "thumbs")] {
@@ -213,11 +220,88 @@ async fn age_and_size_are_bounded_oldest_first() {
     for n in 0..5000_i64 {
         let mut old = exchange(&format!("e{n}"));
         old.started = Timestamp::from_millis(n);
-        database::put_exchange(&mut tx, &old).await.unwrap();
+        database::put_exchange(&mut tx, &old, StoreText::None).await.unwrap();
     }
     tx.commit().await.unwrap();
     assert_eq!(database::trim(&pool, Timestamp::from_millis(1000), 1 << 30).await.unwrap(), 1000);
     assert!(database::trim(&pool, Timestamp::from_millis(0), 200_000).await.unwrap() >= 1000);
     let left: i64 = sqlx::query_scalar("SELECT min(started_ms) FROM exchanges").fetch_one(&pool).await.unwrap();
     assert!(left >= 2000, "the oldest went first: {left}");
+}
+
+fn said(id: &str, words: &str) -> Exchange {
+    let prompt = Some(MaskedText::of(&masker(), words));
+    let text = ExchangeText { prompt, response_truncated: true, ..ExchangeText::default() };
+    Exchange { text: Some(Arc::new(text)), ..exchange(id) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_is_stored_where_that_is_asked_for_and_nowhere_else() {
+    for (store_text, expected) in [(StoreText::None, 0), (StoreText::Masked, 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        let running = Running::start(RecordsOptions { sample: 1.0, store_text, ..options(&path) }).await;
+        running.seen.send(said("seen", "ask ann@example.org")).await.unwrap();
+        let posted = vec![said("posted", "ask ann@example.org"), exchange("silent")];
+        running.records.exchanges(posted).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(running.records.shared.text_waiting.load(Ordering::Relaxed), 0, "nothing waits any more");
+        running.stop().await;
+        let count = "SELECT count(*) FROM exchanges WHERE prompt LIKE 'ask <EMAIL:%' AND response IS NULL
+                     AND prompt_truncated = 0 AND response_truncated = 1";
+        assert_eq!(rows(&path, count).await, expected, "{store_text:?}");
+        assert_eq!(rows(&path, "SELECT count(*) FROM exchanges").await, 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gets_feedback_later_is_stored_with_its_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let running = Running::start(RecordsOptions { store_text: StoreText::Masked, ..options(&path) }).await;
+    running.seen.send(said("a", "hello")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    running.records.feedback(vec![item("a", "task_completed", json!(true))]).await.unwrap();
+    running.stop().await;
+    assert_eq!(rows(&path, "SELECT count(*) FROM exchanges WHERE prompt = 'hello'").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_file_gets_the_columns_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let pool = SqlitePool::connect_with(file).await.unwrap();
+    let first = "CREATE TABLE exchanges (
+        id TEXT PRIMARY KEY, request_id TEXT, started_ms INTEGER NOT NULL, source TEXT NOT NULL, endpoint TEXT NOT NULL,
+        model TEXT NOT NULL, variant TEXT NOT NULL, outcome TEXT NOT NULL, status INTEGER NOT NULL, finish_reason TEXT,
+        stream INTEGER NOT NULL, input_tokens INTEGER, output_tokens INTEGER, estimated INTEGER NOT NULL,
+        time_to_first_token_ms REAL, duration_ms REAL NOT NULL) WITHOUT ROWID;
+        INSERT INTO exchanges VALUES
+        ('old', NULL, 9e15, 'tap', 'chat', 'm', '', 'ok', 200, NULL, 0, 1, 2, 0, NULL, 5.0)";
+    sqlx::Executor::execute(&pool, first).await.unwrap();
+    pool.close().await;
+    let running = Running::start(RecordsOptions { store_text: StoreText::Masked, ..options(&path) }).await;
+    running.records.exchanges(vec![said("new", "hello")]).await.unwrap();
+    running.stop().await;
+    assert_eq!(rows(&path, "SELECT count(*) FROM exchanges WHERE prompt = 'hello' OR id = 'old'").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_drift_feed_hears_of_a_posted_exchange_once_with_its_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::new(1000);
+    let (drift, mut inbox) = DriftFeed::new(registry.clone());
+    let health = Health::new(registry.clone());
+    let records = Records::open(options(&folder.path().join("p.db")), registry, health, Some(drift)).await;
+    let shutdown = Shutdown::default();
+    let (_seen, queue) = mpsc::channel(64);
+    records.spawn(queue, &shutdown);
+    for _ in 0..2 {
+        records.exchanges(vec![said("a", "hello")]).await.unwrap();
+    }
+    let heard = inbox.recv().await.unwrap();
+    assert_eq!(heard.text.unwrap().prompt.as_ref().unwrap().as_str(), "hello", "stored or not");
+    assert!(inbox.try_recv().is_none(), "the second time it is known");
+    shutdown.finish(Duration::from_secs(5)).await;
 }

@@ -1,0 +1,20 @@
+//! Where observed exchanges go, and how their text is masked on the way.
+
+use std::sync::Arc;
+
+use plimsoll_rules::Exchange;
+use plimsoll_rules::mask::Masker;
+use tokio::sync::mpsc;
+
+use crate::feed::DriftFeed;
+
+/// The observer's way out.
+#[derive(Clone, Debug)]
+pub struct Outlets {
+    /// To the records; when it is full the newest is dropped (`plimsoll_dropped_total{what="exchanges"}`).
+    pub records: mpsc::Sender<Exchange>,
+    /// To the drift detectors, if anybody listens.
+    pub drift: Option<DriftFeed>,
+    /// Masks text before it goes anywhere.
+    pub masker: Arc<Masker>,
+}
