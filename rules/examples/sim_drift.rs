@@ -78,7 +78,10 @@ fn mean_and_error(values: &[f64]) -> (f64, f64) {
 fn print_arl(what: &str, observations: usize, arl: f64, lengths: &[f64]) {
     let (mean, error) = mean_and_error(lengths);
     let (ratio, error) = (mean / arl, error / arl);
-    println!("ARL {arl:>7} m={observations:<5} {what:<28} {mean:>9.0} = {ratio:.2}x (se {error:.2}, {} runs)", lengths.len());
+    println!(
+        "ARL {arl:>7} m={observations:<5} {what:<28} {mean:>9.0} = {ratio:.2}x (se {error:.2}, {} runs)",
+        lengths.len()
+    );
 }
 
 fn run_lengths(traces: Option<&Traces>) {
@@ -97,7 +100,9 @@ fn run_lengths(traces: Option<&Traces>) {
             match traces {
                 Some(traces) => {
                     measure("azure input tokens resampled", &|rng| traces.azure.input[rng.usize(..traces.azure.len())]);
-                    measure("azure output tokens resampled", &|rng| traces.azure.output[rng.usize(..traces.azure.len())]);
+                    measure("azure output tokens resampled", &|rng| {
+                        traces.azure.output[rng.usize(..traces.azure.len())]
+                    });
                 }
                 None => println!("SKIPPED: real tokens resampled (no --data FOLDER)"),
             }
@@ -152,7 +157,9 @@ fn delays() {
             for (what, changed) in changes {
                 let delays: Vec<f64> = (0..RUNS).filter_map(|run| delay(observations, before, changed, run)).collect();
                 let (mean, error) = mean_and_error(&delays);
-                println!("delay at ARL 1000, m={observations:<5} after {before:>3}: {what:<26} {mean:>6.1} (se {error:.1})");
+                println!(
+                    "delay at ARL 1000, m={observations:<5} after {before:>3}: {what:<26} {mean:>6.1} (se {error:.1})"
+                );
             }
         }
     }
@@ -248,10 +255,16 @@ fn cost() {
         let mut detector = ScalarDetector::new(reference, DetectorConfig::new(1e9), START).expect("sound settings");
         let began = Instant::now();
         for round in 0..20 {
-            values.iter().for_each(|value| drop(detector.observe(Timestamp::from_millis(round), *value)));
+            values.iter().for_each(|value| {
+                let _ = detector.observe(Timestamp::from_millis(round), *value);
+            });
         }
         let each = began.elapsed().as_secs_f64() / 2e6;
         let stored = serde_json::to_string(&detector).map_or(0, |text| text.len());
-        println!("cost, {what}: {:.3} us an update (evidence {:.2}); {stored} bytes as JSON", each * 1e6, detector.evidence());
+        println!(
+            "cost, {what}: {:.3} us an update (evidence {:.2}); {stored} bytes as JSON",
+            each * 1e6,
+            detector.evidence()
+        );
     }
 }

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::drift::{BINS, DeadZone, DetectorConfig, ScalarDetector, ScalarReference};
 
-const ZONES: [f64; 10] = [0.02, 0.04, 0.065, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0];
+const ZONES: [f64; 6] = [0.02, 0.04, 0.1, 0.2, 0.3, 1.0];
 const ARLS: [f64; 9] = [50.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 1e6];
 const RUNG: f64 = 0.02;
 

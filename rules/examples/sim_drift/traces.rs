@@ -77,7 +77,9 @@ pub fn report(traces: Option<&Traces>) {
     for (name, values) in [("input", &azure.input), ("output", &azure.output)] {
         for learned in [500, 1000, 2000, 3000, 4000, 5000] {
             let (alarms, most, _) = watch(values, &azure.seconds, learned, arl);
-            println!("azure {name:<6} in order, m={learned}: alarms at rows {alarms:?}; most evidence {most:.2} of the level");
+            println!(
+                "azure {name:<6} in order, m={learned}: alarms at rows {alarms:?}; most evidence {most:.2} of the level"
+            );
         }
         let shuffled = (1..=20).map(|seed| {
             let mut values = values.clone();

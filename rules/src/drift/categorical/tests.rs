@@ -37,12 +37,13 @@ fn a_category_that_rises_is_named_even_when_it_is_new() {
     for (category, named) in [("length", Some("length")), ("error", None)] {
         let (mut detector, mut rng) = (watching(10_000.0), fastrand::Rng::with_seed(7));
         let mut draw = |risen: bool| if risen && rng.f64() < 0.3 { category } else { usual(&mut rng) };
-        assert!((0..300).all(|_| detector.observe(Timestamp::from_millis(0), draw(false)) == Change::None));
-        let raised = (0..200).find(|_| detector.observe(Timestamp::from_millis(1), draw(true)) == Change::Raised);
+        assert!((0..300).all(|time| detector.observe(Timestamp::from_millis(time), draw(false)) == Change::None));
+        let raised =
+            (300..500).find(|time| detector.observe(Timestamp::from_millis(*time), draw(true)) == Change::Raised);
         let why = detector.explain();
-        assert!(raised.is_some_and(|delay| delay < 60), "{category}: {raised:?}");
+        assert!(raised.is_some_and(|time| time < 360), "{category}: {raised:?}");
         assert_eq!(why.category.as_deref(), named);
-        assert_eq!(why.since, Timestamp::from_millis(1));
+        assert!((250..=330).contains(&why.since.millis()), "{category}: {}", why.since);
         assert!(why.evidence >= detector.level());
     }
 }
@@ -85,5 +86,5 @@ fn few_and_many_categories_are_fine() {
     assert_eq!(many.iter().count(), NAMES + 1, "names are bounded");
     let reference = CategoricalReference::learn(&many).unwrap();
     assert_eq!(reference.categories().len(), OWN);
-    assert!((reference.counts.iter().sum::<u64>(), reference.share("nobody") > 0.5) == (5000, true));
+    assert!((reference.counts.iter().sum::<u64>(), reference.share("nobody") > 0.1) == (5000, true));
 }
