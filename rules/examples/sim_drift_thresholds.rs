@@ -15,7 +15,7 @@ use plimsoll_rules::Timestamp;
 use plimsoll_rules::drift::{BINS, DeadZone, DetectorConfig, ScalarDetector, ScalarReference};
 
 const ZONES: [f64; 6] = [0.02, 0.04, 0.1, 0.2, 0.3, 1.0];
-const ARLS: [f64; 9] = [50.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 1e6];
+const ARLS: [f64; 8] = [50.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5];
 const RUNG: f64 = 0.02;
 
 /// Size of a reference whose own error does not matter.
@@ -37,16 +37,11 @@ fn main() -> std::io::Result<()> {
             let mut guess = 0.6;
             for (at, arl) in ARLS.iter().enumerate() {
                 let runs = (share * SPENT / arl).clamp(RUNS.0 * share, RUNS.1 * share).round() as usize;
-                // What a finite reference adds hardly depends on the run length: the longest one takes it over.
-                let last = observations.is_some() && at + 1 == ARLS.len();
-                let level = match last {
-                    true => columns[0][at] + (columns[1][at - 1] - columns[0][at - 1]).max(0.0),
-                    false => level_for(*zone, observations, *arl, guess, runs),
-                };
+                let level = level_for(*zone, observations, *arl, guess, runs);
                 columns[column][at] = (level * 1000.0).round() / 1000.0;
                 guess = level / arl.ln();
                 let name = observations.map_or("inf".into(), |observations| observations.to_string());
-                let line = format!("{zone},{name},{arl},{level:.3},{}", if last { 0 } else { runs });
+                let line = format!("{zone},{name},{arl},{level:.3},{runs}");
                 println!("{line}");
                 csv += &line;
                 csv.push('\n');

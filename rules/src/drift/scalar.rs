@@ -177,14 +177,14 @@ impl ScalarDetector {
     fn advance(&mut self, now: Timestamp, bin: usize) -> Change {
         let (ratios, logs, bets) = (&self.bank.ratio[bin], &self.bank.log_ratio[bin], &mut self.bets);
         let mut sum = 0.0;
-        for lane in 0..LANES {
-            bets.earned[lane] = ((bets.earned[lane] + 1.0) * ratios[lane]).min(MOST);
-            sum += bets.earned[lane];
+        for (earned, ratio) in bets.earned.iter_mut().zip(ratios) {
+            *earned = ((*earned + 1.0) * ratio).min(MOST);
+            sum += *earned;
         }
-        for lane in 0..LANES {
+        for (lane, log) in logs.iter().enumerate() {
             let fresh = bets.excess[lane] <= 0.0;
             bets.since[lane] = if fresh { now.millis() } else { bets.since[lane] };
-            bets.excess[lane] = bets.excess[lane].max(0.0) + logs[lane];
+            bets.excess[lane] = bets.excess[lane].max(0.0) + log;
         }
         self.statistic = sum / ALTERNATIVES as f64;
         self.judge(now, 1)
