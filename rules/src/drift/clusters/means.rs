@@ -31,7 +31,7 @@ fn seeds(rows: &Matrix, most: usize, rng: &mut fastrand::Rng) -> Matrix {
         let total: f64 = distances.iter().map(|distance| f64::from(*distance)).sum();
         // Rounding leaves equal rows about a millionth of a squared length apart.
         let floor = 1e-6 * f64::from(dot(&newest, &newest)) * rows.height() as f64;
-        if !(total > floor) {
+        if total.is_nan() || total <= floor {
             break;
         }
         let chosen = draw(&distances, rng.f64() * total);

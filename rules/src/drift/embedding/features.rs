@@ -41,7 +41,8 @@ impl Features {
         let Basis { directions, variances } = principal(&less(&first, &mean(&first)), rank, rng);
         let centre = mean(reference);
         let total: f64 = variances.iter().sum();
-        if !(total > 1e-10 * f64::from(dot(&centre, &centre)).max(1e-24)) {
+        let floor = 1e-10 * f64::from(dot(&centre, &centre)).max(1e-24);
+        if total.is_nan() || total <= floor {
             return None;
         }
         let weights = variances.iter().map(|variance| variance.powf(-WHITENING / 2.0)).collect();
