@@ -7,7 +7,7 @@
 //! 2. *Surprise* of each: `-log10` of the share of earlier moments at which it was as large, with a margin, so that a
 //!    record by a hair is none. This is free of the distribution: no value needs to be Gaussian or the series stationary.
 //! 3. *Evidence*: the mean of the surprises, and again the surprise of that, so that scores of different series compare;
-//!    less `0.6 log10(1 + n)` for `n` earlier occasions that were as strange (a job that runs every night is no news).
+//!    less `0.8 log10(1 + n)` for `n` earlier occasions that were as strange (a job that runs every night is no news).
 //! 4. *Refractory*: one incident, one high score.
 //!
 //! The score is `1 - 10^-evidence`. Constants were chosen once for all series, see `docs/detect.md`.
@@ -37,7 +37,7 @@ const LEARNING: u64 = 100;
 /// The mean surprise must exceed earlier ones by `e^0.2` to count as larger.
 const MARGIN: f64 = 0.2;
 /// Evidence against an incident for each tenfold of earlier ones.
-const HABIT: f64 = 0.6;
+const HABIT: f64 = 0.8;
 /// Values are clamped to this, so that no difference overflows.
 const LARGEST: f64 = 1e300;
 /// Weights of all surprises that are averaged: three expectations on two spans, and stillness.
@@ -148,8 +148,7 @@ impl AnomalyScorer {
 
     /// Weighted mean surprise over all residuals and stillness.
     fn strangeness_of(&mut self, at_ms: i64, value: f64) -> f64 {
-        let residuals =
-            [self.level.residual(value), self.day.residual(at_ms, value), self.week.residual(at_ms, value)];
+        let residuals = [self.level.residual(value), self.day.residual(at_ms, value), self.week.residual(at_ms, value)];
         let step = self.step_to(value);
         let mut sum = self.stillness.surprise(at_ms, value);
         for (smoothed, residual) in self.residuals.iter_mut().zip(residuals) {

@@ -173,7 +173,11 @@ mod tests {
     fn what_is_wrong_is_said_with_its_place() {
         for (text, columns, expected) in [
             ("", Columns::default(), "FILE is empty"),
-            ("a,b\n", Columns::default(), "FILE:1: no column timestamp, time, ts, date, datetime among a, b; name it with"),
+            (
+                "a,b\n",
+                Columns::default(),
+                "FILE:1: no column timestamp, time, ts, date, datetime among a, b; name it with",
+            ),
             ("time,b\n", Columns::default(), "FILE:1: no column value among time, b; name it with --value-column"),
             ("a,b\n", named("a", "c"), "FILE:1: no column c among a, b; name it with --value-column"),
             ("time,value\n1,2\n1,2,3\n", Columns::default(), "FILE:3: 3 cells where the first line has 2"),

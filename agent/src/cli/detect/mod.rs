@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn every_row_keeps_its_place() {
-        let text = "timestamp,value\n2026-01-01 00:00:00,1\n\n1767225660,\n1767225720000,NaN\n2026-01-01T00:03:00Z,\"a,b\"\n";
+        let text =
+            "timestamp,value\n2026-01-01 00:00:00,1\n\n1767225660,\n1767225720000,NaN\n2026-01-01T00:03:00Z,\"a,b\"\n";
         let (out, said) = scored(text, &Columns::default()).unwrap();
         let expected = "timestamp,value,anomaly_score,label\n2026-01-01 00:00:00,1,0,0\n1767225660,,0,0\n\
             1767225720000,NaN,0,0\n2026-01-01T00:03:00Z,\"a,b\",0,0\n";
