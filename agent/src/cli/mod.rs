@@ -3,6 +3,7 @@
 mod backtest;
 mod check;
 pub mod demo;
+mod detect;
 mod mask;
 mod outbox;
 mod probe;
@@ -67,6 +68,9 @@ enum Verb {
     /// Hide private and secret values in a text, or say what would be hidden.
     #[command(after_help = mask::HELP)]
     Mask(mask::Args),
+    /// Score one series in a CSV file for anomalies, row by row, without looking ahead.
+    #[command(after_help = detect::HELP)]
+    Detect(detect::Args),
     /// Answer PromQL over standard input and output, one JSON object a line.
     #[command(after_help = promql::HELP)]
     Promql(promql::Args),
@@ -98,6 +102,7 @@ pub fn main() -> ExitCode {
         Verb::Mask(args) => mask::main(&args),
         Verb::Promql(args) => promql::main(&args),
         Verb::Backtest(args) => backtest::main(&args),
+        Verb::Detect(args) => detect::main(&args),
         Verb::Test(args) => test_rules::main(&args),
     }
 }

@@ -16,7 +16,7 @@ use plimsoll_rules::{Append, Labels, METRIC_NAME, Timestamp};
 use super::replay::{Replay, Tape};
 use super::ticks::moment;
 
-const TIME_HEADS: [&str; 5] = ["timestamp", "time", "ts", "date", "datetime"];
+pub(in crate::cli) const TIME_HEADS: [&str; 5] = ["timestamp", "time", "ts", "date", "datetime"];
 
 /// Reads the whole file into `replay`.
 pub(super) fn feed(path: &Path, metric: Option<&str>, replay: &mut Replay) -> anyhow::Result<()> {
@@ -222,7 +222,7 @@ fn number(cell: &str, place: &str, column: usize) -> anyhow::Result<Option<f64>>
 }
 
 /// Cells of one line; quoted ones may hold commas and doubled quotes. `None` where a quote is not closed.
-fn split(line: &str) -> Option<Vec<String>> {
+pub(in crate::cli) fn split(line: &str) -> Option<Vec<String>> {
     let (mut cells, mut cell, mut quoted) = (Vec::new(), String::new(), false);
     let mut chars = line.trim_end_matches('\r').chars().peekable();
     while let Some(c) = chars.next() {

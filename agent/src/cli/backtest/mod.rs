@@ -17,7 +17,9 @@ use plimsoll_rules::promql::parse_duration;
 use plimsoll_rules::{BUILTIN_RULES, Group, RuleProblem, Timestamp, load_rules};
 
 use super::{EXIT_CONFIG, Format, block_on, complain, print};
+pub(super) use csv::{TIME_HEADS, split};
 use replay::Replay;
+pub(super) use ticks::moment as time;
 
 pub(super) const HELP: &str = "Examples:
   plimsoll backtest --rules rules.yml --data cpu.csv --metric cpu_utilization_ratio

@@ -8,7 +8,7 @@ use plimsoll_rules::Timestamp;
 const MILLIS_FROM: f64 = 1e11;
 
 /// Seconds or milliseconds since 1970, RFC 3339, or `2014-04-10 07:15:00`, which is taken as UTC.
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
+pub(in crate::cli) fn moment(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(number) = text.parse::<f64>() {
         return from_number(number);

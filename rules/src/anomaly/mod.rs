@@ -1,0 +1,179 @@
+//! Anomaly score of one series (CPU, latency, rates), sample by sample: seasons, level shifts, spikes, changes of
+//! variance, flat lines and gaps, in one pass, never looking ahead, in bounded memory (about 20 KiB).
+//!
+//! 1. *Residuals* of the value against its slow level, against the usual at this half-hour of the day and at this hour of
+//!    the week, each alone and as a moving mean over 8 samples: a spike, a shift. Beside them the length of a run in which
+//!    nothing new came.
+//! 2. *Surprise* of each: `-log10` of the share of earlier moments at which it was as large, with a margin, so that a
+//!    record by a hair is none. This is free of the distribution: no value needs to be Gaussian or the series stationary.
+//! 3. *Evidence*: the mean of the surprises, and again the surprise of that, so that scores of different series compare;
+//!    less `0.8 log10(1 + n)` for `n` earlier occasions that were as strange (a job that runs every night is no news).
+//! 4. *Refractory*: one incident, one high score.
+//!
+//! The score is `1 - 10^-evidence`. Constants were chosen once for all series, see `docs/detect.md`.
+
+mod exact;
+mod expectation;
+mod habit;
+mod refractory;
+mod residual;
+mod stillness;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use expectation::{Level, Season};
+use habit::Habit;
+use refractory::Refractory;
+use residual::{MEMORY, Residuals, SPANS};
+use stillness::Stillness;
+use tail::Tail;
+
+/// Samples that are learned before anything is judged.
+const LEARNING: u64 = 100;
+/// The mean surprise must exceed earlier ones by `e^0.2` to count as larger.
+const MARGIN: f64 = 0.2;
+/// Evidence against an incident for each tenfold of earlier ones.
+const HABIT: f64 = 0.8;
+/// Values are clamped to this, so that no difference overflows.
+const LARGEST: f64 = 1e300;
+/// Weights of all surprises that are averaged: three expectations on two spans, and stillness.
+const WEIGHTS: f64 = 3.0 * (SPANS[0].1 + SPANS[1].1) + 1.0;
+
+/// What an alarm is; the score itself has no setting.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnomalyOptions {
+    /// Score from which a sample is an alarm, `0..=1`.
+    pub threshold: f64,
+}
+
+impl AnomalyOptions {
+    /// The threshold that is built in.
+    pub const THRESHOLD: f64 = 0.99;
+}
+
+impl Default for AnomalyOptions {
+    fn default() -> Self {
+        Self { threshold: Self::THRESHOLD }
+    }
+}
+
+/// What was said of one sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// `0..1`, always finite: `0.99` is "one moment in a hundred is as strange", less for what has happened before.
+    pub anomaly: f64,
+    /// Whether [`anomaly`](Self::anomaly) is at the threshold or above.
+    pub alarm: bool,
+    /// What the value was expected to be at this hour, from earlier samples; `None` for the first.
+    pub expected: Option<f64>,
+}
+
+/// The value before, and the smallest change so far.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Last {
+    #[serde(with = "exact::number")]
+    value: f64,
+    #[serde(with = "exact::number")]
+    step: f64,
+}
+
+/// Scores one series, online. Its state is serialisable, and resumes to the bit.
+///
+/// ```
+/// use plimsoll_rules::{Timestamp, anomaly::{AnomalyOptions, AnomalyScorer}};
+/// let mut scorer = AnomalyScorer::new(AnomalyOptions::default());
+/// for minute in 0..2000_i64 {
+///     let score = scorer.score(Timestamp::from_millis(minute * 60_000), (minute % 7) as f64);
+///     assert!(!score.alarm);
+/// }
+/// assert!(scorer.score(Timestamp::from_millis(2000 * 60_000), 100.0).alarm);
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AnomalyScorer {
+    options: AnomalyOptions,
+    samples: u64,
+    level: Level,
+    last: Option<Last>,
+    day: Season,
+    week: Season,
+    residuals: [Residuals; 3],
+    stillness: Stillness,
+    strangeness: Tail,
+    habit: Habit,
+    refractory: Refractory,
+}
+
+impl AnomalyScorer {
+    /// A scorer that has seen nothing.
+    pub fn new(options: AnomalyOptions) -> Self {
+        Self {
+            options,
+            samples: 0,
+            level: Level::slow(),
+            last: None,
+            day: Season::day(),
+            week: Season::week(),
+            residuals: [Residuals::new(), Residuals::new(), Residuals::new()],
+            stillness: Stillness::new(),
+            strangeness: Tail::new(-7.0, 3.0, MEMORY),
+            habit: Habit::new(),
+            refractory: Refractory::default(),
+        }
+    }
+
+    /// Samples with a value that were seen.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Scores `value`, in the series' own unit, at `at`; then learns it. Times may be uneven and may even go back.
+    ///
+    /// NaN and infinities are missing values: the score is 0, and the silence counts against the next value.
+    pub fn score(&mut self, at: Timestamp, value: f64) -> Score {
+        let expected = (self.samples > 0).then(|| self.day.expected(at.millis()));
+        if !value.is_finite() {
+            self.stillness.miss();
+            return Score { anomaly: 0.0, alarm: false, expected };
+        }
+        let strangeness = self.strangeness_of(at.millis(), value.clamp(-LARGEST, LARGEST));
+        let evidence = self.evidence(strangeness);
+        self.samples += 1;
+        let anomaly = 1.0 - 10_f64.powf(-evidence);
+        Score { anomaly, alarm: anomaly >= self.options.threshold, expected }
+    }
+
+    /// Weighted mean surprise over all residuals and stillness.
+    fn strangeness_of(&mut self, at_ms: i64, value: f64) -> f64 {
+        let residuals = [self.level.residual(value), self.day.residual(at_ms, value), self.week.residual(at_ms, value)];
+        let step = self.step_to(value);
+        let mut sum = self.stillness.surprise(at_ms, value);
+        for (smoothed, residual) in self.residuals.iter_mut().zip(residuals) {
+            sum += smoothed.surprise(residual, step);
+        }
+        sum / WEIGHTS
+    }
+
+    /// The smallest change from one value to the next so far, `value` included; 0 while there was none.
+    fn step_to(&mut self, value: f64) -> f64 {
+        let last = self.last.unwrap_or(Last { value, step: f64::INFINITY });
+        let change = (value - last.value).abs();
+        let step = if change > 0.0 { last.step.min(change) } else { last.step };
+        self.last = Some(Last { value, step });
+        if step.is_finite() { step } else { 0.0 }
+    }
+
+    /// Powers of ten against "this is as usual".
+    fn evidence(&mut self, strangeness: f64) -> f64 {
+        let surprise = self.strangeness.surprise(strangeness, MARGIN);
+        self.strangeness.add(strangeness);
+        let earlier = self.habit.earlier(strangeness);
+        if self.samples < LEARNING {
+            return 0.0;
+        }
+        self.refractory.pass(self.samples, surprise - HABIT * (1.0 + earlier).log10())
+    }
+}
