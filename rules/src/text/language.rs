@@ -17,9 +17,18 @@ pub fn language(text: &str) -> &'static str {
     let start = &text[..text.floor_char_boundary(LOOKED_AT)];
     match whatlang::Detector::with_allowlist(KNOWN.to_vec()).detect(start) {
         Some(found) if found.is_reliable() || has_own_script(found.lang()) || letters(start) >= ENOUGH_LETTERS => {
-            found.lang().code()
+            told_by_letters(found.lang(), start).code()
         }
         _ => UNKNOWN_LANGUAGE,
+    }
+}
+
+/// Ukrainian without a letter of its own is Russian: the two profiles lie close together.
+fn told_by_letters(found: whatlang::Lang, text: &str) -> whatlang::Lang {
+    let ukrainian = |sign| matches!(sign, 'і' | 'ї' | 'є' | 'ґ' | 'І' | 'Ї' | 'Є' | 'Ґ');
+    match found {
+        whatlang::Lang::Ukr if !text.contains(ukrainian) => whatlang::Lang::Rus,
+        found => found,
     }
 }
 
@@ -79,6 +88,7 @@ mod tests {
             ("German", "Ich warte immer noch auf meine Karte, wann wird sie endlich geliefert werden?", "deu"),
             ("Japanese", "カードはまだ届いていません", "jpn"),
             ("Russian", "Я до сих пор жду свою карту, когда она придёт? Скажите пожалуйста, где она сейчас?", "rus"),
+            ("Ukrainian", "Я досі чекаю на свою картку, коли вона прийде? Підкажіть, будь ласка, де вона зараз?", "ukr"),
             ("only the start is looked at", &long, "eng"),
             ("cut inside a character", &"好".repeat(1000), "cmn"),
             ("empty", "", UNKNOWN_LANGUAGE),
