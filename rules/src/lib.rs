@@ -11,6 +11,7 @@ mod labels;
 pub mod promql;
 mod store;
 mod summary;
+pub mod two_sample;
 mod units;
 
 pub use engine::{
