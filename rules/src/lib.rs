@@ -8,6 +8,7 @@ mod engine;
 mod exchange;
 mod kahan;
 mod labels;
+pub mod mask;
 pub mod promql;
 mod store;
 mod summary;
