@@ -3,6 +3,7 @@
 mod backtest;
 mod check;
 pub mod demo;
+mod drift;
 mod outbox;
 mod probe;
 mod promql;
@@ -63,6 +64,9 @@ enum Verb {
     /// Play past data through rules: when each alert would have been pending and firing, how long, how often a day.
     #[command(after_help = backtest::HELP)]
     Backtest(backtest::Args),
+    /// Has the data changed? Compare two files, column by column: by how much, which way, and whether that is chance.
+    #[command(after_help = drift::HELP)]
+    Drift(drift::Args),
     /// Answer PromQL over standard input and output, one JSON object a line.
     #[command(after_help = promql::HELP)]
     Promql(promql::Args),
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Rules(args) => rules::main(&args),
         Verb::Promql(args) => promql::main(&args),
         Verb::Backtest(args) => backtest::main(&args),
+        Verb::Drift(args) => drift::main(&args),
         Verb::Test(args) => test_rules::main(&args),
     }
 }

@@ -18,6 +18,7 @@ use plimsoll_rules::{BUILTIN_RULES, Group, RuleProblem, Timestamp, load_rules};
 
 use super::{EXIT_CONFIG, Format, block_on, complain, print};
 use replay::Replay;
+pub(super) use report::{aligned, escape};
 
 pub(super) const HELP: &str = "Examples:
   plimsoll backtest --rules rules.yml --data cpu.csv --metric cpu_utilization_ratio
