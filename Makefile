@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules kill9 kill9-alerts test-vllm
+.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-drift-batch kill9 kill9-alerts test-vllm
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -11,6 +11,7 @@ help:
 	@echo 'make bench-tap  the tap against direct and nginx, in one run'
 	@echo 'make bench-rss  memory of the agent at 1 000 and 10 000 series'
 	@echo 'make bench-rules  1 000 rules and range queries beside Prometheus, in one run'
+	@echo 'make bench-drift-batch  drift reports and tests beside evidently, scipy, alibi-detect, in one run'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
@@ -58,6 +59,12 @@ bench-rules: setup
 	cargo build --release --locked -p plimsoll-agent
 	cargo build --release --locked -p plimsoll-tests --example rules_bench_data
 	tests/bench/rules/run.sh
+
+bench-drift-batch:
+	cargo build --release --locked -p plimsoll-agent
+	cargo build --release --locked -p plimsoll-rules --example two_sample_cost
+	tests/bench/drift/setup_batch.sh
+	target/venv-drift/bin/python tests/bench/drift/batch_peers.py
 
 kill9:
 	cargo build --locked -p plimsoll-agent

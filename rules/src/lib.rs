@@ -13,6 +13,7 @@ pub mod mask;
 pub mod promql;
 mod store;
 mod summary;
+pub mod text;
 pub mod two_sample;
 mod units;
 

@@ -8,7 +8,9 @@ mod json;
 mod kind;
 mod read;
 mod report;
+mod signal;
 mod table;
+mod watch;
 mod words;
 
 use std::collections::BTreeMap;
@@ -35,7 +37,24 @@ const EXIT_TROUBLE: u8 = 2;
 
 /// Arguments of `drift`.
 #[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    files: Option<Files>,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Verb {
+    /// Replay a file as a stream: the first rows are the baseline, each alarm of the rest is one JSON object.
+    #[command(after_help = watch::HELP)]
+    Watch(watch::Args),
+}
+
+/// Two files and how they are compared.
+#[derive(Clone, Debug, clap::Args)]
+struct Files {
     /// What is compared with.
     #[arg(long, value_name = "FILE")]
     reference: PathBuf,
@@ -91,8 +110,13 @@ fn positive(text: &str) -> Result<f64, String> {
 
 /// Compares; exit codes as [`HELP`] says.
 pub fn main(args: &Args) -> ExitCode {
-    match run(args) {
-        Ok(true) if args.fail_on_drift => ExitCode::from(1),
+    let outcome = match (&args.verb, &args.files) {
+        (Some(Verb::Watch(watch)), _) => watch::run(watch).map(|_| false),
+        (None, Some(files)) => run(files).map(|drift| drift && files.fail_on_drift),
+        (None, None) => Err(anyhow::anyhow!("give --reference FILE and --current FILE, or watch FILE")),
+    };
+    match outcome {
+        Ok(true) => ExitCode::from(1),
         Ok(_) => ExitCode::SUCCESS,
         Err(why) => {
             complain(&format!("plimsoll: {why:#}"));
@@ -102,7 +126,7 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 /// Whether a column has drifted.
-fn run(args: &Args) -> anyhow::Result<bool> {
+fn run(args: &Files) -> anyhow::Result<bool> {
     let told: BTreeMap<String, Kind> = args.columns.iter().cloned().collect();
     let collected = collect::collect([&args.reference, &args.current], &told)?;
     let floors = Floors {

@@ -96,11 +96,13 @@ pub(super) fn compare(collected: Collected, files: [String; 2], floors: Floors, 
     let done: Vec<Mutex<Option<ColumnReport>>> = work.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     let run = || {
-        while let Some(pair) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Some(at) = work.iter().position(|other| std::ptr::eq(other, pair)) else { return };
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(pair), Some(slot)) = (work.get(at), done.get(at)) else { return };
             let taken = pair.lock().ok().and_then(|mut pair| pair.take());
-            if let (Some(pair), Ok(mut slot)) = (taken, done[at].lock()) {
-                *slot = Some(column(pair, rows, masker));
+            let found = taken.map(|pair| column(pair, rows, masker));
+            if let Ok(mut slot) = slot.lock() {
+                *slot = found;
             }
         }
     };
