@@ -2,6 +2,7 @@
 
 mod backtest;
 mod check;
+mod csv_cells;
 pub mod demo;
 mod drift;
 mod outbox;

@@ -23,18 +23,16 @@ impl Histogram {
         let mut high = reference.quantile(0.995).max(current.quantile(0.995));
         let lower = reference.quantile(0.05).min(current.quantile(0.05));
         let logarithmic = low > 0.0 && high / lower.max(f64::MIN_POSITIVE) >= LOGARITHMIC_FROM;
-        if !(high > low) {
+        let whole = |sample: &Sorted| sample.values().iter().all(|value| value.fract() == 0.0);
+        let mut bars = BARS;
+        if !logarithmic && high - low < BARS as f64 && whole(reference) && whole(current) {
+            // one bar a whole number, around it
+            (low, high) = (low.floor() - 0.5, high.ceil() + 0.5);
+            bars = ((high - low).round() as usize).max(1);
+        } else if high <= low {
             let margin = if low == 0.0 { 0.5 } else { low.abs() * 0.05 };
             (low, high) = (low - margin, high + margin);
         }
-        let whole = |sample: &Sorted| sample.values().iter().all(|value| value.fract() == 0.0);
-        let bars = if !logarithmic && high - low < BARS as f64 && whole(reference) && whole(current) {
-            // one bar a whole number, around it
-            (low, high) = (low.floor() - 0.5, high.ceil() + 0.5);
-            (high - low).round().max(1.0) as usize
-        } else {
-            BARS
-        };
         let edge = |at: usize| {
             let part = at as f64 / bars as f64;
             if logarithmic { low * (high / low).powf(part) } else { low + (high - low) * part }

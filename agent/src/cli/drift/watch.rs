@@ -184,5 +184,6 @@ fn replay(
 fn say(object: &Value) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{object}")?;
-    Ok(out.flush()?)
+    out.flush()?;
+    Ok(())
 }

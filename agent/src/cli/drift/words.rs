@@ -70,7 +70,7 @@ pub(super) fn change(column: &ColumnReport) -> String {
         View::Empty => "no values on one side".to_owned(),
         View::Numbers(view) => numbers_change(view, direction(column)),
         View::Categories(shown) => categories_change(shown, column.count),
-        View::Texts { terms, groups } => texts_change(column, terms, groups.first().map(|group| group.share)),
+        View::Texts { terms, .. } => texts_change(column, terms),
     };
     let share = |side: usize| column.missing[side] as f64 / ((column.missing[side] + column.count[side]).max(1)) as f64;
     if column.verdict.beyond.contains(&Measure::Missing) || (share(1) - share(0)).abs() >= 0.01 {
@@ -111,7 +111,7 @@ fn categories_change(shown: &[(String, [u64; 2])], count: [u64; 2]) -> String {
     most.collect::<Vec<_>>().join(", ")
 }
 
-fn texts_change(column: &ColumnReport, terms: &[(String, f64, f64)], _group: Option<f64>) -> String {
+fn texts_change(column: &ColumnReport, terms: &[(String, f64, f64)]) -> String {
     let auc = column.found.tests.classifier.map_or_else(String::new, |auc| format!("AUC {:.3}", auc.statistic));
     let said: Vec<String> = terms
         .iter()
