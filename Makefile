@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding bench-nab
+.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding bench-nab bench-drift-batch
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -15,6 +15,7 @@ help:
 	@echo 'make sim-drift  false-alarm rates and delays of the drift detectors, by simulation'
 	@echo 'make sim-drift-embedding  false alarms and delays of the embedding detector (makes MiniLM vectors first)'
 	@echo 'make bench-nab  anomaly scores: NAB beside published figures, every labelled series of ../shared'
+	@echo 'make bench-drift-batch  drift reports and tests beside evidently, scipy, alibi-detect, in one run'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
@@ -79,6 +80,11 @@ sim-drift-embedding:
 bench-nab:
 	cargo build --release --locked -p plimsoll-agent
 	tests/bench/nab/run.sh
+bench-drift-batch:
+	cargo build --release --locked -p plimsoll-agent
+	cargo build --release --locked -p plimsoll-rules --example two_sample_cost
+	tests/bench/drift/setup_batch.sh
+	target/venv-drift/bin/python tests/bench/drift/batch_peers.py
 
 kill9:
 	cargo build --locked -p plimsoll-agent

@@ -16,6 +16,7 @@ pub mod promql;
 mod store;
 mod summary;
 pub mod text;
+pub mod two_sample;
 mod units;
 
 pub use engine::{

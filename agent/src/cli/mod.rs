@@ -2,8 +2,10 @@
 
 mod backtest;
 mod check;
+mod csv_cells;
 pub mod demo;
 mod detect;
+mod drift;
 mod mask;
 mod outbox;
 mod probe;
@@ -71,6 +73,9 @@ enum Verb {
     /// Score one series in a CSV file for anomalies, row by row, without looking ahead.
     #[command(after_help = detect::HELP)]
     Detect(detect::Args),
+    /// Has the data changed? Compare two files, column by column: by how much, which way, and whether that is chance.
+    #[command(after_help = drift::HELP)]
+    Drift(drift::Args),
     /// Answer PromQL over standard input and output, one JSON object a line.
     #[command(after_help = promql::HELP)]
     Promql(promql::Args),
@@ -103,6 +108,7 @@ pub fn main() -> ExitCode {
         Verb::Promql(args) => promql::main(&args),
         Verb::Backtest(args) => backtest::main(&args),
         Verb::Detect(args) => detect::main(&args),
+        Verb::Drift(args) => drift::main(&args),
         Verb::Test(args) => test_rules::main(&args),
     }
 }

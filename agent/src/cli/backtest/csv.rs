@@ -15,6 +15,7 @@ use plimsoll_rules::{Append, Labels, METRIC_NAME, Timestamp};
 
 use super::replay::{Replay, Tape};
 use super::ticks::moment;
+use crate::cli::csv_cells::{cells, is_open};
 
 pub(in crate::cli) const TIME_HEADS: [&str; 5] = ["timestamp", "time", "ts", "date", "datetime"];
 
@@ -223,22 +224,14 @@ fn number(cell: &str, place: &str, column: usize) -> anyhow::Result<Option<f64>>
 
 /// Cells of one line; quoted ones may hold commas and doubled quotes. `None` where a quote is not closed.
 pub(in crate::cli) fn split(line: &str) -> Option<Vec<String>> {
-    let (mut cells, mut cell, mut quoted) = (Vec::new(), String::new(), false);
-    let mut chars = line.trim_end_matches('\r').chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                cell.push('"');
-                chars.next();
-            }
-            '"' if quoted => quoted = false,
-            '"' if cell.is_empty() => quoted = true,
-            ',' if !quoted => cells.push(std::mem::take(&mut cell)),
-            c => cell.push(c),
-        }
-    }
-    cells.push(cell);
-    (!quoted).then_some(cells)
+    let line = line.trim_end_matches('\r');
+    let mut found = Vec::new();
+    let mut keep = |_: usize, cell: &str| {
+        found.push(cell.to_owned());
+        Ok(())
+    };
+    let whole = !is_open(line.as_bytes()) && cells(line, &mut String::new(), &mut keep).is_ok();
+    whole.then_some(found)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use plimsoll_rules::{BUILTIN_RULES, Group, RuleProblem, Timestamp, load_rules};
 use super::{EXIT_CONFIG, Format, block_on, complain, print};
 pub(super) use csv::{TIME_HEADS, split};
 use replay::Replay;
+pub(super) use report::{aligned, escape};
 pub(super) use ticks::moment as time;
 
 pub(super) const HELP: &str = "Examples:

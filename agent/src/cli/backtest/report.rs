@@ -102,7 +102,8 @@ fn episodes(report: &BacktestReport, most: usize) -> Vec<[String; 7]> {
     std::iter::once(header).chain(report.episodes.iter().take(most).map(row)).collect()
 }
 
-fn aligned<const N: usize>(rows: &[[String; N]], out: &mut String) {
+/// Rows as columns of one width each.
+pub(in crate::cli) fn aligned<const N: usize>(rows: &[[String; N]], out: &mut String) {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     for row in rows {
@@ -208,7 +209,7 @@ fn html_table<const N: usize>(rows: &[[String; N]], out: &mut String) {
 }
 
 /// Text for HTML and SVG.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::cli) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

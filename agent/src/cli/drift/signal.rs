@@ -1,0 +1,258 @@
+//! One column as a stream: its detector, and what an alarm of it says.
+
+use plimsoll_rules::Timestamp;
+use plimsoll_rules::drift::clusters::EmbeddingClusters;
+use plimsoll_rules::drift::embedding::{EmbeddingDetector, EmbeddingSettings};
+use plimsoll_rules::drift::{
+    CategoricalDetector, CategoricalReference, CategoryCounts, Change, DetectorConfig, Direction, Quantiles,
+    ScalarDetector, ScalarReference, SignalLevel,
+};
+use plimsoll_rules::mask::Masker;
+use plimsoll_rules::text::HashedEmbedder;
+use serde_json::{Value, json};
+
+use super::column::finite;
+use super::kind::{Kept, Kind};
+use super::read::Cell;
+use super::words::{percent, short};
+
+/// Observations without a crossing after which the alarm of a text column falls.
+const CALM: u64 = 500;
+/// Examples and terms of an explanation.
+const SHOWN: usize = 3;
+
+/// A column that is watched.
+pub(super) struct Signal {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    /// Observations taken after the reference.
+    pub(super) seen: u64,
+    pub(super) alarms: u64,
+    detector: Detector,
+}
+
+enum Detector {
+    Numbers(Box<ScalarDetector>),
+    Categories(Box<CategoricalDetector>),
+    Texts(Box<Texts>),
+}
+
+struct Texts {
+    embedder: HashedEmbedder,
+    detector: EmbeddingDetector,
+    clusters: EmbeddingClusters,
+    /// Observations since the last crossing, while an alarm stands.
+    quiet: Option<u64>,
+    crossed: Option<(f64, f64)>,
+}
+
+impl Signal {
+    /// Learns the first rows' cells; `arl` in observations of this signal.
+    ///
+    /// # Errors
+    /// Says why the column cannot be watched: too few values, all texts equal.
+    pub(super) fn learn(name: &str, kind: Kind, cells: &[&Kept], arl: f64, masker: &Masker) -> anyhow::Result<Self> {
+        let start = Timestamp::from_millis(0);
+        let config = DetectorConfig { arl, seed: 1, ..DetectorConfig::default() };
+        let detector = match kind {
+            Kind::Numeric => {
+                let values: Vec<f64> = cells.iter().filter_map(|cell| finite(cell.cell()).ok().flatten()).collect();
+                let reference = ScalarReference::learn(&values, config.seed)?;
+                Detector::Numbers(Box::new(ScalarDetector::new(reference, config, start)?))
+            }
+            Kind::Categorical | Kind::Skip => {
+                let mut counts = CategoryCounts::default();
+                cells.iter().filter_map(|cell| text_of(cell.cell())).for_each(|text| counts.add(&text));
+                let reference = CategoricalReference::learn(&counts)?;
+                Detector::Categories(Box::new(CategoricalDetector::new(reference, config, start)?))
+            }
+            Kind::Text => Detector::Texts(Box::new(Texts::learn(cells, arl, masker)?)),
+        };
+        Ok(Self { name: name.to_owned(), kind, seen: 0, alarms: 0, detector })
+    }
+
+    /// Takes the value of a row; a missing one is no observation. Says whether an alarm was raised.
+    pub(super) fn observe(&mut self, now: Timestamp, cell: Cell<'_>, masker: &Masker) -> Result<bool, String> {
+        let change = match &mut self.detector {
+            Detector::Numbers(detector) => match finite(cell)? {
+                Some(value) => detector.observe(now, value),
+                None => return Ok(false),
+            },
+            Detector::Categories(detector) => match text_of(cell) {
+                Some(text) => detector.observe(now, &text),
+                None => return Ok(false),
+            },
+            Detector::Texts(texts) => match text_of(cell) {
+                Some(text) => texts.observe(&masker.mask(&text).text),
+                None => return Ok(false),
+            },
+        };
+        self.seen += 1;
+        Ok(change == Change::Raised)
+    }
+
+    /// How far the evidence is.
+    pub(super) fn level(&self, arl: f64) -> SignalLevel {
+        let run_length = match &self.detector {
+            Detector::Numbers(detector) => detector.run_length(),
+            Detector::Categories(detector) => detector.run_length(),
+            // its statistic is no e-detector's: it gives all or nothing
+            Detector::Texts(texts) => {
+                if texts.crossed.is_some() && texts.quiet == Some(0) {
+                    arl
+                } else {
+                    0.0
+                }
+            }
+        };
+        SignalLevel { run_length, arl }
+    }
+
+    /// Whether an alarm stands.
+    pub(super) fn stands(&self) -> bool {
+        match &self.detector {
+            Detector::Numbers(detector) => detector.alarm().is_some(),
+            Detector::Categories(detector) => detector.alarm().is_some(),
+            Detector::Texts(texts) => texts.quiet.is_some(),
+        }
+    }
+
+    /// The alarm for row `row`.
+    pub(super) fn alarm(&self, row: u64, masker: &Masker) -> Value {
+        let mut out = match &self.detector {
+            Detector::Numbers(detector) => numbers_alarm(&self.name, detector),
+            Detector::Categories(detector) => categories_alarm(&self.name, detector, masker),
+            Detector::Texts(texts) => texts.alarm(&self.name),
+        };
+        let mut all = json!({"row": row, "signal": self.name});
+        if let (Some(all), Some(out)) = (all.as_object_mut(), out.as_object_mut()) {
+            all.append(out);
+        }
+        all
+    }
+}
+
+fn text_of(cell: Cell<'_>) -> Option<String> {
+    match cell {
+        Cell::Missing => None,
+        Cell::Number(number) => Some(number.to_string()),
+        Cell::Text(text) => Some(text.to_owned()),
+    }
+}
+
+fn row_of(at: Timestamp) -> i64 {
+    at.millis() / 1000
+}
+
+fn numbers_alarm(name: &str, detector: &ScalarDetector) -> Value {
+    let why = detector.explain();
+    let word = match why.direction {
+        Direction::Up => "up",
+        Direction::Down => "down",
+        Direction::Wider => "wider",
+        Direction::Narrower => "narrower",
+        Direction::UpperTail => "upper_tail",
+        Direction::LowerTail => "lower_tail",
+    };
+    let pick: (&str, fn(&Quantiles) -> f64) = match why.direction {
+        Direction::Up | Direction::Down => ("median", |q| q.p50),
+        Direction::Wider | Direction::Narrower => ("p95 - p05", |q| q.p95 - q.p05),
+        Direction::UpperTail => ("p95", |q| q.p95),
+        Direction::LowerTail => ("p05", |q| q.p05),
+    };
+    let (measure, of) = pick;
+    let before = of(&why.reference);
+    let mut effect = json!({"measure": measure, "reference": before});
+    let since = row_of(why.since);
+    let mut said = format!("{name} {}: {measure} {}", word.replace('_', " "), short(before));
+    if let Some(recent) = &why.recent {
+        effect["recent"] = json!(of(recent));
+        said += &format!(" → {}", short(of(recent)));
+    }
+    let evidence = detector.alarm().map_or(detector.evidence(), |alarm| alarm.evidence);
+    json!({
+        "evidence": evidence, "level": detector.level(), "direction": word, "effect": effect, "since": since,
+        "explanation": format!("{said}, since about row {since}"),
+    })
+}
+
+fn categories_alarm(name: &str, detector: &CategoricalDetector, masker: &Masker) -> Value {
+    let why = detector.explain();
+    let shown = |category: &Option<String>| match category {
+        Some(category) => masker.mask(category).text.into_owned(),
+        None => "(new or rare)".to_owned(),
+    };
+    let since = row_of(why.since);
+    let share = why.shares.iter().find(|(category, _)| *category == why.category).or(why.shares.first());
+    let mut effect = json!({"measure": "share", "category": shown(&why.category)});
+    let mut said = format!("{name}: {} more often", shown(&why.category));
+    if let Some((_, shift)) = share {
+        effect["reference"] = json!(shift.reference);
+        effect["recent"] = json!(shift.recent);
+        said = format!("{name}: {} {} → {}", shown(&why.category), percent(shift.reference), percent(shift.recent));
+    }
+    json!({
+        "evidence": detector.alarm().map_or(why.evidence, |alarm| alarm.evidence), "level": detector.level(),
+        "direction": "up", "effect": effect, "since": since,
+        "explanation": format!("{said}, since about row {since}"),
+    })
+}
+
+impl Texts {
+    fn learn(cells: &[&Kept], arl: f64, masker: &Masker) -> anyhow::Result<Self> {
+        let embedder = HashedEmbedder::default();
+        let texts = cells.iter().filter_map(|cell| text_of(cell.cell()));
+        let masked: Vec<String> = texts.map(|text| masker.mask(&text).text.into_owned()).collect();
+        let pairs: Vec<(Vec<f32>, Option<&str>)> = masked
+            .iter()
+            .map(|text| (embedder.embed(text), Some(text.as_str())))
+            .filter(|(vector, _)| vector.iter().any(|value| *value != 0.0))
+            .collect();
+        let vectors: Vec<&[f32]> = pairs.iter().map(|(vector, _)| vector.as_slice()).collect();
+        let settings = EmbeddingSettings { arl, dead_zone: 0.0, seed: 1 };
+        let detector = EmbeddingDetector::learn(&vectors, &settings)?;
+        let clusters = EmbeddingClusters::learn(&pairs, 1)?;
+        Ok(Self { embedder, detector, clusters, quiet: None, crossed: None })
+    }
+
+    /// Takes a masked text.
+    fn observe(&mut self, text: &str) -> Change {
+        let vector = self.embedder.embed(text);
+        if vector.iter().all(|value| *value == 0.0) {
+            return Change::None;
+        }
+        let Ok(reading) = self.detector.update(&vector) else { return Change::Refused };
+        // a vector that the detector takes, the clusters take too
+        let _ = self.clusters.update(&vector, Some(text));
+        if reading.alarm {
+            let raised = self.quiet.is_none();
+            (self.quiet, self.crossed) = (Some(0), Some((reading.score, reading.threshold)));
+            self.detector.restart();
+            return if raised { Change::Raised } else { Change::Confirmed };
+        }
+        self.quiet = self.quiet.map(|quiet| quiet + 1).filter(|quiet| *quiet < CALM);
+        Change::None
+    }
+
+    fn alarm(&self, name: &str) -> Value {
+        let why = self.clusters.explain();
+        let (score, threshold) = self.crossed.unwrap_or((0.0, 0.0));
+        let mut said: Vec<String> = why.clusters.iter().take(SHOWN).map(ToString::to_string).collect();
+        let terms: Vec<String> = why
+            .terms
+            .iter()
+            .take(SHOWN + 2)
+            .map(|term| format!("{:?} {} → {}", term.term, percent(term.reference), percent(term.current)))
+            .collect();
+        if !terms.is_empty() {
+            said.push(format!("terms {}", terms.join(", ")));
+        }
+        let examples: Vec<&String> =
+            why.clusters.iter().flat_map(|shift| shift.examples.iter().take(2)).take(SHOWN).collect();
+        let effect = json!({"measure": "score / threshold", "recent": score / threshold});
+        json!({
+            "evidence": score, "level": threshold, "direction": "content", "effect": effect,
+            "explanation": format!("{name}: {}", said.join("; ")), "examples": examples,
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! `plimsoll drift watch`: a file as a stream. The first rows are the baseline; each alarm of the rest is one JSON object.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use plimsoll_rules::Timestamp;
+use plimsoll_rules::drift::{Calm, Change, Combination, FalseAlarms};
+use plimsoll_rules::mask::Masker;
+use serde_json::{Value, json};
+
+use super::collect::Opened;
+use super::kind::{Kept, Kind, infer};
+use super::signal::Signal;
+use super::{masker, named_kind};
+
+pub(super) const HELP: &str = "Example:
+  plimsoll drift watch requests.jsonl --reference-rows 2000 --arl 10000
+
+Prints {row, signal, evidence, direction, effect, explanation} for each alarm, and a summary at the end. Rows count from 1.";
+
+/// Fewest and most rows of the baseline.
+const REFERENCE: std::ops::RangeInclusive<usize> = 64..=100_000;
+
+/// Arguments of `drift watch`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// What is replayed, in the order of its rows: CSV, JSONL (both also with gzip) or Parquet.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Rows at the start that say what is usual.
+    #[arg(long, value_name = "N", value_parser = reference_rows)]
+    reference_rows: usize,
+    /// Mean number of rows between two false alarms, over all columns together.
+    #[arg(long, value_name = "ROWS", value_parser = run_length)]
+    arl: f64,
+    /// What columns are, where that is not what the first rows say: NAME=numeric, categorical, text or skip.
+    #[arg(long, value_name = "NAME=KIND", value_delimiter = ',', value_parser = named_kind)]
+    columns: Vec<(String, Kind)>,
+}
+
+fn reference_rows(text: &str) -> Result<usize, String> {
+    let found = text.parse().ok().filter(|rows| REFERENCE.contains(rows));
+    found.ok_or_else(|| {
+        format!("{text:?}: a number of rows from {} to {} is wanted", REFERENCE.start(), REFERENCE.end())
+    })
+}
+
+fn run_length(text: &str) -> Result<f64, String> {
+    let found = text.parse().ok().filter(|rows: &f64| (100.0..=1e9).contains(rows));
+    found.ok_or_else(|| format!("{text:?}: a number of rows from 100 to 1e9 is wanted"))
+}
+
+/// A watched column: its place in the file, its detector and the run length that its detector was set to.
+struct Watched {
+    column: usize,
+    signal: Signal,
+    arl: f64,
+}
+
+/// Replays the file; `true` when there was an alarm.
+pub(super) fn run(args: &Args) -> anyhow::Result<bool> {
+    let masker = masker()?;
+    let mut opened = Opened::new(&args.file, args.reference_rows)?;
+    let file = args.file.display();
+    if opened.head.len() < args.reference_rows {
+        let rows = opened.head.len();
+        bail!("{file} has {rows} rows; --reference-rows {} leaves none to watch", args.reference_rows);
+    }
+    let (plan, mut skipped) = plan(&opened, &args.columns.iter().cloned().collect())?;
+    let mut watched = learn(&opened, &plan, args.arl, &masker, &mut skipped);
+    if watched.is_empty() {
+        let why: Vec<String> = skipped.iter().map(|(name, why)| format!("{name} ({why})")).collect();
+        bail!("{file}: there is no column to watch: {}", why.join(", "));
+    }
+    opened.head = Vec::new();
+    let (rows, alarms) = replay(&mut opened, &mut watched, args, &masker)?;
+    let signals: Vec<Value> = watched
+        .iter()
+        .map(|one| {
+            let Signal { name, kind, seen, alarms, .. } = &one.signal;
+            json!({"signal": name, "kind": kind.word(), "observations": seen, "arl": one.arl, "alarms": alarms})
+        })
+        .collect();
+    let skipped: Vec<Value> = skipped.iter().map(|(name, why)| json!({"name": name, "reason": why})).collect();
+    say(&json!({"summary": {
+        "rows": rows, "reference_rows": args.reference_rows, "arl": args.arl, "alarms": alarms,
+        "signals": signals, "skipped": skipped,
+    }}))?;
+    Ok(alarms > 0)
+}
+
+type Skipped = Vec<(String, String)>;
+
+/// Which columns are watched as what, and which are not.
+fn plan(opened: &Opened, told: &BTreeMap<String, Kind>) -> anyhow::Result<(Vec<(usize, Kind)>, Skipped)> {
+    let names = opened.table.names();
+    if let Some(name) = told.keys().find(|name| opened.position(name).is_none()) {
+        bail!("--columns {name}: there is no such column; there are {}", names.join(", "));
+    }
+    let mut skipped: Skipped = opened.table.unusable().to_vec();
+    let mut plan = Vec::new();
+    for (column, name) in names.iter().enumerate() {
+        let (kind, why) = match told.get(name) {
+            Some(kind) => (*kind, Some("--columns says so")),
+            None if opened.table.times().contains(&column) => (Kind::Skip, Some("times always differ")),
+            None => infer(name, opened.cells(column)),
+        };
+        match kind {
+            Kind::Skip => skipped.push((name.clone(), why.unwrap_or_default().to_owned())),
+            kind => plan.push((column, kind)),
+        }
+    }
+    Ok((plan, skipped))
+}
+
+/// A detector a column. The budget of false alarms is split evenly; a column with gaps gets observations, not rows.
+fn learn(opened: &Opened, plan: &[(usize, Kind)], arl: f64, masker: &Masker, skipped: &mut Skipped) -> Vec<Watched> {
+    let mut watched = Vec::new();
+    for (column, kind) in plan {
+        let name = &opened.table.names()[*column];
+        let cells: Vec<&Kept> = opened.cells(*column).filter(|cell| **cell != Kept::Missing).collect();
+        let present = cells.len() as f64 / opened.head.len() as f64;
+        let arl = (arl * plan.len() as f64 * present).clamp(100.0, 1e9);
+        match Signal::learn(name, *kind, &cells, arl, masker) {
+            Ok(signal) => watched.push(Watched { column: *column, signal, arl }),
+            Err(why) => skipped.push((name.clone(), why.to_string())),
+        }
+    }
+    watched
+}
+
+/// Rows of the file and alarms.
+fn replay(opened: &mut Opened, watched: &mut [Watched], args: &Args, masker: &Masker) -> anyhow::Result<(u64, u64)> {
+    // one row is one second of the combination's clock
+    let budget = FalseAlarms::new(1.0, Duration::from_secs_f64(args.arl))?;
+    let mut together = Combination::new(budget, Calm::default());
+    watched.iter().for_each(|one| together.join_equally(&one.signal.name, Timestamp::from_millis(0)));
+    let columns = watched.iter().map(|one| one.column).max().unwrap_or(0) + 1;
+    let mut target: Vec<Option<usize>> = vec![None; columns];
+    watched.iter().enumerate().for_each(|(at, one)| target[one.column] = Some(at));
+    let (mut row, mut alarms) = (args.reference_rows as u64, 0);
+    loop {
+        let now = Timestamp::from_millis((row as i64 + 1) * 1000);
+        let (mut failed, mut raised) = (None, Vec::new());
+        let more = opened.table.next(&mut |column, cell| {
+            let Some(Some(at)) = target.get(column) else { return Ok(()) };
+            match watched[*at].signal.observe(now, cell, masker) {
+                Ok(true) => raised.push(*at),
+                Ok(false) => {}
+                Err(why) => _ = failed.get_or_insert((*at, why)),
+            }
+            Ok(())
+        })?;
+        if let Some((at, why)) = failed {
+            let name = &watched[at].signal.name;
+            return Err(anyhow!("{}: column {name:?}: {}", opened.table.place(), why.replace("NAME", name)));
+        }
+        if !more {
+            return Ok((row, alarms));
+        }
+        row += 1;
+        let mut crossed = false;
+        for one in &*watched {
+            crossed |= together.observe(&one.signal.name, one.signal.level(one.arl), now) == Change::Raised;
+        }
+        if crossed && raised.is_empty() {
+            // no signal alone, but all together: the one that gave most
+            let blamed = together.alarm().map(|(_, signal)| signal.to_owned());
+            let at = watched.iter().position(|one| Some(&one.signal.name) == blamed.as_ref());
+            raised.extend(at.filter(|at| !watched[*at].signal.stands()));
+        }
+        for at in raised {
+            alarms += 1;
+            watched[at].signal.alarms += 1;
+            say(&watched[at].signal.alarm(row, masker))?;
+        }
+    }
+}
+
+/// One object a line; a reader that has gone away ends the verb.
+fn say(object: &Value) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{object}")?;
+    out.flush()?;
+    Ok(())
+}
