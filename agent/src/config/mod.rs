@@ -4,6 +4,7 @@
 
 mod checked;
 pub mod docs;
+mod drift;
 mod raw;
 mod receivers;
 mod schema;
@@ -16,9 +17,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 pub use checked::{Checked, Secret, Tokens};
+pub use drift::{Drift, Setting, Signals, Tuning};
 pub use raw::{EngineKind, LogFormat, LogLevel, Raw};
 pub use schema::schema;
-pub use units::{ByteSize, Span};
+pub use units::{AlarmBudget, ByteSize, Span};
 
 use tree::{Data, Node, Place};
 

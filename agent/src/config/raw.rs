@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::drift::Drift;
 use super::units::{ByteSize, Span};
 
 /// Declares a section: serde with unknown keys refused, JSON Schema, and the defaults beside the fields.
@@ -21,6 +22,7 @@ macro_rules! section {
         }
     };
 }
+pub(super) use section;
 
 section! {
     /// Everything `plimsoll run` can be told. Every key is optional.
@@ -35,6 +37,8 @@ section! {
         records: Records = Records::default(),
         /// Task completion and user satisfaction.
         business: Business = Business::default(),
+        /// Whether what comes in and goes out is still what it was.
+        drift: Drift = Drift::default(),
         /// What is judged.
         rules: Rules = Rules::default(),
         /// Who is told.
