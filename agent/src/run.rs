@@ -16,13 +16,16 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock;
 use crate::config::{self, Checked, Overrides};
+use crate::feed::DriftFeed;
 use crate::health::Health;
+use crate::masking;
 use crate::http::api::{ApiState, ReloadRequest};
 use crate::http::health::Readiness;
 use crate::pipeline::{Command, Desk, Pipeline, PipelineOptions};
 use crate::records::{Records, RecordsOptions};
 use crate::shutdown::Shutdown;
 use crate::state::StateFiles;
+use crate::tap::Outlets;
 
 use listeners::Listeners;
 
@@ -110,7 +113,9 @@ impl Agent {
             1.0,
         );
         registry.set(Metric::ConfigReloadSuccess, &[], 1.0);
-        let records = Records::open(records_options(&config), registry.clone(), health.clone()).await;
+        let masker = masking::start(&config)?;
+        let drift = None::<DriftFeed>;
+        let records = Records::open(records_options(&config), registry.clone(), health.clone(), drift.clone()).await;
         let dispatcher = receivers::start(&config, records.pool(), shutdown).await?;
         let (pipeline, snapshot) =
             Pipeline::new(pipeline_options(&config), registry.clone(), health.clone(), dispatcher.clone());
@@ -132,7 +137,8 @@ impl Agent {
         };
         announce(&config.borrow(), &listeners);
         let started_with = config.borrow().clone();
-        listeners.serve(config, api, &records, &registry, &readiness, exchanges, shutdown);
+        let outlets = Outlets { records: exchanges, drift, masker };
+        listeners.serve(config, api, &records, &registry, &readiness, outlets, shutdown);
         shutdown.spawn("pipeline", pipeline.run(command_queue, shutdown.clone()));
         drop(latch);
         let (config, pipeline) = (config_sender, commands);
@@ -214,6 +220,7 @@ fn records_options(config: &Checked) -> RecordsOptions {
     RecordsOptions {
         path: config.database.clone(),
         sample: config.raw.records.sample,
+        store_text: config.raw.records.store_text,
         retention: config.raw.records.retention.0,
         disk: config.raw.limits.disk.0,
         window: config.raw.business.window.0,

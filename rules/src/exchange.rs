@@ -1,10 +1,11 @@
-//! One request to the model and its answer, as every source (tap, push, OTLP) reports it. No text: only counts and times.
+//! One request to the model and its answer, as every source (tap, push, OTLP) reports it. Text only where it is masked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{ExchangeText, Timestamp};
 
 /// Which interface of the inference server was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,7 +105,7 @@ impl TokenCount {
     }
 }
 
-/// One request and its answer. Carries no text: masking comes before anything may be stored.
+/// One request and its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
     /// The engine's response `id`, else `x-request-id`, else one of ours. Feedback refers to it.
@@ -139,4 +140,7 @@ pub struct Exchange {
     pub inter_token_seconds: Vec<f32>,
     /// Request's arrival to the last byte of the answer.
     pub duration: Duration,
+    /// What was said, masked, of exchanges that were picked for it. Never read back: text comes in by masking only.
+    #[serde(skip)]
+    pub text: Option<Arc<ExchangeText>>,
 }

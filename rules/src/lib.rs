@@ -6,8 +6,10 @@
 
 mod engine;
 mod exchange;
+mod exchange_text;
 mod kahan;
 mod labels;
+pub mod mask;
 pub mod promql;
 mod store;
 mod summary;
@@ -19,6 +21,7 @@ pub use engine::{
     RuleStanding, UnitTests, builtin_scaled, load_rules, load_tests, text_functions, warm_up,
 };
 pub use exchange::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
+pub use exchange_text::{ExchangeText, MaskedText, Masker};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use store::{Append, Excerpt, STALE_NAN_BITS, Store, StoreLimits, StoreStats, is_stale};
 pub use units::Timestamp;

@@ -121,6 +121,7 @@ impl Check<'_> {
 pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Checked, Vec<Problem>> {
     let mut c = Check { locate, problems: Vec::new() };
     spans(&mut c, &raw);
+    texts(&mut c, &raw);
     listeners(&mut c, &raw);
     let upstream = c.url("sources.tap.upstream", &raw.sources.tap.upstream);
     if let Some(upstream) = &upstream {
@@ -168,6 +169,14 @@ fn spans(c: &mut Check<'_>, raw: &Raw) {
         ("limits.history", raw.limits.history, Duration::from_secs(60)),
     ] {
         c.at_least(key, span, least);
+    }
+}
+
+/// The tap copies the first 64 KiB of a request; a text of a few words says too little.
+fn texts(c: &mut Check<'_>, raw: &Raw) {
+    let most = raw.text.max_bytes;
+    if !(256..=64 << 10).contains(&most.0) {
+        c.refuse("text.max_bytes", format!("{most} is outside 256B to 64KiB"));
     }
 }
 

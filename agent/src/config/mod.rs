@@ -18,7 +18,7 @@ use serde_json::Value;
 
 pub use checked::{Checked, Secret, Tokens};
 pub use drift::{Drift, Setting, Signals, Tuning};
-pub use raw::{EngineKind, LogFormat, LogLevel, Raw};
+pub use raw::{EngineKind, LogFormat, LogLevel, Raw, StoreText};
 pub use schema::schema;
 pub use units::{AlarmBudget, ByteSize, Span};
 

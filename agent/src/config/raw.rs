@@ -33,6 +33,8 @@ section! {
         listen: Listen = Listen::default(),
         /// Where figures come from.
         sources: Sources = Sources::default(),
+        /// What is read of prompts and answers.
+        text: Text = Text::default(),
         /// What is kept on disk.
         records: Records = Records::default(),
         /// Task completion and user satisfaction.
@@ -180,13 +182,39 @@ section! {
 }
 
 section! {
-    /// What is kept on disk. No prompt or answer text is.
+    /// What is read of prompts and answers that pass the tap: drift is looked for in it. It is masked at once (see
+    /// docs/collect.md), and only what is masked goes any further.
+    Text {
+        /// Share of exchanges whose text is read, 0 to 1; 0 turns it off.
+        #[schemars(range(min = 0.0, max = 1.0))]
+        sample: f64 = 0.2,
+        /// Most of a prompt, and of an answer, that is kept, 256B to 64KiB; the rest is cut off. Also of posted ones.
+        max_bytes: ByteSize = ByteSize(16 << 10),
+    }
+}
+
+/// What becomes of the text of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum StoreText {
+    /// It is not stored.
+    None,
+    /// It is stored, masked.
+    Masked,
+}
+
+section! {
+    /// What is kept on disk.
     Records {
         /// `sqlite://PATH`; when absent, `plimsoll.db` in the data folder.
         url: Option<String> = None,
         /// Share of exchanges kept, 0 to 1. One that gets feedback is always kept.
         #[schemars(range(min = 0.0, max = 1.0))]
         sample: f64 = 0.05,
+        /// Whether the text that was read of a kept exchange (`text.sample`, or posted with it) is kept with it. Masking finds
+        /// what has the form of a secret, not what only a reader would know for one, so nothing is unless you say so.
+        store_text: StoreText = StoreText::None,
         /// How long they are kept.
         retention: Span = Span::secs(30 * 86_400),
     }
@@ -455,7 +483,7 @@ pub enum LogLevel {
 }
 
 section! {
-    /// Our own log, on standard error. It never contains prompts, answers or tokens.
+    /// Our own log, on standard error. It never contains prompts, answers or tokens, not even masked ones.
     Log {
         /// How lines look.
         format: LogFormat = LogFormat::Text,

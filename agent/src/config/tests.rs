@@ -36,6 +36,8 @@ fn mistakes_are_named_with_their_place() {
     check("text for number", "records: {sample: much}", &["records.sample is the text \"much\"; a number is expected"]);
     check("out of range", "records: {sample: 1.5}", &["records.sample: 1.5 is outside 0 to 1"]);
     check("not a number", "records: {sample: .nan}", &["records.sample is the text \"NaN\"; a number is expected"]);
+    check("more than all", "text: {sample: 2}", &["p.yaml:2:16: text.sample: 2 is outside 0 to 1"]);
+    check("text in plain", "records: {store_text: plain}", &["\"plain\" is not one of none, masked"]);
     check("bad duration", "business: {window: 5}", &["business.window is 5; a duration such as"]);
     check("bad unit", "business: {window: 5 minutes}", &["\"5 minutes\" is not a duration"]);
     check("bad word", "log: {level: loud}", &["\"loud\" is not one of error, warn, info, debug"]);
@@ -68,6 +70,8 @@ fn meaning_is_checked_too() {
     check("no url", "alerts: {alertmanagers: [{}]}", &["alerts.alertmanagers.0: has no url"]);
     check("no secret", "api: {admins: ['file:/nowhere/token']}", &["/nowhere/token cannot be read"]);
     check("too short", "sources: {gpu: {interval: 1ms}}", &["sources.gpu.interval: 1ms is too short"]);
+    check("no text to speak of", "text: {max_bytes: 5B}", &["p.yaml:2:19: text.max_bytes: 5B is outside 256B to 64KiB"]);
+    check("text off", "text: {sample: 0}\nrecords: {store_text: masked}", &[]);
     check("other database", "records: {url: 'mysql://x'}", &["is not sqlite://PATH"]);
     check("no rule file", "rules: {builtin: false, files: [/nowhere/r.yml]}", &["/nowhere/r.yml cannot be read"]);
 }

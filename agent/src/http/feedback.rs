@@ -1,5 +1,6 @@
 //! POST /api/v1/feedback and /api/v1/exchanges: 202 only after it is durable.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -8,45 +9,57 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
+use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Masker, Source, TokenCount};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
+use crate::config::Checked;
 use crate::records::{Feedback, Records, Refused};
 
 /// Largest body, in bytes, and most items in it.
 const LARGEST: usize = 1 << 20;
 const MOST: usize = 1000;
 
-/// Routes of the ingest side.
-pub fn router(records: Records) -> Router {
+/// What stands at the door: text is masked here.
+#[derive(Clone)]
+struct Door {
+    records: Records,
+    masker: Arc<Masker>,
+    config: watch::Receiver<Arc<Checked>>,
+}
+
+/// Routes of the ingest side. `config` says how long a text may be.
+pub fn router(records: Records, masker: Arc<Masker>, config: watch::Receiver<Arc<Checked>>) -> Router {
     Router::new()
         .route("/api/v1/feedback", post(feedback))
         .route("/api/v1/exchanges", post(exchanges))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(records)
+        .with_state(Door { records, masker, config })
 }
 
-async fn feedback(State(records): State<Records>, headers: HeaderMap, body: Bytes) -> Response {
+async fn feedback(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> Response {
     let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
     let parsed = items(&body).and_then(|list| {
         let one = list.len() == 1; // a key of the request can only stand for one item
-        every(&list, |item| Feedback::parse(item, key.filter(|_| one)))
+        every(&list, &door.masker, |item| Feedback::parse(item, key.filter(|_| one), &door.masker))
     });
     match parsed {
         Ok(list) => {
             let count = list.len();
-            answer(records.feedback(list).await, count)
+            answer(door.records.feedback(list).await, count)
         }
         Err(refusal) => *refusal,
     }
 }
 
-async fn exchanges(State(records): State<Records>, body: Bytes) -> Response {
-    match items(&body).and_then(|list| every(&list, parse_exchange)) {
+async fn exchanges(State(door): State<Door>, body: Bytes) -> Response {
+    let most = usize::try_from(door.config.borrow().raw.text.max_bytes.0).unwrap_or(usize::MAX);
+    let parse = |item: &Value| parse_exchange(item, &door.masker, most);
+    match items(&body).and_then(|list| every(&list, &door.masker, parse)) {
         Ok(list) => {
             let count = list.len();
-            answer(records.exchanges(list).await, count)
+            answer(door.records.exchanges(list).await, count)
         }
         Err(refusal) => *refusal,
     }
@@ -90,8 +103,13 @@ fn items(body: &[u8]) -> Result<Vec<Value>, Box<Response>> {
     }
 }
 
-/// All items, or every mistake of every item with the item's place in the list.
-fn every<T>(list: &[Value], parse: impl Fn(&Value) -> Result<T, Vec<String>>) -> Result<Vec<T>, Box<Response>> {
+/// All items, or every mistake of every item with the item's place in the list. What a mistake quotes is masked: answers
+/// end up in logs.
+fn every<T>(
+    list: &[Value],
+    masker: &Masker,
+    parse: impl Fn(&Value) -> Result<T, Vec<String>>,
+) -> Result<Vec<T>, Box<Response>> {
     let (mut good, mut mistakes) = (Vec::new(), Vec::new());
     for (i, item) in list.iter().enumerate() {
         match parse(item) {
@@ -100,11 +118,15 @@ fn every<T>(list: &[Value], parse: impl Fn(&Value) -> Result<T, Vec<String>>) ->
             Err(wrong) => mistakes.extend(wrong.into_iter().map(|mistake| format!("[{i}].{mistake}"))),
         }
     }
-    if mistakes.is_empty() { Ok(good) } else { Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, &mistakes)) }
+    if mistakes.is_empty() {
+        return Ok(good);
+    }
+    let masked = |mistake: &String| MaskedText::of(masker, mistake).as_str().to_owned();
+    Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, &mistakes.iter().map(masked).collect::<Vec<_>>()))
 }
 
-/// An exchange as an application posts it: names and units that read aloud.
-#[derive(Debug, Deserialize)]
+/// An exchange as an application posts it: names and units that read aloud. No `Debug`: it holds text.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Posted {
     id: String,
@@ -131,6 +153,10 @@ struct Posted {
     /// Seconds since the Unix epoch; now, less the duration, when absent.
     #[serde(default)]
     started: Option<f64>,
+    #[serde(default)]
+    prompt: Option<String>,
+    #[serde(default)]
+    response: Option<String>,
 }
 
 fn chat() -> Endpoint {
@@ -141,7 +167,7 @@ fn ok() -> ExchangeOutcome {
     ExchangeOutcome::Ok
 }
 
-fn parse_exchange(item: &Value) -> Result<Exchange, Vec<String>> {
+fn parse_exchange(item: &Value, masker: &Masker, most: usize) -> Result<Exchange, Vec<String>> {
     let posted = Posted::deserialize(item).map_err(|e| vec![e.to_string()])?;
     let mut wrong = Vec::new();
     for (name, text) in [("id", &posted.id), ("model", &posted.model), ("variant", &posted.variant)] {
@@ -160,6 +186,7 @@ fn parse_exchange(item: &Value) -> Result<Exchange, Vec<String>> {
     if !wrong.is_empty() {
         return Err(wrong);
     }
+    let text = text_of(posted.prompt, posted.response, masker, most);
     let started = posted.started.map(plimsoll_rules::Timestamp::from_secs_f64);
     let tokens = |count: Option<u64>| count.map_or(TokenCount::Unknown, TokenCount::Reported);
     Ok(Exchange {
@@ -179,7 +206,27 @@ fn parse_exchange(item: &Value) -> Result<Exchange, Vec<String>> {
         time_to_first_token: first,
         inter_token_seconds: Vec::new(),
         duration,
+        text,
     })
+}
+
+fn text_of(
+    prompt: Option<String>,
+    response: Option<String>,
+    masker: &Masker,
+    most: usize,
+) -> Option<Arc<ExchangeText>> {
+    if prompt.is_none() && response.is_none() {
+        return None;
+    }
+    let masked = |text: Option<String>| text.map(|text| MaskedText::of_cut(masker, &text, most)).unzip();
+    let ((prompt, prompt_cut), (response, response_cut)) = (masked(prompt), masked(response));
+    Some(Arc::new(ExchangeText {
+        prompt,
+        response,
+        prompt_truncated: prompt_cut.unwrap_or(false),
+        response_truncated: response_cut.unwrap_or(false),
+    }))
 }
 
 #[cfg(test)]
@@ -204,14 +251,36 @@ mod tests {
     }
 
     #[test]
+    fn text_is_masked_at_the_door_and_so_is_what_a_mistake_quotes() {
+        let masker = |text: &str| text.replace("secret", "<S>");
+        let item = json!({"id": "a", "model": "m", "duration_seconds": 1, "prompt": "a secret", "response": "0123456789"});
+        let text = parse_exchange(&item, &masker, 8).unwrap().text.unwrap();
+        assert_eq!(text.prompt.as_ref().unwrap().as_str(), "a <S>");
+        assert_eq!(text.response.as_ref().unwrap().as_str(), "01234567");
+        assert_eq!((text.prompt_truncated, text.response_truncated), (false, true));
+        for bad in [json!({"id": "secret", "outcome": "secret"}), json!({"secret": 1}), json!({"id": ["secret"]}), json!("secret")] {
+            let answer = every(&[bad], &masker, |item| parse_exchange(item, &masker, 8).map_err(|mut wrong| {
+                wrong.push("secret".into());
+                wrong
+            }));
+            let body = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(
+                axum::body::to_bytes(answer.unwrap_err().into_body(), 10_000));
+            let body = String::from_utf8(body.unwrap().to_vec()).unwrap();
+            assert!(body.contains("<S>") && !body.contains("secret"), "{body}");
+        }
+    }
+
+    #[test]
     fn exchanges_are_checked() {
+        let parse_exchange = |item: &Value| parse_exchange(item, &str::to_owned, 100);
         let good = json!({"id": "a", "model": "m", "duration_seconds": 1.5, "input_tokens": 3});
         assert_eq!(parse_exchange(&good).unwrap().input_tokens, TokenCount::Reported(3));
         for (bad, said) in [
             (json!({"id": "a", "model": "m"}), "duration_seconds"),
             (json!({"id": "", "model": "m", "duration_seconds": 1}), "id: 0 bytes"),
             (json!({"id": "a", "model": "m", "duration_seconds": -1}), "duration_seconds: -1"),
-            (json!({"id": "a", "model": "m", "duration_seconds": 1, "prompt": "x"}), "unknown field `prompt`"),
+            (json!({"id": "a", "model": "m", "duration_seconds": 1, "prompts": "x"}), "unknown field `prompts`"),
+            (json!({"id": "a", "model": "m", "duration_seconds": 1, "prompt": ["x"]}), "expected a string"),
             (json!({"id": "a", "model": "m", "duration_seconds": 1, "outcome": "meh"}), "unknown variant `meh`"),
         ] {
             let wrong = parse_exchange(&bad).unwrap_err().join(" ");

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use plimsoll_rules::{Exchange, Timestamp, TokenCount};
+use plimsoll_rules::{Exchange, MaskedText, Timestamp, TokenCount};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Executor as _, Row as _, Sqlite, SqliteConnection, Transaction};
 
 use super::item::Feedback;
+use crate::config::StoreText;
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
@@ -50,7 +51,8 @@ pub(super) async fn open(path: &Path) -> std::result::Result<SqlitePool, String>
         if verdict != "ok" {
             return Err(sqlx::Error::Protocol(verdict));
         }
-        pool.execute(include_str!("schema.sql")).await.map(|_| ())
+        pool.execute(include_str!("schema.sql")).await?;
+        widen(&pool).await
     };
     match check.await {
         Ok(()) => Ok(pool),
@@ -59,6 +61,24 @@ pub(super) async fn open(path: &Path) -> std::result::Result<SqlitePool, String>
             Err(said("is damaged or not ours; move it away and restart, or restore a copy", &e))
         }
     }
+}
+
+/// Columns of `exchanges` that the first files did not have.
+const LATER: [(&str, &str); 4] = [
+    ("prompt", "ALTER TABLE exchanges ADD COLUMN prompt TEXT"),
+    ("response", "ALTER TABLE exchanges ADD COLUMN response TEXT"),
+    ("prompt_truncated", "ALTER TABLE exchanges ADD COLUMN prompt_truncated INTEGER"),
+    ("response_truncated", "ALTER TABLE exchanges ADD COLUMN response_truncated INTEGER"),
+];
+
+/// Adds to an older file what it lacks.
+async fn widen(pool: &SqlitePool) -> Result<()> {
+    let there: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM pragma_table_info('exchanges')").fetch_all(pool).await?;
+    for (_, sql) in LATER.iter().filter(|(name, _)| !there.iter().any(|column| column == name)) {
+        sqlx::query(*sql).execute(pool).await?;
+    }
+    Ok(())
 }
 
 /// Begins a transaction that may write: with two writers on one file a read lock cannot be upgraded safely.
@@ -115,11 +135,21 @@ pub(super) async fn owner_of(tx: &mut SqliteConnection, id: &str) -> Result<Opti
     Ok(row.map(|row| (row.get(0), row.get(1))))
 }
 
+const INSERT: &str = "INSERT OR IGNORE INTO exchanges (id, request_id, started_ms, source, endpoint, model, variant, outcome,
+    status, finish_reason, stream, input_tokens, output_tokens, estimated, time_to_first_token_ms, duration_ms,
+    prompt, response, prompt_truncated, response_truncated)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
 /// Stores an exchange (once) and joins feedback that was waiting for it; gives whether it is new.
-pub(super) async fn put_exchange(tx: &mut SqliteConnection, exchange: &Exchange) -> Result<bool> {
+pub(super) async fn put_exchange(
+    tx: &mut SqliteConnection,
+    exchange: &Exchange,
+    store_text: StoreText,
+) -> Result<bool> {
     let word = |value: &dyn erased::Word| value.word();
-    let inserted =
-        sqlx::query("INSERT OR IGNORE INTO exchanges VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    let text = exchange.text.as_ref().filter(|_| store_text == StoreText::Masked);
+    let words = |text: Option<&MaskedText>| text.map(|text| text.as_str().to_owned());
+    let inserted = sqlx::query(INSERT)
             .bind(&exchange.id)
             .bind(&exchange.request_id)
             .bind(exchange.started.millis())
@@ -136,6 +166,10 @@ pub(super) async fn put_exchange(tx: &mut SqliteConnection, exchange: &Exchange)
             .bind(matches!(exchange.output_tokens, TokenCount::Estimated(_)))
             .bind(exchange.time_to_first_token.map(|t| t.as_secs_f64() * 1000.0))
             .bind(exchange.duration.as_secs_f64() * 1000.0)
+            .bind(words(text.and_then(|text| text.prompt.as_ref())))
+            .bind(words(text.and_then(|text| text.response.as_ref())))
+            .bind(text.map(|text| text.prompt_truncated))
+            .bind(text.map(|text| text.response_truncated))
             .execute(&mut *tx)
             .await?;
     sqlx::query("UPDATE feedback SET model = ?1, variant = ?2 WHERE model IS NULL AND target IN (?3, ?4)")

@@ -1,5 +1,6 @@
-//! Feedback as posted, checked: every mistake with the field it is in.
+//! Feedback as posted, checked: every mistake with the field it is in. Text in it is masked here.
 
+use plimsoll_rules::{MaskedText, Masker};
 use serde_json::{Map, Value};
 
 /// What a metric says about the task.
@@ -28,7 +29,7 @@ pub struct Feedback {
     pub score: Option<f64>,
     /// What the metric says.
     pub meaning: Meaning,
-    /// Tags as JSON, if any.
+    /// Tags as JSON, if any, their text masked.
     pub tags: Option<String>,
 }
 
@@ -45,11 +46,12 @@ pub fn meaning(metric: &str) -> Meaning {
 }
 
 impl Feedback {
-    /// Checks one JSON object.
+    /// Checks one JSON object. Ids and names are kept as they are, tags are masked; what a mistake quotes is not, that is
+    /// for whoever tells it.
     ///
     /// # Errors
     /// Every mistake, as `field: what was found; what would be right`.
-    pub fn parse(value: &Value, header_key: Option<&str>) -> Result<Self, Vec<String>> {
+    pub fn parse(value: &Value, header_key: Option<&str>, masker: &Masker) -> Result<Self, Vec<String>> {
         let Some(object) = value.as_object() else {
             return Err(vec!["the body is not a JSON object with inference_id, metric_name and value".into()]);
         };
@@ -58,7 +60,7 @@ impl Feedback {
             match name.as_str() {
                 "inference_id" | "episode_id" | "metric_name" | "value" | "tags" | "id" => {}
                 "comment" | "text" | "prompt" | "response" => {
-                    wrong.push(format!("{name}: text is not stored; leave it out"));
+                    wrong.push(format!("{name}: text belongs in tags (masked), or with its exchange; leave it out"));
                 }
                 _ => wrong.push(format!(
                     "{name}: unknown field; known: inference_id, episode_id, metric_name, value, tags, id"
@@ -80,12 +82,12 @@ impl Feedback {
             wrong.push("metric_name: missing; task_completed, thumbs, rating, or a name of your own".into());
             String::new()
         });
-        let tags = tags(object, &mut wrong);
+        let tags = tags(object, masker, &mut wrong);
         let (value, score) = number(&metric, object, &mut wrong).unwrap_or((0.0, None));
         let key = text(object, "id", &mut wrong).or_else(|| header_key.map(ToOwned::to_owned));
-        let user = object.get("tags").and_then(|tags| tags["user"].as_str()).unwrap_or("");
+        let user = tags.as_ref().and_then(|tags| tags.get("user")).and_then(Value::as_str).unwrap_or("");
         let key = key.unwrap_or_else(|| format!("{target}\u{1f}{metric}\u{1f}{user}"));
-        let meaning = meaning(&metric);
+        let (meaning, tags) = (meaning(&metric), tags.map(|tags| Value::Object(tags).to_string()));
         if wrong.is_empty() { Ok(Self { key, target, metric, value, score, meaning, tags }) } else { Err(wrong) }
     }
 }
@@ -102,27 +104,37 @@ fn text(object: &Map<String, Value>, field: &str, wrong: &mut Vec<String>) -> Op
     Some(String::new())
 }
 
-fn tags(object: &Map<String, Value>, wrong: &mut Vec<String>) -> Option<String> {
-    match object.get("tags")? {
-        Value::Object(map) => {
-            for (name, value) in map {
-                let word = |text: &str| text.len() <= 64 && !text.contains(char::is_whitespace);
-                match value {
-                    Value::Number(_) | Value::Bool(_) => {}
-                    Value::String(text) if word(text) => {}
-                    _ => wrong.push(format!("tags.{name}: a number, true, false or one word of at most 64 bytes is expected; text is not stored")),
-                }
-            }
-            let tags = Value::Object(map.clone()).to_string();
-            if tags.len() > LONGEST {
-                wrong.push(format!("tags: {} bytes long; at most {LONGEST}", tags.len()));
-            }
-            Some(tags)
+/// The tags, masked.
+fn tags(object: &Map<String, Value>, masker: &Masker, wrong: &mut Vec<String>) -> Option<Map<String, Value>> {
+    let given = object.get("tags")?;
+    let Value::Object(map) = given else {
+        wrong.push(format!("tags: {given} found; an object is expected"));
+        return None;
+    };
+    for (name, value) in map {
+        if !matches!(value, Value::Number(_) | Value::Bool(_) | Value::String(_)) {
+            wrong.push(format!("tags.{name}: {value} found; a number, true, false or a text is expected"));
         }
-        other => {
-            wrong.push(format!("tags: {other} found; an object is expected"));
-            None
+    }
+    let length = given.to_string().len();
+    if length > LONGEST {
+        wrong.push(format!("tags: {length} bytes long; at most {LONGEST}"));
+    }
+    let mask = |text: &str| MaskedText::of(masker, text).as_str().to_owned();
+    Some(map.iter().map(|(name, value)| (mask(name), masked(value, &mask))).collect())
+}
+
+/// A tag's value with its text masked. A number becomes text where it is no mere number: telephone and card numbers are
+/// written without quotes too.
+fn masked(value: &Value, mask: &impl Fn(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => Value::String(mask(text)),
+        Value::Number(number) => {
+            let written = number.to_string();
+            let masked = mask(&written);
+            if masked == written { value.clone() } else { Value::String(masked) }
         }
+        other => other.clone(),
     }
 }
 
@@ -172,6 +184,20 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn masker(text: &str) -> String {
+        text.replace("secret", "<S>").replace("555", "<N>")
+    }
+
+    #[test]
+    fn tags_are_masked_names_numbers_and_the_key_made_of_them() {
+        let item = json!({"inference_id": "secret", "metric_name": "x", "value": 1,
+            "tags": {"why": "my secret is out", "user": "secret", "secret": true, "call": 5551, "n": 7, "scale": 5.5}});
+        let feedback = Feedback::parse(&item, None, &masker).unwrap();
+        let expected = json!({"why": "my <S> is out", "user": "<S>", "<S>": true, "call": "<N>1", "n": 7, "scale": 5.5});
+        assert_eq!(serde_json::from_str::<Value>(&feedback.tags.unwrap()).unwrap(), expected);
+        assert_eq!(feedback.key, "secret\u{1f}x\u{1f}<S>", "ids are kept as they are: they join");
+    }
+
     #[test]
     fn values_are_put_on_one_scale() {
         for (metric, value, expected) in [
@@ -185,7 +211,7 @@ mod tests {
             ("latency_felt", json!(17.5), None),
         ] {
             let item = json!({"inference_id": "a", "metric_name": metric, "value": value});
-            assert_eq!(Feedback::parse(&item, None).unwrap().score, expected, "{item}");
+            assert_eq!(Feedback::parse(&item, None, &masker).unwrap().score, expected, "{item}");
         }
     }
 
@@ -202,15 +228,15 @@ mod tests {
             (json!({"inference_id": "a", "metric_name": "x", "value": "NaN"}), vec!["value: \"NaN\" found"]),
             (
                 json!({"inference_id": "a", "metric_name": "x", "value": 1, "comment": "?"}),
-                vec!["comment: text is not stored"],
+                vec!["comment: text belongs in tags"],
             ),
             (json!({"inference_id": "a", "metric_name": "x", "value": 1, "tagz": 1}), vec!["tagz: unknown field"]),
             (
-                json!({"inference_id": "a", "metric_name": "x", "value": 1, "tags": {"why": "it was too long"}}),
-                vec!["tags.why: "],
+                json!({"inference_id": "a", "metric_name": "x", "value": 1, "tags": {"why": ["it was too long"]}}),
+                vec!["tags.why: [\"it was too long\"] found"],
             ),
         ] {
-            let wrong = Feedback::parse(&item, None).unwrap_err();
+            let wrong = Feedback::parse(&item, None, &masker).unwrap_err();
             assert_eq!(wrong.len(), expected.len(), "{wrong:?}");
             for (said, wanted) in wrong.iter().zip(expected) {
                 assert!(said.contains(wanted), "{said}");
@@ -221,7 +247,7 @@ mod tests {
     #[test]
     fn the_key_is_given_or_natural() {
         let item = json!({"inference_id": "a", "metric_name": "thumbs", "value": 1, "tags": {"user": "u"}});
-        assert_eq!(Feedback::parse(&item, None).unwrap().key, "a\u{1f}thumbs\u{1f}u");
-        assert_eq!(Feedback::parse(&item, Some("k")).unwrap().key, "k");
+        assert_eq!(Feedback::parse(&item, None, &masker).unwrap().key, "a\u{1f}thumbs\u{1f}u");
+        assert_eq!(Feedback::parse(&item, Some("k"), &masker).unwrap().key, "k");
     }
 }

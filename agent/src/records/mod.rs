@@ -11,6 +11,7 @@ mod writer;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use item::{Feedback, Meaning};
 
+use crate::config::StoreText;
+use crate::feed::DriftFeed;
 use crate::health::Health;
 use crate::shutdown::Shutdown;
 use recent::Recent;
@@ -29,6 +32,8 @@ use writer::{Job, Writer};
 
 /// Jobs that may wait for the disk; beyond, feedback is refused with 503.
 const QUEUE: usize = 1024;
+/// Bytes of the tap's text that may wait for the disk; beyond, exchanges are stored without.
+const TEXT_WAITING: usize = 8 << 20;
 
 /// Where and how much.
 #[derive(Clone, Debug)]
@@ -37,6 +42,8 @@ pub struct RecordsOptions {
     pub path: PathBuf,
     /// Share of the tap's exchanges that is kept, 0 to 1.
     pub sample: f64,
+    /// What becomes of their text.
+    pub store_text: StoreText,
     /// How long.
     pub retention: Duration,
     /// Most bytes on disk.
@@ -73,10 +80,24 @@ struct Shared {
     options: RecordsOptions,
     registry: Registry,
     health: Health,
+    /// Hears of posted exchanges.
+    drift: Option<DriftFeed>,
     recent: Mutex<Recent>,
     window: Mutex<Window>,
     /// Targets of feedback that waits for its exchange.
     waiting: Mutex<HashSet<String>>,
+    /// Bytes of text on their way to the writer.
+    text_waiting: AtomicUsize,
+}
+
+impl Shared {
+    /// For feedback that may come.
+    fn remember(&self, mut exchange: Exchange) {
+        if self.options.store_text == StoreText::None {
+            exchange.text = None;
+        }
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).remember(exchange);
+    }
 }
 
 /// Cheap handle; clones share one writer.
@@ -90,8 +111,13 @@ pub struct Records {
 
 impl Records {
     /// Opens the database. One that cannot be opened is reported (source `records` is down) and tried again; the agent
-    /// starts all the same.
-    pub async fn open(options: RecordsOptions, registry: Registry, health: Health) -> Self {
+    /// starts all the same. `drift` hears of every posted exchange once it is durable.
+    pub async fn open(
+        options: RecordsOptions,
+        registry: Registry,
+        health: Health,
+        drift: Option<DriftFeed>,
+    ) -> Self {
         let pool = match database::open(&options.path).await {
             Ok(pool) => {
                 health.up("records");
@@ -108,8 +134,10 @@ impl Records {
             options,
             registry,
             health,
+            drift,
             recent: Mutex::default(),
             waiting: Mutex::default(),
+            text_waiting: AtomicUsize::new(0),
         });
         Self { shared, jobs, pool, start: Arc::new(Mutex::new(Some(queue))) }
     }
@@ -167,9 +195,9 @@ async fn intake(shared: Arc<Shared>, jobs: mpsc::Sender<Job>, mut seen: mpsc::Re
             next = seen.recv() => {
                 let Some(exchange) = next else { break };
                 if is_awaited(&shared, &exchange) || rng.f64() < shared.options.sample {
-                    kept.push(exchange.clone());
+                    kept.push(to_write(&shared, &exchange));
                 }
-                shared.recent.lock().unwrap_or_else(PoisonError::into_inner).remember(exchange);
+                shared.remember(exchange);
                 if kept.len() < 256 {
                     continue;
                 }
@@ -190,10 +218,29 @@ fn is_awaited(shared: &Shared, exchange: &Exchange) -> bool {
 
 /// Hands the kept exchanges to the writer; when it is behind they are dropped and counted.
 fn pass_on(shared: &Shared, jobs: &mpsc::Sender<Job>, kept: &mut Vec<Exchange>) {
-    let count = kept.len();
+    let (count, bytes) = (kept.len(), text_bytes(kept));
     if count > 0 && jobs.try_send(Job::Seen(std::mem::take(kept))).is_err() {
+        shared.text_waiting.fetch_sub(bytes, Ordering::Relaxed);
         shared.registry.add(Metric::Dropped, &["exchanges"], count as f64);
     }
+}
+
+/// What is written of an exchange: without its text where that is not stored, or too much of it is waiting for the disk.
+fn to_write(shared: &Shared, exchange: &Exchange) -> Exchange {
+    let mut exchange = exchange.clone();
+    let bytes = text_bytes(std::slice::from_ref(&exchange));
+    if shared.options.store_text == StoreText::None {
+        exchange.text = None;
+    } else if shared.text_waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > TEXT_WAITING {
+        shared.text_waiting.fetch_sub(bytes, Ordering::Relaxed);
+        shared.registry.add(Metric::Dropped, &["texts"], 1.0);
+        exchange.text = None;
+    }
+    exchange
+}
+
+fn text_bytes(exchanges: &[Exchange]) -> usize {
+    exchanges.iter().filter_map(|exchange| exchange.text.as_ref()).map(|text| text.bytes()).sum()
 }
 
 /// Publishes the windows every second.

@@ -6,6 +6,8 @@ use plimsoll_rules::Exchange;
 
 /// Exchanges remembered.
 const MOST: usize = 8192;
+/// Bytes of their text; the oldest go without it first.
+const MOST_TEXT: usize = 4 << 20;
 
 /// A bounded map from an id to its exchange; the oldest is forgotten first.
 #[derive(Debug, Default)]
@@ -14,6 +16,9 @@ pub(super) struct Recent {
     order: VecDeque<Exchange>,
     /// Position (counted from the beginning of time) by id and by request id.
     places: HashMap<String, u64>,
+    /// Bytes of text held, and the first position where there may be any.
+    text: usize,
+    first_text: u64,
 }
 
 impl Recent {
@@ -23,6 +28,7 @@ impl Recent {
             && let Some(old) = self.order.pop_front()
         {
             let place = self.next - MOST as u64;
+            self.text -= text_bytes(&old);
             for id in ids(&old) {
                 if self.places.get(id) == Some(&place) {
                     self.places.remove(id);
@@ -32,8 +38,23 @@ impl Recent {
         for id in ids(&exchange) {
             self.places.insert(id.to_owned(), self.next);
         }
+        self.text += text_bytes(&exchange);
         self.order.push_back(exchange);
         self.next += 1;
+        self.drop_text();
+    }
+
+    /// Keeps text within its bound.
+    fn drop_text(&mut self) {
+        let first = self.next - self.order.len() as u64;
+        self.first_text = self.first_text.max(first);
+        while self.text > MOST_TEXT {
+            let place = usize::try_from(self.first_text - first).unwrap_or(usize::MAX);
+            let Some(exchange) = self.order.get_mut(place) else { return };
+            self.text -= text_bytes(exchange);
+            exchange.text = None;
+            self.first_text += 1;
+        }
     }
 
     pub(super) fn find(&self, id: &str) -> Option<&Exchange> {
@@ -41,6 +62,10 @@ impl Recent {
         let first = self.next - self.order.len() as u64;
         self.order.get(usize::try_from(place.checked_sub(first)?).ok()?)
     }
+}
+
+fn text_bytes(exchange: &Exchange) -> usize {
+    exchange.text.as_ref().map_or(0, |text| text.bytes())
 }
 
 fn ids(exchange: &Exchange) -> impl Iterator<Item = &str> {

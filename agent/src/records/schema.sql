@@ -1,9 +1,11 @@
--- Exchanges and what came of them. No prompt, no answer: only counts and times.
+-- Exchanges and what came of them: counts and times; prompt and response are NULL or masked. Columns that came later are
+-- added to older files by database.rs.
 CREATE TABLE IF NOT EXISTS exchanges (
   id TEXT PRIMARY KEY, request_id TEXT, started_ms INTEGER NOT NULL, source TEXT NOT NULL, endpoint TEXT NOT NULL,
   model TEXT NOT NULL, variant TEXT NOT NULL, outcome TEXT NOT NULL, status INTEGER NOT NULL, finish_reason TEXT,
   stream INTEGER NOT NULL, input_tokens INTEGER, output_tokens INTEGER, estimated INTEGER NOT NULL,
-  time_to_first_token_ms REAL, duration_ms REAL NOT NULL
+  time_to_first_token_ms REAL, duration_ms REAL NOT NULL,
+  prompt TEXT, response TEXT, prompt_truncated INTEGER, response_truncated INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS exchanges_request ON exchanges (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS exchanges_started ON exchanges (started_ms);

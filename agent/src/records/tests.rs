@@ -11,6 +11,7 @@ fn options(path: &Path) -> RecordsOptions {
     RecordsOptions {
         path: path.to_path_buf(),
         sample: 0.0,
+        store_text: StoreText::None,
         retention: Duration::from_secs(3600),
         disk: 1 << 30,
         window: Duration::from_secs(300),
@@ -35,12 +36,17 @@ fn exchange(id: &str) -> Exchange {
         time_to_first_token: None,
         inter_token_seconds: Vec::new(),
         duration: Duration::from_millis(5),
+        text: None,
     }
+}
+
+fn masked(text: &str) -> String {
+    text.replace("secret", "<S>")
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn item(id: &str, metric: &str, value: serde_json::Value) -> Feedback {
-    Feedback::parse(&json!({"inference_id": id, "metric_name": metric, "value": value}), None).unwrap()
+    Feedback::parse(&json!({"inference_id": id, "metric_name": metric, "value": value}), None, &masked).unwrap()
 }
 
 struct Running {
@@ -56,7 +62,7 @@ impl Running {
         let registry = Registry::new(1000);
         let health = Health::new(registry.clone());
         let shutdown = Shutdown::default();
-        let records = Records::open(options, registry.clone(), health.clone()).await;
+        let records = Records::open(options, registry.clone(), health.clone(), None).await;
         let (seen, queue) = mpsc::channel(64);
         records.spawn(queue, &shutdown);
         Self { records, registry, health, seen, shutdown }
@@ -151,7 +157,7 @@ async fn an_id_that_stands_for_something_else_is_refused_with_its_whole_request(
     let running = Running::start(options(&path)).await;
     let keyed = |target: &str, metric: &str| {
         let item = json!({"id": "k", "inference_id": target, "metric_name": metric, "value": true});
-        Feedback::parse(&item, None).unwrap()
+        Feedback::parse(&item, None, &masked).unwrap()
     };
     running.records.feedback(vec![keyed("a", "task_completed")]).await.unwrap();
     for other in [keyed("b", "task_completed"), keyed("a", "thumbs")] {
@@ -213,7 +219,7 @@ async fn age_and_size_are_bounded_oldest_first() {
     for n in 0..5000_i64 {
         let mut old = exchange(&format!("e{n}"));
         old.started = Timestamp::from_millis(n);
-        database::put_exchange(&mut tx, &old).await.unwrap();
+        database::put_exchange(&mut tx, &old, StoreText::None).await.unwrap();
     }
     tx.commit().await.unwrap();
     assert_eq!(database::trim(&pool, Timestamp::from_millis(1000), 1 << 30).await.unwrap(), 1000);

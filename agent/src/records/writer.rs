@@ -1,6 +1,7 @@
 //! The one task that writes: takes what is waiting, commits it together, then says so.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -147,10 +148,12 @@ impl Writer {
             };
             match job {
                 Job::Feedback(_, waiting) | Job::Posted(_, waiting) => drop(waiting.send(answer())),
-                Job::Seen(lost) if failed.is_some() => {
-                    self.shared.registry.add(Metric::Dropped, &["exchanges"], lost.len() as f64);
+                Job::Seen(exchanges) => {
+                    self.shared.text_waiting.fetch_sub(super::text_bytes(&exchanges), Ordering::Relaxed);
+                    if failed.is_some() {
+                        self.shared.registry.add(Metric::Dropped, &["exchanges"], exchanges.len() as f64);
+                    }
                 }
-                Job::Seen(_) => {}
             }
         }
     }
@@ -179,7 +182,7 @@ impl Writer {
                 }
                 Job::Posted(exchanges, _) | Job::Seen(exchanges) => {
                     for exchange in exchanges {
-                        let new = database::put_exchange(&mut tx, exchange).await?;
+                        let new = database::put_exchange(&mut tx, exchange, self.shared.options.store_text).await?;
                         if new && matches!(job, Job::Posted(..)) {
                             done.posted.push(exchange.clone());
                         }
@@ -223,7 +226,10 @@ impl Writer {
 
     fn count_posted(&self, exchange: Exchange) {
         crate::tap::record(&self.shared.registry, &exchange);
-        self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).remember(exchange);
+        if let Some(drift) = &self.shared.drift {
+            drift.offer(&exchange);
+        }
+        self.shared.remember(exchange);
     }
 
     /// What the intake asks before it lets an unsampled exchange go.
@@ -245,7 +251,7 @@ impl Writer {
         let known = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).find(&item.target).cloned();
         let owner = match known {
             Some(exchange) => {
-                database::put_exchange(tx, &exchange).await?;
+                database::put_exchange(tx, &exchange, self.shared.options.store_text).await?;
                 Some((exchange.model, exchange.variant))
             }
             None => database::owner_of(tx, &item.target).await?,

@@ -7,9 +7,8 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::middleware;
 use plimsoll_exporters::Registry;
-use plimsoll_rules::Exchange;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::config::Checked;
 use crate::http::api::ApiState;
@@ -62,13 +61,14 @@ impl Listeners {
         records: &Records,
         registry: &Registry,
         readiness: &Readiness,
-        exchanges: mpsc::Sender<Exchange>,
+        outlets: tap::Outlets,
         shutdown: &Shutdown,
     ) {
+        let door = feedback::router(records.clone(), outlets.masker.clone(), config.clone());
         if let Some(listener) = self.tap {
             let options = tap_options(config.clone(), shutdown);
             let (registry, inner) = (registry.clone(), shutdown.clone());
-            shutdown.spawn("tap", tap::serve(listener, options, registry, exchanges, inner));
+            shutdown.spawn("tap", tap::serve(listener, options, registry, outlets, inner));
         }
         let open = open_router(registry.clone(), readiness.clone());
         spawn_http("metrics", self.metrics, open, shutdown);
@@ -82,7 +82,7 @@ impl Listeners {
             .merge(queries)
             .merge(silences::router(dispatcher.clone()))
             .merge(outbox::router(dispatcher))
-            .merge(feedback::router(records.clone()))
+            .merge(door)
             .layer(middleware::from_fn_with_state(config, auth::guard));
         spawn_http("api", self.api, guarded, shutdown);
     }
@@ -122,6 +122,8 @@ fn tap_options(
             idle_timeout: tap.idle_timeout.0,
             inject_usage: tap.inject_usage,
             variant: config.raw.identity.variant.as_str().into(),
+            text_sample: config.raw.text.sample,
+            text_bytes: usize::try_from(config.raw.text.max_bytes.0).unwrap_or(usize::MAX),
             ..tap::TapOptions::new(config.upstream.clone())
         })
     };

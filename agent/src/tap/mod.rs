@@ -19,6 +19,7 @@ mod inject;
 mod link;
 mod observe;
 mod options;
+mod outlets;
 mod pool;
 mod record;
 mod serve;
@@ -27,5 +28,6 @@ mod upload;
 mod watch;
 
 pub use options::{TapOptions, Upstream, UpstreamError, UpstreamProtocol};
+pub use outlets::Outlets;
 pub use record::record;
 pub use serve::serve;

@@ -108,6 +108,10 @@ pub struct TapOptions {
     pub variant: Arc<str>,
     /// Client connections held at once; further ones are closed and counted.
     pub max_connections: usize,
+    /// Share of the exchanges whose text is read and masked, 0 to 1.
+    pub text_sample: f64,
+    /// Most bytes of a prompt, and of a response, that are kept of it.
+    pub text_bytes: usize,
 }
 
 impl TapOptions {
@@ -122,6 +126,8 @@ impl TapOptions {
             inject_usage: false,
             variant: "".into(),
             max_connections: 16_384,
+            text_sample: 0.0,
+            text_bytes: 16 << 10,
         }
     }
 }

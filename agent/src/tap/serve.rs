@@ -10,9 +10,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::Builder;
 use plimsoll_exporters::{Metric, Registry};
-use plimsoll_rules::Exchange;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +22,7 @@ use super::forward::{Tap, forward};
 use super::h1::{self, ForHyper};
 use super::observe;
 use super::options::TapOptions;
+use super::outlets::Outlets;
 use crate::shutdown::Shutdown;
 
 /// HTTP/2 flow control: what one stream may send before it is read. Bounds what a slow reader makes us hold.
@@ -45,8 +45,7 @@ where
 }
 
 /// Proxies what comes in at `listener` until `shutdown` begins, then ends when the last stream has. Each observed exchange
-/// goes to `registry`, and to `exchanges` unless that is full (`plimsoll_dropped_total{what="exchanges"}`). A change of
-/// `options` holds from the next request on.
+/// goes to `registry` and to `outlets`. A change of `options` holds from the next request on.
 ///
 /// The traffic has a thread of its own: what the rest of the agent computes cannot hold it up, and no two threads hand
 /// a connection to and fro. One is enough: it passes more than any engine answers.
@@ -54,12 +53,11 @@ pub async fn serve(
     listener: TcpListener,
     options: watch::Receiver<Arc<TapOptions>>,
     registry: Registry,
-    exchanges: mpsc::Sender<Exchange>,
+    outlets: Outlets,
     shutdown: Shutdown,
 ) {
     let (sink, inbox) = observe::queue();
-    let variant = options.borrow().variant.clone();
-    let watching = observe::run(inbox, Arc::downgrade(&sink), registry.clone(), variant, exchanges);
+    let watching = observe::run(inbox, Arc::downgrade(&sink), registry.clone(), options.clone(), outlets);
     shutdown.spawn("tap observer", watching);
     let tap = Arc::new(Tap {
         pool: Arc::default(),

@@ -6,6 +6,7 @@ use memchr::{memchr, memchr2};
 
 use super::json::{Facts, Scanner};
 use super::repeat::Repeat;
+use super::text::Walk;
 
 /// What one event of a stream turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(super) struct Events {
     repeat: Repeat,
     /// Set by an event that said nothing but that so many texts were generated.
     plain: Option<u32>,
+    /// Gathers the text as well, where it is wanted: then every event is taken apart.
+    text: Option<Box<Walk>>,
 }
 
 impl Default for Events {
@@ -59,11 +62,22 @@ impl Default for Events {
             scanner: Scanner::default(),
             repeat: Repeat::default(),
             plain: None,
+            text: None,
         }
     }
 }
 
 impl Events {
+    /// One that gathers text too.
+    pub(super) fn with(text: Option<Box<Walk>>) -> Self {
+        Self { text, ..Self::default() }
+    }
+
+    /// The text gathered so far, once.
+    pub(super) fn take_text(&mut self) -> Option<Box<Walk>> {
+        self.text.take()
+    }
+
     /// Reads one more piece and gives each event that it completes.
     pub(super) fn push(&mut self, mut piece: &[u8], on_event: &mut impl FnMut(Event)) {
         if self.after_cr && piece.first() == Some(&b'\n') {
@@ -75,7 +89,9 @@ impl Events {
         let mut begin = None;
         while let Some(&first) = piece.first() {
             if self.at == At::Field(0) && !self.has_data {
-                if let Some((used, deltas)) = self.repeat.matches(piece) {
+                if self.text.is_none()
+                    && let Some((used, deltas)) = self.repeat.matches(piece)
+                {
                     on_event(Event::Document(Facts { deltas, ..Facts::default() }));
                     piece = &piece[used..];
                     continue;
@@ -128,7 +144,7 @@ impl Events {
     fn begin_data(&mut self) {
         self.at = At::Data;
         if self.has_data {
-            self.scanner.push(b"\n");
+            self.both(b"\n");
         }
         self.has_data = true;
     }
@@ -137,7 +153,14 @@ impl Events {
         let room = (DONE.len() - self.head_len).min(bytes.len());
         self.head[self.head_len..self.head_len + room].copy_from_slice(&bytes[..room]);
         self.head_len += room;
+        self.both(bytes);
+    }
+
+    fn both(&mut self, bytes: &[u8]) {
         self.scanner.push(bytes);
+        if let Some(text) = &mut self.text {
+            text.push(bytes);
+        }
     }
 
     /// Takes the line break that `piece` starts with; gives how many bytes it has (the LF of a CRLF may come later).
@@ -158,6 +181,9 @@ impl Events {
 
     fn dispatch(&mut self, on_event: &mut impl FnMut(Event)) {
         let facts = self.scanner.finish();
+        if let Some(text) = &mut self.text {
+            text.end_document();
+        }
         let done = self.head[..self.head_len] == *DONE;
         (self.has_data, self.head_len) = (false, 0);
         self.plain = facts.is_plain().then_some(facts.deltas);
@@ -170,9 +196,20 @@ impl Events {
 pub(super) struct Lines {
     started: bool,
     scanner: Scanner,
+    text: Option<Box<Walk>>,
 }
 
 impl Lines {
+    /// One that gathers text too.
+    pub(super) fn with(text: Option<Box<Walk>>) -> Self {
+        Self { text, ..Self::default() }
+    }
+
+    /// The text gathered so far, once.
+    pub(super) fn take_text(&mut self) -> Option<Box<Walk>> {
+        self.text.take()
+    }
+
     /// Reads one more piece and gives each document that it completes.
     pub(super) fn push(&mut self, mut piece: &[u8], on_event: &mut impl FnMut(Event)) {
         while !piece.is_empty() {
@@ -180,6 +217,9 @@ impl Lines {
             let line = &piece[..end];
             self.started |= line.iter().any(|b| !b.is_ascii_whitespace());
             self.scanner.push(line);
+            if let Some(text) = &mut self.text {
+                text.push(line);
+            }
             if end < piece.len() {
                 self.finish(on_event);
             }
@@ -189,6 +229,9 @@ impl Lines {
 
     /// The stream is over, or the line.
     pub(super) fn finish(&mut self, on_event: &mut impl FnMut(Event)) {
+        if let Some(text) = &mut self.text {
+            text.end_document();
+        }
         if std::mem::take(&mut self.started) {
             on_event(Event::Document(self.scanner.finish()));
         }

@@ -13,6 +13,7 @@ mod repeat;
 mod task;
 #[cfg(test)]
 mod tests;
+mod text;
 mod trail;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};

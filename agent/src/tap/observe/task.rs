@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use plimsoll_exporters::{Metric, Registry};
 use plimsoll_rules::{Exchange, ExchangeOutcome};
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::text::Sampler;
 use super::trail::Trail;
 use super::{Inbox, Message, Sink};
+use crate::tap::options::TapOptions;
+use crate::tap::outlets::Outlets;
 use crate::tap::record::record;
 
 /// After a message the observer rests this long, and works on all that came in one go: the request path then pays for
@@ -25,7 +28,11 @@ const MODELS: usize = 100;
 
 struct Observer {
     registry: Registry,
-    exchanges: mpsc::Sender<Exchange>,
+    outlets: Outlets,
+    /// Share of exchanges whose text is read, and how many bytes of prompt and response each; as the options last said.
+    share: f64,
+    most: usize,
+    sampler: Sampler,
     /// Models that have answered.
     models: HashSet<String>,
 }
@@ -35,10 +42,11 @@ pub(in crate::tap) async fn run(
     mut inbox: Inbox,
     sink: std::sync::Weak<Sink>,
     registry: Registry,
-    variant: Arc<str>,
-    exchanges: mpsc::Sender<Exchange>,
+    options: watch::Receiver<Arc<TapOptions>>,
+    outlets: Outlets,
 ) {
-    let mut observer = Observer { registry, exchanges, models: HashSet::new() };
+    let variant = options.borrow().variant.clone();
+    let mut observer = Observer::new(registry, outlets);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut messages = Vec::new();
@@ -53,6 +61,7 @@ pub(in crate::tap) async fn run(
                 if let Some(sink) = sink.upgrade() {
                     sink.waiting.fetch_sub(sizes, Ordering::Relaxed);
                 }
+                observer.look_at(&options.borrow());
                 for message in messages.drain(..) {
                     observer.take(message);
                 }
@@ -68,6 +77,16 @@ pub(in crate::tap) async fn run(
 }
 
 impl Observer {
+    fn new(registry: Registry, outlets: Outlets) -> Self {
+        // any start will do: pods of one service should not pick in step
+        let sampler = Sampler::new(fastrand::u64(..));
+        Self { registry, outlets, share: 0.0, most: 0, sampler, models: HashSet::new() }
+    }
+
+    fn look_at(&mut self, options: &TapOptions) {
+        (self.share, self.most) = (options.text_sample, options.text_bytes);
+    }
+
     /// Reads one message. A bug in reading costs this exchange's figures, nothing else.
     fn take(&mut self, message: Message) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -80,16 +99,20 @@ impl Observer {
         }
     }
 
-    fn read(&self, mut message: Message) -> Option<Exchange> {
-        let known = |name: &str| self.models.contains(name);
+    fn read(&mut self, mut message: Message) -> Option<Exchange> {
+        let Self { outlets, share, most, sampler, models, .. } = self;
+        let known = |name: &str| models.contains(name);
+        let wanted = || sampler.pick(*share).then_some(*most);
         let Some(shared) = message.trail else {
             let mut trail = Trail::default();
+            trail.begin(wanted);
             trail.read(&mut message.batch);
-            return message.end.map(|end| trail.finish(&end, known));
+            return message.end.map(|end| trail.finish(&end, known, &*outlets.masker));
         };
         let mut trail = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        trail.begin(wanted);
         trail.read(&mut message.batch);
-        message.end.map(|end| std::mem::take(&mut *trail).finish(&end, known))
+        message.end.map(|end| std::mem::take(&mut *trail).finish(&end, known, &*outlets.masker))
     }
 
     fn tell(&mut self, mut exchange: Exchange) {
@@ -101,7 +124,12 @@ impl Observer {
             }
         }
         record(&self.registry, &exchange);
-        if self.exchanges.try_send(exchange).is_err() {
+        if let Some(drift) = &self.outlets.drift {
+            let gaps = std::mem::take(&mut exchange.inter_token_seconds); // up to 32 KiB that detectors do not read
+            drift.offer(&exchange);
+            exchange.inter_token_seconds = gaps;
+        }
+        if self.outlets.records.try_send(exchange).is_err() {
             self.registry.add(Metric::Dropped, &["exchanges"], 1.0);
         }
     }

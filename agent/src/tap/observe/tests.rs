@@ -244,6 +244,12 @@ struct Script<'a> {
 
 /// Plays an exchange through recorder, queue and trail, without the task; pieces come at given milliseconds.
 fn play(script: &Script<'_>) -> Exchange {
+    play_for(script, None)
+}
+
+/// The same, for an exchange of which so many bytes of text are wanted.
+fn play_for(script: &Script<'_>, wanted: Option<usize>) -> Exchange {
+    let masked = |text: &str| text.replace("secret", "<S>");
     let (sink, Inbox(mut inbox)) = queue();
     let started = Instant::now();
     let mut recorder = Recorder::new(sink, script.endpoint, None, Arc::from("blue"));
@@ -256,13 +262,15 @@ fn play(script: &Script<'_>) -> Exchange {
     let mut alone = Trail::default();
     while let Ok(Message { trail, mut batch, end }) = inbox.try_recv() {
         let Some(shared) = trail else {
+            alone.begin(|| wanted);
             alone.read(&mut batch);
-            return std::mem::take(&mut alone).finish(&end.unwrap(), |name| name == "known");
+            return std::mem::take(&mut alone).finish(&end.unwrap(), |name| name == "known", &masked);
         };
         let mut trail = shared.lock().unwrap();
+        trail.begin(|| wanted);
         trail.read(&mut batch);
         if let Some(end) = end {
-            return std::mem::take(&mut *trail).finish(&end, |name| name == "known");
+            return std::mem::take(&mut *trail).finish(&end, |name| name == "known", &masked);
         }
     }
     panic!("no end arrived")

@@ -1,11 +1,14 @@
-//! What the observer knows of one exchange so far, and the [`Exchange`] it makes of it at the end. Keeps no text.
+//! What the observer knows of one exchange so far, and the [`Exchange`] it makes of it at the end. Text is gathered where
+//! it is wanted only, and leaves masked.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, Source, Timestamp, TokenCount};
+use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, Masker, Source, Timestamp, TokenCount};
 
 use super::json::{Facts, Scanner};
 use super::lines::{Event, Events, Lines};
+use super::text::{self, Said, Walk};
 use super::{Batch, Ending, Format};
 
 /// Most inter-token gaps kept of one answer.
@@ -17,7 +20,7 @@ enum Reader {
     /// Nothing in it is for us.
     #[default]
     None,
-    Document(Scanner),
+    Document(Scanner, Option<Box<Walk>>),
     Events(Events),
     Lines(Lines),
 }
@@ -26,6 +29,11 @@ enum Reader {
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     reader: Reader,
+    /// It has been decided whether text is wanted.
+    begun: bool,
+    /// Text is wanted, up to so many bytes of prompt and response each.
+    wanted: Option<usize>,
+    response: Option<Box<Walk>>,
     streamed: bool,
     /// The request's body, read only if the answer does not say what we need: prompts are long, answers name the model.
     request: Option<(Vec<u8>, Vec<u8>)>,
@@ -48,6 +56,13 @@ pub(super) struct Trail {
 }
 
 impl Trail {
+    /// Asks `wanted`, once, whether text is wanted of this exchange, and how many bytes.
+    pub(super) fn begin(&mut self, wanted: impl FnOnce() -> Option<usize>) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.wanted = wanted();
+        }
+    }
+
     /// Takes in one more batch of copies.
     pub(super) fn read(&mut self, batch: &mut Batch) {
         if !batch.request.is_empty() {
@@ -55,11 +70,12 @@ impl Trail {
         }
         if let Some(format) = batch.format {
             self.streamed = format != Format::Document;
+            let text = self.wanted.map(|most| Box::new(text::answer(most)));
             self.reader = match format {
                 Format::Other => Reader::None,
-                Format::Document => Reader::Document(Scanner::default()),
-                Format::Events => Reader::Events(Events::default()),
-                Format::Lines => Reader::Lines(Lines::default()),
+                Format::Document => Reader::Document(Scanner::default(), text),
+                Format::Events => Reader::Events(Events::with(text)),
+                Format::Lines => Reader::Lines(Lines::with(text)),
             };
         }
         if batch.gap {
@@ -89,7 +105,12 @@ impl Trail {
         let mut reader = std::mem::take(&mut self.reader);
         match &mut reader {
             Reader::None => {}
-            Reader::Document(scanner) => scanner.push(bytes),
+            Reader::Document(scanner, text) => {
+                scanner.push(bytes);
+                if let Some(text) = text {
+                    text.push(bytes);
+                }
+            }
             Reader::Events(events) => {
                 events.push(bytes, &mut |event| self.event(event, at));
                 if self.named() {
@@ -167,15 +188,35 @@ impl Trail {
     fn close_reader(&mut self, at: Instant) {
         match std::mem::take(&mut self.reader) {
             Reader::None => {}
-            Reader::Document(mut scanner) => self.take(scanner.finish()),
-            Reader::Events(mut events) => events.finish(&mut |event| self.event(event, at)),
-            Reader::Lines(mut lines) => lines.finish(&mut |event| self.event(event, at)),
+            Reader::Document(mut scanner, text) => {
+                self.response = text;
+                self.take(scanner.finish());
+            }
+            Reader::Events(mut events) => {
+                events.finish(&mut |event| self.event(event, at));
+                self.response = events.take_text();
+            }
+            Reader::Lines(mut lines) => {
+                lines.finish(&mut |event| self.event(event, at));
+                self.response = lines.take_text();
+            }
         }
+    }
+
+    /// What was said, masked. Nothing of requests that were refused, and no response with a hole in it: half a secret would
+    /// not be recognised.
+    fn text(&mut self, endpoint: Endpoint, masker: &Masker) -> Option<Arc<ExchangeText>> {
+        let most = self.wanted?;
+        let response = self.response.take().filter(|_| !self.incomplete).and_then(|walk| walk.finish());
+        let called = self.finish_reason.as_deref().is_some_and(|why| matches!(why, "tool_calls" | "function_call"));
+        let response = response.filter(|(text, _)| !(called && text.is_empty()));
+        let (head, tail) = self.request.take().unwrap_or_default();
+        Said { prompt: text::prompt(endpoint, &head, &tail, most), response }.masked(masker, most)
     }
 
     /// The whole exchange, now that it is over. `known_model` says whether a model name has been served before: a name
     /// that only a failed request mentions may be anything, so it does not become a label.
-    pub(super) fn finish(mut self, end: &Ending, known_model: impl Fn(&str) -> bool) -> Exchange {
+    pub(super) fn finish(mut self, end: &Ending, known_model: impl Fn(&str) -> bool, masker: &Masker) -> Exchange {
         self.close_reader(end.at);
         let outcome = self.outcome(end);
         let succeeded = (200..300).contains(&end.status);
@@ -192,6 +233,7 @@ impl Trail {
             (None, None) => (format!("plimsoll-{}", uuid::Uuid::now_v7().simple()), None),
         };
         let (input_tokens, output_tokens) = self.tokens(end.endpoint, succeeded);
+        let text = if succeeded { self.text(end.endpoint, masker) } else { None };
         Exchange {
             request_id: request_id.filter(|other| *other != id),
             id,
@@ -209,6 +251,7 @@ impl Trail {
             time_to_first_token: self.first_content.map(|at| at.saturating_duration_since(end.started)),
             inter_token_seconds: std::mem::take(&mut self.gaps),
             duration: end.at.saturating_duration_since(end.started).max(Duration::ZERO),
+            text,
         }
     }
 

@@ -1,0 +1,217 @@
+//! Values that their names call secret: `password: ...`, `API_KEY=...`, `密码：...`, `Authorization: Bearer ...`.
+//!
+//! The name decides how strange the value must be: after `password` a digit or a sign among the letters is enough, after
+//! `token` or `key` it must look random. Code that only moves a secret about (`password = input.text`) stays readable.
+
+use super::Kind;
+use super::bytes::{before, byte, is_alnum, is_word, run_end, run_start};
+use super::scan::Step;
+use super::span::{Form, Span};
+use super::{api_key, jwt};
+
+/// Longest name and longest value looked at.
+const NAME: usize = 64;
+const VALUE: usize = 1024;
+
+/// Whose values people choose.
+const CHOSEN: [&[u8]; 8] = [b"password", b"passwd", b"passphrase", b"passcode", b"pwd", b"pass", b"pin", b"psw"];
+
+/// Whose values machines make. A name ends in one of them (`AWS_SECRET_ACCESS_KEY`, `clientSecret`).
+const MADE: [&[u8]; 14] = [
+    b"apikey",
+    b"accesskey",
+    b"secretkey",
+    b"privatekey",
+    b"encryptionkey",
+    b"signingkey",
+    b"masterkey",
+    b"accountkey",
+    b"secret",
+    b"token",
+    b"authorization",
+    b"credential",
+    b"credentials",
+    b"sharedkey",
+];
+
+/// The same in Chinese, before a colon.
+const CHINESE: [(&str, Value); 8] = [
+    ("密码", Value::Chosen),
+    ("口令", Value::Chosen),
+    ("密钥", Value::Made),
+    ("秘钥", Value::Made),
+    ("令牌", Value::Made),
+    ("密码是", Value::Chosen),
+    ("密码为", Value::Chosen),
+    ("私钥", Value::Made),
+];
+
+/// Who made a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    /// A person.
+    Chosen,
+    /// A machine.
+    Made,
+}
+
+/// The value behind a `:` or `=` (of `length` bytes) at `at`, when a name before it calls it secret.
+pub(super) fn at_sign(bytes: &[u8], at: usize, length: usize, floor: usize) -> Step {
+    let nothing = Step::Skip(at + length);
+    let Some(value) = named(bytes, at, floor) else { return nothing };
+    let after = at + length + usize::from(matches!(byte(bytes, at + length), b'=' | b'>'));
+    let start = value_start(bytes, after);
+    let scheme = run_end(bytes, start, is_alnum);
+    if matches!(&bytes[start..scheme].to_ascii_lowercase()[..], b"bearer" | b"basic" | b"token") {
+        return opaque(bytes, scheme).unwrap_or(Step::Skip(start.max(at + length)));
+    }
+    secret(bytes, start, value).unwrap_or(nothing)
+}
+
+/// The token of `Bearer ...`, whatever stands before it.
+pub(super) fn bearer(bytes: &[u8], at: usize) -> Step {
+    let nothing = Step::Skip(at + 1);
+    let told = bytes.get(at..at + 7).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer "));
+    if !told || is_alnum(before(bytes, at)) {
+        return nothing;
+    }
+    opaque(bytes, at + 6).unwrap_or(nothing)
+}
+
+/// A random-looking value after white space.
+fn opaque(bytes: &[u8], at: usize) -> Option<Step> {
+    let start = run_end(bytes, at, |b| b == b' ');
+    (start > at).then(|| secret(bytes, start, Value::Made)).flatten()
+}
+
+/// Who makes the values of the name that ends before `at`.
+fn named(bytes: &[u8], at: usize, floor: usize) -> Option<Value> {
+    let end = run_start(bytes, at, floor, 4, |b| matches!(b, b' ' | b'"' | b'\'' | b'`' | b'*' | b']'));
+    if before(bytes, end) >= 0x80 {
+        let ends = |(word, _): &&(&str, Value)| bytes[floor.min(end)..end].ends_with(word.as_bytes());
+        return CHINESE.iter().find(ends).map(|(_, value)| *value);
+    }
+    let start = run_start(bytes, end, floor, NAME, |b| is_word(b) || b == b'-');
+    let mut name = Vec::with_capacity(end - start);
+    name.extend(bytes[start..end].iter().filter(|b| is_alnum(**b)).map(u8::to_ascii_lowercase));
+    if CHOSEN.iter().any(|word| ends_in(&name, word)) {
+        return Some(Value::Chosen);
+    }
+    // "API key: ..." in two words
+    if name == b"key" {
+        let word = run_start(bytes, start, floor, 10, |b| is_alnum(b) || b == b' ');
+        let two: Vec<u8> = bytes[word..end].iter().filter(|b| is_alnum(**b)).map(u8::to_ascii_lowercase).collect();
+        return MADE.iter().any(|word| two.ends_with(word)).then_some(Value::Made);
+    }
+    MADE.iter().any(|word| name.ends_with(word)).then_some(Value::Made)
+}
+
+/// Short words must be the whole name: `bypass` and `compass` do not name a password.
+fn ends_in(name: &[u8], word: &[u8]) -> bool {
+    let prefixed = [&b"db"[..], b"user", b"admin", b"root", b"login", b"smtp", b"mysql", b"redis", b"wifi", b"my"];
+    let Some(rest) = name.strip_suffix(word) else { return false };
+    word.len() > 4 || rest.is_empty() || prefixed.iter().any(|prefix| rest.ends_with(prefix))
+}
+
+fn value_start(bytes: &[u8], at: usize) -> usize {
+    let spaces = run_end(&bytes[..bytes.len().min(at + 4)], at.min(bytes.len()), |b| b == b' ' || b == b'\t');
+    spaces + usize::from(matches!(byte(bytes, spaces), b'"' | b'\'' | b'`'))
+}
+
+fn secret(bytes: &[u8], start: usize, made: Value) -> Option<Step> {
+    let quote = Some(before(bytes, start)).filter(|b| matches!(b, b'"' | b'\'' | b'`'));
+    let limited = &bytes[..bytes.len().min(start + VALUE)];
+    let mut end = run_end(limited, start, |b| quote.map_or(is_value(b), |quote| b != quote && is_quoted(b)));
+    if quote.is_none() {
+        while end > start && matches!(bytes[end - 1], b'.' | b',' | b';' | b':' | b'!' | b'?' | b'*' | b'"' | b'\'') {
+            end -= 1;
+        }
+    }
+    let value = &bytes[start..end];
+    // part of a value would be worse than none, for it would not be the same twice
+    if byte(bytes, end) == b'<' || !strange(value, made, quote.is_some()) {
+        return None;
+    }
+    Some(specific(bytes, start, end).unwrap_or_else(|| hit(start..end, Kind::Secret)))
+}
+
+/// A value that has a form of its own keeps its kind, so that it is the same token wherever it stands.
+fn specific(bytes: &[u8], start: usize, end: usize) -> Option<Step> {
+    if bytes[start..end].starts_with(b"eyJ") {
+        let step = jwt::at_j(&bytes[..end], start + 2, start);
+        return matches!(&step, Step::Hit(span) if span.range.end == end).then_some(step);
+    }
+    api_key::is_key(&bytes[start..end]).then(|| hit(start..end, Kind::ApiKey))
+}
+
+fn hit(range: std::ops::Range<usize>, kind: Kind) -> Step {
+    Step::Hit(Span { range, kind, form: Form::Plain })
+}
+
+fn is_value(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(
+            byte,
+            b'"' | b'\''
+                | b'`'
+                | b','
+                | b';'
+                | b'<'
+                | b'>'
+                | b'('
+                | b')'
+                | b'{'
+                | b'}'
+                | b'['
+                | b']'
+                | b'|'
+                | b'\\'
+                | b'&'
+        )
+}
+
+fn is_quoted(byte: u8) -> bool {
+    (byte.is_ascii_graphic() || byte == b' ') && !matches!(byte, b'<' | b'>' | b'\\')
+}
+
+/// Whether a value may be a secret: no placeholder, no word, no expression.
+fn strange(value: &[u8], made: Value, quoted: bool) -> bool {
+    let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
+    let letters = value.iter().filter(|b| b.is_ascii_alphabetic()).count();
+    let signs = value
+        .iter()
+        .filter(|b| {
+            !is_word(**b)
+                && !matches!(
+                    b,
+                    b' ' | b'.' | b'-' | b'/' | b':' | b'(' | b')' | b'[' | b']' | b'=' | b'{' | b'}' | b'*'
+                )
+        })
+        .count();
+    if matches!(value.first(), None | Some(b'$' | b'%' | b'{' | b'*' | b'/' | b'.' | b'=')) && !(quoted && digits > 1) {
+        return false;
+    }
+    if value.iter().filter(|b| **b == b' ').count() > 1 {
+        return false; // a sentence
+    }
+    match made {
+        Value::Chosen => {
+            value.len() >= if letters == 0 { 6 } else { 5 }
+                && value.len() <= 128
+                && (digits > 0 || signs > 0 || (quoted && mixed_case(value) && value.len() >= 8))
+        }
+        Value::Made => value.len() >= 16 && digits >= 2 && letters >= 2 && entropy(value) >= 3.0,
+    }
+}
+
+fn mixed_case(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase)
+}
+
+/// Shannon entropy of the bytes of `value`, in bits a byte (0 when empty).
+fn entropy(value: &[u8]) -> f64 {
+    let mut counts = [0_u32; 128];
+    value.iter().for_each(|b| counts[usize::from(b & 127)] += 1);
+    let total = value.len() as f64;
+    counts.iter().filter(|n| **n > 0).map(|n| f64::from(*n) / total).map(|p| -p * p.log2()).sum()
+}

@@ -1,0 +1,296 @@
+//! Masking: private and secret values in a text are replaced by typed, stable tokens before anything keeps or shows it.
+//!
+//! `call 138-1234-5678` becomes `call <PHONE:3fa1c2d4>`. The token is a keyed hash of the value's canonical form: the same
+//! number written in another way has the same token, and without the salt nobody can compute or search it. The scan is
+//! one pass over the bytes (own patterns, if any, are a second), linear in the text, without backtracking. Masking what is
+//! masked changes nothing.
+//!
+//! The collision arithmetic behind [`MaskOptions::digits`]: among `n` different values with tokens of `d` hexadecimal digits,
+//! about `n² / (2 · 16^d)` pairs share a token. Eight digits merge 1 pair of 100 000 values, and 116 of a million; four
+//! would merge 14 % of 10 000. More digits say more about the value to somebody who has stolen the salt.
+
+mod api_key;
+mod assignment;
+mod bytes;
+mod counts;
+mod email;
+mod fold;
+mod iban;
+mod ip;
+mod jwt;
+mod kind;
+mod number;
+mod own;
+mod pem;
+mod resolve;
+mod scan;
+mod span;
+mod token;
+mod url;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+pub use counts::Counts;
+pub use kind::Kind;
+pub use token::LEAST_SALT;
+
+use fold::Folded;
+use kind::KindSet;
+use own::OwnPatterns;
+use scan::{End, OnFullWidth, Scan};
+use span::Span;
+use token::Tokens;
+
+/// A pattern of the user's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnPattern {
+    /// Its name, such as `employee_id`: letters, digits and `_`; the token shows it in upper case.
+    pub name: String,
+    /// A regular expression in the syntax of the `regex` crate.
+    pub regex: String,
+}
+
+/// What is recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaskOptions {
+    /// Built-in kinds that are left alone.
+    pub off: Vec<Kind>,
+    /// Own patterns, beside the built-in kinds.
+    pub own: Vec<OwnPattern>,
+    /// Hexadecimal digits of a token, 4 to 32.
+    pub digits: usize,
+}
+
+impl Default for MaskOptions {
+    fn default() -> Self {
+        Self { off: Vec::new(), own: Vec::new(), digits: 8 }
+    }
+}
+
+/// Why a [`Masker`] cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MaskError {
+    /// The salt could be guessed.
+    #[error("the salt has {have} bytes; at least {LEAST_SALT} are needed, such as 32 random ones in hexadecimal")]
+    ShortSalt {
+        /// Its length in bytes.
+        have: usize,
+    },
+    /// Tokens would collide, or be longer than the hash.
+    #[error("{have} digits; a token has 4 to 32")]
+    Digits {
+        /// What was asked for.
+        have: usize,
+    },
+    /// A name that cannot stand in a token.
+    #[error(
+        "{name:?} is no name for a pattern; write 1 to 32 letters, digits and _, a letter first, such as employee_id"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A name twice, or of a built-in kind.
+    #[error("the name {name:?} is taken; give each pattern its own")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// An expression that does not compile.
+    #[error("the pattern {name:?} is no regular expression: {why}")]
+    Pattern {
+        /// The pattern's name.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An expression that matches the empty text.
+    #[error("the pattern {name:?} matches the empty text; write one that needs at least one character")]
+    MatchesNothing {
+        /// The pattern's name.
+        name: String,
+    },
+    /// More patterns than are searched for at once.
+    #[error("{have} patterns; at most {most} can be searched for at once")]
+    TooManyPatterns {
+        /// What was asked for.
+        have: usize,
+        /// The bound.
+        most: usize,
+    },
+}
+
+impl MaskError {
+    /// Name of the own pattern that is wrong, if it is one.
+    pub fn pattern(&self) -> Option<&str> {
+        match self {
+            Self::Name { name }
+            | Self::NameTaken { name }
+            | Self::Pattern { name, .. }
+            | Self::MatchesNothing { name } => Some(name),
+            Self::ShortSalt { .. } | Self::Digits { .. } | Self::TooManyPatterns { .. } => None,
+        }
+    }
+}
+
+/// A text without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Masked<'t> {
+    /// The text; borrowed when nothing was found.
+    pub text: Cow<'t, str>,
+    /// What was replaced.
+    pub counts: Counts,
+}
+
+/// One value that was found: where it is, and what stands for it. The value itself is `&text[finding.range]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Bytes of the text.
+    pub range: Range<usize>,
+    /// What it is.
+    pub kind: Kind,
+    /// What replaces it, such as `<PHONE:3fa1c2d4>`.
+    pub token: String,
+}
+
+/// Finds and replaces private and secret values. Cheap to share (`&self` everywhere), some hundred bytes plus own patterns.
+///
+/// ```
+/// use plimsoll_rules::mask::{MaskOptions, Masker};
+///
+/// let masker = Masker::new(b"sixteen bytes or more", &MaskOptions::default())?;
+/// let masked = masker.mask("call 138-1234-5678 or +86 13812345678");
+/// let (_, tokens) = masked.text.split_once(' ').unwrap_or_default();
+/// let (first, second) = tokens.split_once(" or ").unwrap_or_default();
+/// assert_eq!(first, second);
+/// assert!(first.starts_with("<PHONE:"));
+/// # Ok::<(), plimsoll_rules::mask::MaskError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Masker {
+    tokens: Tokens,
+    kinds: KindSet,
+    own: Option<OwnPatterns>,
+}
+
+impl Masker {
+    /// A masker under `salt`, which must stay secret, and stay the same for tokens to stay the same.
+    ///
+    /// # Errors
+    /// What is wrong with the salt or the options.
+    pub fn new(salt: &[u8], options: &MaskOptions) -> Result<Self, MaskError> {
+        if salt.len() < LEAST_SALT {
+            return Err(MaskError::ShortSalt { have: salt.len() });
+        }
+        if !(4..=32).contains(&options.digits) {
+            return Err(MaskError::Digits { have: options.digits });
+        }
+        let tokens = Tokens::new(salt, options.digits).ok_or(MaskError::ShortSalt { have: salt.len() })?;
+        let kinds = options.off.iter().fold(KindSet::ALL, |kinds, kind| kinds.without(*kind));
+        Ok(Self { tokens, kinds, own: OwnPatterns::new(&options.own)? })
+    }
+
+    /// `text` with every value found replaced by its token.
+    pub fn mask<'t>(&self, text: &'t str) -> Masked<'t> {
+        let scanned = self.scan(text);
+        let mut counts = Counts::default();
+        if scanned.spans.is_empty() {
+            return Masked { text: Cow::Borrowed(text), counts };
+        }
+        let mut out = String::with_capacity(text.len() + 16);
+        let (mut at, mut canonical) = (0, Vec::new());
+        for span in &scanned.spans {
+            let range = scanned.original(span);
+            out.push_str(&text[at..range.start]);
+            self.write_token(&scanned, span, &mut canonical, &mut out);
+            counts.count(span.kind);
+            at = range.end;
+        }
+        out.push_str(&text[at..]);
+        Masked { text: Cow::Owned(out), counts }
+    }
+
+    /// Every value found in `text`, in order, disjoint.
+    pub fn find(&self, text: &str) -> Vec<Finding> {
+        let (scanned, mut canonical) = (self.scan(text), Vec::new());
+        let finding = |span: &Span| {
+            let mut token = String::new();
+            self.write_token(&scanned, span, &mut canonical, &mut token);
+            Finding { range: scanned.original(span), kind: span.kind, token }
+        };
+        scanned.spans.iter().map(finding).collect()
+    }
+
+    fn scan<'t>(&self, text: &'t str) -> Scanned<'t> {
+        match self.scan_as(text, OnFullWidth::Stop) {
+            Some(spans) => Scanned { text, folded: None, spans },
+            None => {
+                let folded = Folded::new(text);
+                let spans = self.scan_as(&folded.text, OnFullWidth::Pass).unwrap_or_default();
+                Scanned { text, folded: Some(folded), spans }
+            }
+        }
+    }
+
+    /// Values in `text`; `None` when it has full-width characters that were to stop the scan.
+    fn scan_as(&self, text: &str, full_width: OnFullWidth) -> Option<Vec<Span>> {
+        let token = |text: &[u8]| token::token_len(text, self.tokens.digits(), |tag| self.has_tag(tag));
+        let mut scan = Scan::new(text.as_bytes(), self.kinds, &token);
+        if scan.run(full_width) == End::FullWidth {
+            return None;
+        }
+        match &self.own {
+            Some(own) => Some(resolve::resolve(scan.found, own.find(text, &scan.tokens))),
+            None => Some(scan.found),
+        }
+    }
+
+    fn write_token(&self, scanned: &Scanned<'_>, span: &Span, canonical: &mut Vec<u8>, out: &mut String) {
+        canonical.clear();
+        span.form.canonical(&scanned.source().as_bytes()[span.range.clone()], canonical);
+        self.tokens.write(self.tag(span.kind), canonical, out);
+    }
+
+    fn has_tag(&self, tag: &[u8]) -> bool {
+        let builtin = Kind::BUILTIN.iter().any(|kind| kind.tag().as_bytes() == tag);
+        builtin || self.own.as_ref().is_some_and(|own| own.has_tag(tag))
+    }
+
+    /// Name of a kind in reports: of the configuration for a built-in one, the pattern's own name in lower case otherwise.
+    pub fn kind_name(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Own(_) => self.tag(kind).to_ascii_lowercase(),
+            builtin => builtin.name().to_owned(),
+        }
+    }
+
+    fn tag(&self, kind: Kind) -> &str {
+        match (kind, &self.own) {
+            (Kind::Own(at), Some(own)) => own.tag(at),
+            _ => kind.tag(),
+        }
+    }
+}
+
+/// Values of a text, with their places in the text or in its folded form.
+struct Scanned<'t> {
+    text: &'t str,
+    folded: Option<Folded>,
+    spans: Vec<Span>,
+}
+
+impl Scanned<'_> {
+    /// The text that the spans are places of.
+    fn source(&self) -> &str {
+        self.folded.as_ref().map_or(self.text, |folded| &folded.text)
+    }
+
+    /// The place of a span in the text as it was given.
+    fn original(&self, span: &Span) -> Range<usize> {
+        self.folded.as_ref().map_or_else(|| span.range.clone(), |folded| folded.original(&span.range))
+    }
+}
+
+#[cfg(test)]
+mod tests;

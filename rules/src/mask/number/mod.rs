@@ -1,0 +1,136 @@
+//! Values that are digits: a chain of digit groups is read once, and each recogniser looks at the groups.
+
+pub(super) mod calling;
+mod card;
+mod chain;
+mod national;
+mod phone;
+pub(super) mod resident;
+
+use super::bytes::{before, byte, is_alnum, is_word, run_end, run_start, word_before};
+use super::scan::Scan;
+use super::span::{Form, Span};
+use super::{Kind, email, iban, ip};
+use chain::{Chain, Sep};
+
+/// Words that make a number a telephone number, before it.
+const LABELS: [&str; 12] =
+    ["tel", "phone", "mobile", "mob", "cell", "fax", "call", "ph", "vx", "wx", "wechat", "whatsapp"];
+
+/// Asks the recognisers of numbers about the digits at `at`; where to go on.
+pub(super) fn wake(scan: &mut Scan<'_>, at: usize) -> usize {
+    let bytes = scan.bytes;
+    let previous = before(bytes, at);
+    if previous == b'%' && bytes[at..].starts_with(b"40") {
+        let step = email::at_sign(bytes, at - 1, scan.floor, 3);
+        return scan.take(step);
+    }
+    if previous.is_ascii_alphabetic() && !follows_label(bytes, at) {
+        if let Some(span) = iban::at_check_digits(bytes, at, scan.floor) {
+            return scan.take(super::scan::Step::Hit(span));
+        }
+        return run_end(bytes, at, is_alnum);
+    }
+    let chain = Chain::read(bytes, at);
+    // shorter than an address, a telephone number, a card
+    if chain.digits() >= 4 && (chain.digits() >= 7 || chain.len() >= 4) {
+        walk(scan, &chain);
+    }
+    run_end(bytes, chain.end(), is_alnum).max(at + 1)
+}
+
+/// `tel13812345678`: letters run into the digits, but they only say what follows.
+fn follows_label(bytes: &[u8], at: usize) -> bool {
+    let start = run_start(bytes, at, 0, 9, |b| b.is_ascii_alphabetic());
+    let word = &bytes[start..at];
+    !is_word(before(bytes, start)) && LABELS.iter().any(|label| word.eq_ignore_ascii_case(label.as_bytes()))
+}
+
+/// Tries the groups from left to right; what is recognised is passed over.
+fn walk(scan: &mut Scan<'_>, chain: &Chain<'_>) {
+    let mut group = 0;
+    while group < chain.len() {
+        let found = match chain.sep(group) {
+            Sep::Start if !opens(chain) => None,
+            Sep::Start | Sep::Space | Sep::Paren => recognise(chain, group),
+            Sep::Dash | Sep::Slash => address(chain, group),
+            Sep::Dot => None,
+        };
+        group = match found {
+            Some((last, span)) if span.range.start >= scan.floor => {
+                scan.take(super::scan::Step::Hit(span));
+                last + 1
+            }
+            _ => group + 1,
+        };
+    }
+}
+
+fn recognise(chain: &Chain<'_>, group: usize) -> Option<(usize, Span)> {
+    resident::find(chain, group)
+        .or_else(|| card::find(chain, group))
+        .or_else(|| address(chain, group))
+        .or_else(|| phone::find(chain, group))
+}
+
+/// Whether a value may begin at the start of the chain.
+fn opens(chain: &Chain<'_>) -> bool {
+    let (bytes, at) = (chain.bytes(), chain.start());
+    let previous = before(bytes, at);
+    let earlier = before(bytes, at.saturating_sub(1));
+    match previous {
+        b'_' | b'$' => false,
+        b'.' => !is_alnum(earlier),
+        b',' => !earlier.is_ascii_digit() || chain.group(0).len() != 3,
+        b'-' => !is_code(bytes, at - 1),
+        0xa5 => earlier != 0xc2, // yen or yuan sign
+        0xac => earlier != 0x82, // euro sign
+        _ => true,
+    }
+}
+
+/// Whether letters and digits before `at` look like part of a code (`SN4711-`, `550e8400-`, `ORD-`), not like a name.
+fn is_code(bytes: &[u8], at: usize) -> bool {
+    let start = run_start(bytes, at, 0, 12, is_word);
+    let word = &bytes[start..at];
+    word.iter().any(|b| b.is_ascii_digit() || *b == b'_')
+        || (word.len() >= 2 && word.iter().all(u8::is_ascii_uppercase))
+}
+
+/// An IPv4 address, unless a word before it says that it is a version.
+fn address(chain: &Chain<'_>, group: usize) -> Option<(usize, Span)> {
+    let last = group + 3;
+    let dotted = last < chain.len() && (group + 1..=last).all(|g| chain.sep(g) == Sep::Dot);
+    if !dotted || !address_ends(chain, last) {
+        return None;
+    }
+    let mut octets = [0_u8; 4];
+    for (octet, g) in octets.iter_mut().zip(group..) {
+        let text = chain.group(g);
+        *octet = std::str::from_utf8(text).ok()?.parse().ok()?;
+        if text.len() > 1 && text[0] == b'0' {
+            return None;
+        }
+    }
+    let range = chain.range(group, last);
+    let version = ["version", "versions", "ver", "release", "v", "section", "chapter", "版本", "版本号", "章节", "第"];
+    let told = word_before(chain.bytes(), range.start, 14, &version);
+    (!told && ip::is_personal(octets.into())).then_some((last, Span { range, kind: Kind::Ip, form: Form::Ip }))
+}
+
+/// Ranges (`10.1.0.1-10.1.0.9`) end with an address; `1.2.3.4-beta` is a version.
+fn address_ends(chain: &Chain<'_>, last: usize) -> bool {
+    let end = chain.range(last, last).end;
+    let suffixed = byte(chain.bytes(), end) == b'-' && byte(chain.bytes(), end + 1).is_ascii_alphabetic();
+    let ranged = last + 1 < chain.len() && chain.sep(last + 1) == Sep::Dash;
+    !suffixed && (ranged || chain.closes(last))
+}
+
+/// Whether what follows the digits lets a value end at `end`.
+fn ends(bytes: &[u8], end: usize) -> bool {
+    let next = byte(bytes, end);
+    if is_word(next) || next == b'@' || next == b'%' {
+        return false;
+    }
+    !(matches!(next, b'.' | b'-' | b'+') && email::continues(bytes, end))
+}

@@ -1,0 +1,197 @@
+//! What each recogniser takes and leaves, beside values of the kind in many formats; every example is invented or from documentation.
+
+use super::*;
+
+fn masker() -> Masker {
+    Masker::new(b"a salt for tests only", &MaskOptions::default()).unwrap()
+}
+
+/// Each value found is shown as `[kind value]`.
+fn shown(masker: &Masker, text: &str) -> String {
+    let (mut out, mut at) = (String::new(), 0);
+    for finding in masker.find(text) {
+        out.push_str(&text[at..finding.range.start]);
+        out.push_str(&format!("[{} {}]", masker.kind_name(finding.kind), &text[finding.range.clone()]));
+        at = finding.range.end;
+    }
+    out + &text[at..]
+}
+
+/// The brackets say what must be found: the text is what is left without them.
+fn check(cases: &[(&str, &str)]) {
+    let masker = masker();
+    let mut wrong = Vec::new();
+    for (why, expected) in cases {
+        let mut text = (*expected).to_owned();
+        for kind in Kind::BUILTIN {
+            text = text.replace(&format!("[{} ", kind.name()), "\u{1}");
+        }
+        let mut plain = String::new();
+        let mut inside = false;
+        for c in text.chars() {
+            match c {
+                '\u{1}' => inside = true,
+                ']' if inside => inside = false,
+                c => plain.push(c),
+            }
+        }
+        let found = shown(&masker, &plain);
+        if found != *expected {
+            wrong.push(format!("{why}:\n  wanted {expected}\n  found  {found}"));
+        }
+        let once = masker.mask(&plain).text.into_owned();
+        assert_eq!(masker.mask(&once).text, once, "{why}: masking twice");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn phones() {
+    check(&[
+        ("Chinese mobile", "手机号[phone 13812345678]，谢谢"),
+        ("directly in Chinese", "我的电话是[phone 13912345678]请联系"),
+        ("grouped", "打[phone 138-1234-5678]或者[phone 138 1234 5678]"),
+        ("E.164", "call [phone +8613812345678] or [phone +86 138 1234 5678]."),
+        ("country code without plus", "[phone 86-138-1234-5678]"),
+        ("exit code", "[phone 0086 13812345678]"),
+        ("full width", "电话：[phone １３８１２３４５６７８]。"),
+        ("full width, grouped", "电话：[phone １３８－１２３４－５６７８]。"),
+        ("label run in", "tel[phone 13812345678]"),
+        ("landline", "座机[phone 010-65529988]，[phone (0755) 8888 8888]，[phone 021-6552-9988]"),
+        ("landline with extension", "公司[phone 010-65529988-801]"),
+        (
+            "North America",
+            "[phone (415) 555-2671], [phone 415-555-2671], [phone 415.555.2671], [phone +1 415 555 2671], [phone 1-415-555-2671]",
+        ),
+        ("ten digits want a word", "call me at [phone 4155552671] but order 4155552671"),
+        ("spaced triples want a word", "sizes 256 512 1024; my phone: [phone 415 555 2671]"),
+        (
+            "Britain",
+            "[phone +44 20 7946 0958], [phone +44 (0)20 7946 0958], [phone 020 7946 0958], [phone 07911 123456]",
+        ),
+        ("Germany", "[phone +49 30 12345678], [phone 030-12345678]"),
+        ("France", "[phone +33 6 12 34 56 78], appelez: call [phone 06 12 34 56 78]"),
+        ("others", "[phone +81 90-1234-5678] [phone +91 98765 43210] [phone +852 2345 6789] [phone +971 50 123 4567]"),
+        ("two in a row", "[phone 13812345678] [phone 13912345678]"),
+        ("list", "[phone 13812345678],[phone 13912345678]、[phone 13712345678]"),
+        ("end of sentence", "I am at [phone 13812345678]."),
+        ("a longer number", "8613812345678901 138123456789 1381234567"),
+        ("not after letters", "abc13812345678 SN4711-13812345678"),
+        ("decimal", "0.13812345678 13812345678.5"),
+        ("timestamps", "1732500000 1732500000000 20241125103045"),
+        ("dates", "2024-11-25 10:30 and 25.11.2024, 2024/11/25"),
+        ("arithmetic", "1+12345678901 = 12345678902"),
+        ("years", "from 1998 2004 2008 2012"),
+        ("money", "$4155552671 ¥13812345678"),
+    ]);
+}
+
+#[test]
+fn ids_cards_accounts() {
+    check(&[
+        ("resident id", "身份证号：[cn_id 11010519491231002X]。"),
+        ("lower-case x, in Chinese", "身份证[cn_id 11010519491231002x]号"),
+        ("grouped", "[cn_id 110105 19491231 002X]"),
+        ("wrong check character", "110105194912310021"),
+        ("no such day", "110105194913310028"),
+        ("old form", "证件 [cn_id 110105491231002]"),
+        ("Visa", "[card 4111111111111111] [card 4111 1111 1111 1111] [card 4111-1111-1111-1111]"),
+        ("American Express", "[card 378282246310005], [card 3782 822463 10005]"),
+        (
+            "Mastercard, Discover, Diners, JCB",
+            "[card 5555555555554444] [card 2223003122003222] [card 6011111111111117] [card 30569309025904] [card 3530111333300000]",
+        ),
+        ("UnionPay", "卡号[card 6200000000000005]，[card 6212 3456 7890 0000 003]"),
+        ("wrong checksum", "4111111111111112 5555 5555 5555 4445"),
+        ("unknown prefix", "1234567812345670 9111111111111111"),
+        ("with its code", "card [card 4111111111111111] 123 12/26"),
+        ("full width", "卡号[card ４１１１　１１１１　１１１１　１１１１]"),
+        ("IBAN", "[iban DE89370400440532013000] [iban DE89 3704 0044 0532 0130 00] [iban GB82WEST12345698765432]"),
+        ("IBAN in lower case", "[iban de89 3704 0044 0532 0130 00]"),
+        ("IBAN in Chinese", "账号[iban FR1420041010050500013M02606]。"),
+        ("wrong check digits", "DE88370400440532013000 GB82WEST12345698765433"),
+        ("wrong length", "DE8937040044053201300"),
+        (
+            "UUID, hash",
+            "550e8400-e29b-41d4-a716-446655440000 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        ),
+    ]);
+}
+
+#[test]
+fn addresses() {
+    check(&[
+        ("e-mail", "write to [email John.Doe+x@mail.example.co.uk]."),
+        ("in Chinese", "邮箱[email zhang_san@qq.com]，谢谢"),
+        ("directly in Chinese", "发到[email zhang@qq.com]就行"),
+        ("number as local part", "[email 13812345678@163.com]"),
+        ("full width", "邮箱：[email ｚｈａｎｇ＠ｑｑ．ｃｏｍ]"),
+        ("then a number", "[email a.b@example.com]-[phone 13812345678]"),
+        ("mailto", "<mailto:[email a.b@example.com]>"),
+        ("escaped in a URL", "?to=[email john%40example.com]&x=1"),
+        ("not one", "@app.route a@b user@localhost foo@1.2.3 lodash@4.17.21 x @ y.T a@b.shape"),
+        ("repository", "git@github.com:owner/name.git"),
+        ("IPv4", "from [ip 192.168.1.17] to [ip 203.0.113.9]:8080, [ip 10.0.0.0]/8"),
+        ("in Chinese", "服务器地址[ip 203.0.113.9]。"),
+        ("says nothing about anybody", "127.0.0.1 0.0.0.0 255.255.255.0 255.0.0.0"),
+        ("ranges", "[ip 10.1.0.1]-[ip 10.1.0.9], 10.1.0.1-beta"),
+        ("no address", "1.2.3 1.2.3.4.5 256.1.1.1 01.02.03.04 v1.2.3.4 version 1.2.3.4"),
+        ("IPv6", "[ip 2001:db8::1], [ip fe80::1ff:fe23:4567:890a], [ip 2001:0db8:85a3:0000:0000:8a2e:0370:7334]"),
+        ("IPv6 in a URL", "http://[[ip 2001:db8::1]]:8080/"),
+        ("code and clocks", "std::string a::b dead::beef 12:30:45 x[1::2] ::1 aa:bb:cc:dd:ee:ff"),
+        ("URL with password", "postgres://[url_credentials user:s3cret@pw]@db.example.com:5432/x"),
+        ("URL without", "https://example.com:8080/a@b http://user@example/"),
+    ]);
+}
+
+#[test]
+fn keys_and_secrets() {
+    check(&[
+        (
+            "OpenAI",
+            "[api_key sk-proj-4fj3kQx9LmZ2pR7tYv8wB1nC] and [api_key sk-abcdEFGH1234ijklMNOP5678qrstUVWX9012yzAB3456cdEF]",
+        ),
+        ("Anthropic", "x [api_key sk-ant-api03-Zk3v_9aQ-2bT8LxYwPq7NmRs4VuE1dCfGhJk0]"),
+        ("GitHub", "[api_key ghp_16C7e42F292c6912E7710c838347Ae178B4a]"),
+        (
+            "GitHub, fine-grained",
+            "[api_key github_pat_11ABCDEFG0abcdefghij_1234567890abcdefghijKLMNOPQRSTUVWXYZabcdefghijklmnopqrst]",
+        ),
+        ("Amazon", "id [api_key AKIAIOSFODNN7EXAMPLE]"),
+        ("Amazon's secret", "aws_secret_access_key = [secret wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY12]"),
+        ("Slack", "[api_key xoxb-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx]"),
+        ("Google", "[api_key AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY]"),
+        ("Hugging Face", "[api_key hf_abcdEFGHijklMNOPqrstUVWXyz1234567a]"),
+        ("GitLab", "[api_key glpat-xYz12AbC34dEf56GhI78]"),
+        (
+            "JWT",
+            "[jwt eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U]",
+        ),
+        ("Bearer", "Authorization: Bearer [secret 7f3kQx9LmZ2pR7tYv8wB1nCq]"),
+        (
+            "Bearer of a JWT",
+            "Authorization: Bearer [jwt eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U]",
+        ),
+        ("password", "password: [secret hunter2], then"),
+        ("password in quotes", "\"password\": \"[secret p@ss w0rd!]\", 'pwd'='[secret abc123]'"),
+        ("in Chinese", "密码：[secret abc12345]，口令:[secret qwe!123]"),
+        ("environment", "export DB_PASSWORD=[secret s3cr3tPass]"),
+        ("key in a query", "?api_key=[secret 4f3a9c1b7d2e8f60a1b2c3d4]&x=1"),
+        ("vendor's key by name", "OPENAI_API_KEY=[api_key sk-proj-4fj3kQx9LmZ2pR7tYv8wB1nC]"),
+        (
+            "no secret",
+            "password: required; token: string, key: value, password = input(\"Password: \"), max_tokens=4096, token = tokenizer.encode(x)",
+        ),
+        ("placeholders", "password=${PASSWORD} token: <your-token> api_key=YOUR_API_KEY password: ********"),
+        ("names, no keys", "sk-folding-cube-spinner-element xai-something-else hf_transformers_library_models"),
+        (
+            "private key",
+            "[private_key -----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nq/+=\n-----END RSA PRIVATE KEY-----]\nend",
+        ),
+        (
+            "private key, escaped",
+            "\"[private_key -----BEGIN PRIVATE KEY-----\\nMIIEvQ\\n-----END PRIVATE KEY-----]\\n\"",
+        ),
+        ("public key", "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkq\n-----END PUBLIC KEY-----"),
+    ]);
+}

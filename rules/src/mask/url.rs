@@ -1,0 +1,32 @@
+//! User and password inside a URL (RFC 3986, 3.2.1): `scheme://user:password@host`.
+
+use super::Kind;
+use super::bytes::{before, byte, is_alnum, run_end};
+use super::scan::Step;
+use super::span::{Form, Span};
+
+/// Longest user and password looked at.
+const LONGEST: usize = 512;
+
+/// The credentials after the `://` at `at`.
+pub(super) fn credentials(bytes: &[u8], at: usize, floor: usize) -> Step {
+    let start = at + 3;
+    let nothing = Step::Skip(start);
+    if at == floor || !is_alnum(before(bytes, at)) {
+        return nothing;
+    }
+    let limited = &bytes[..bytes.len().min(start + LONGEST)];
+    let authority = run_end(limited, start.min(limited.len()), is_authority);
+    let Some(sign) = bytes[start.min(authority)..authority].iter().rposition(|b| *b == b'@') else { return nothing };
+    let end = start + sign;
+    let Some(colon) = bytes[start..end].iter().position(|b| *b == b':') else { return nothing };
+    if colon + 1 == sign || !(is_alnum(byte(bytes, end + 1)) || byte(bytes, end + 1) == b'[') {
+        return nothing;
+    }
+    Step::Hit(Span { range: start..end, kind: Kind::UrlCredentials, form: Form::Plain })
+}
+
+/// Bytes before the path. A `<` ends it: what is masked already is a token in angle brackets.
+fn is_authority(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'<' | b'>' | b'`' | b'\\' | b'{' | b'}')
+}
