@@ -114,8 +114,11 @@ impl Agent {
         );
         registry.set(Metric::ConfigReloadSuccess, &[], 1.0);
         let masker = masking::start(&config)?;
-        let drift = None::<DriftFeed>;
-        let records = Records::open(records_options(&config), registry.clone(), health.clone(), drift.clone()).await;
+        let (feed, inbox) = match config.raw.drift.enabled {
+            true => Some(DriftFeed::new(registry.clone())).unzip(),
+            false => (None, None),
+        };
+        let records = Records::open(records_options(&config), registry.clone(), health.clone(), feed.clone()).await;
         let dispatcher = receivers::start(&config, records.pool(), shutdown).await?;
         let (pipeline, snapshot) =
             Pipeline::new(pipeline_options(&config), registry.clone(), health.clone(), dispatcher.clone());

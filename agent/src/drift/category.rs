@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::finding::{Finding, Top, percent};
 use super::method::Method;
+use super::ring::Ring;
 use super::signal::Signal;
 
 /// What a category is called that is rare or new.
@@ -21,7 +22,7 @@ impl Method for CategoricalDetector {
 
     const LEAST: usize = MIN_REFERENCE;
 
-    fn learn(values: &[&Box<str>], _seed: u64) -> Result<CategoricalReference, String> {
+    fn learn(values: &[&Box<str>], _config: &DetectorConfig) -> Result<CategoricalReference, String> {
         let mut counts = CategoryCounts::default();
         values.iter().for_each(|category| counts.add(category));
         CategoricalReference::learn(&counts).map_err(|why| why.to_string())
@@ -39,7 +40,7 @@ impl Method for CategoricalDetector {
         Self::set_arl(self, arl);
     }
 
-    fn finding(&self, _signal: Signal) -> Finding {
+    fn finding(&self, _signal: Signal, _recent: &Ring<Self::Value>) -> Finding {
         let why = self.explain();
         let name = |category: &Option<String>| category.clone().unwrap_or_else(|| OTHER.into());
         let category = name(&why.category);

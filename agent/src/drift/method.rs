@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::finding::Finding;
+use super::ring::Ring;
 use super::signal::Signal;
 
 /// A detector of one kind of value.
@@ -20,7 +21,7 @@ pub(super) trait Method: Sized + Serialize + DeserializeOwned + Send {
     const LEAST: usize;
 
     /// Learns what is usual from values in the order in which they came.
-    fn learn(values: &[&Self::Value], seed: u64) -> Result<Self::Reference, String>;
+    fn learn(values: &[&Self::Value], config: &DetectorConfig) -> Result<Self::Reference, String>;
 
     /// Watches against a reference.
     fn start(reference: &Self::Reference, config: DetectorConfig, now: Timestamp) -> Result<Self, String>;
@@ -30,6 +31,9 @@ pub(super) trait Method: Sized + Serialize + DeserializeOwned + Send {
         true
     }
 
+    /// Takes what is not saved with it from the reference, after it was read back.
+    fn attach(&mut self, _reference: &Self::Reference) {}
+
     /// Takes one value.
     fn observe(&mut self, now: Timestamp, value: &Self::Value) -> Change;
 
@@ -37,7 +41,7 @@ pub(super) trait Method: Sized + Serialize + DeserializeOwned + Send {
     fn set_arl(&mut self, arl: f64);
 
     /// Where it stands and why.
-    fn finding(&self, signal: Signal) -> Finding;
+    fn finding(&self, signal: Signal, recent: &Ring<Self::Value>) -> Finding;
 
     /// What is usual, for people and programs.
     fn describe(reference: &Self::Reference) -> Value;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::finding::{Finding, percent, said};
 use super::method::Method;
+use super::ring::Ring;
 use super::signal::Signal;
 
 impl Method for ScalarDetector {
@@ -17,9 +18,9 @@ impl Method for ScalarDetector {
 
     const LEAST: usize = MIN_REFERENCE;
 
-    fn learn(values: &[&f64], seed: u64) -> Result<ScalarReference, String> {
+    fn learn(values: &[&f64], config: &DetectorConfig) -> Result<ScalarReference, String> {
         let values: Vec<f64> = values.iter().map(|value| **value).collect();
-        ScalarReference::learn(&values, seed).map_err(|why| why.to_string())
+        ScalarReference::learn(&values, config.seed).map_err(|why| why.to_string())
     }
 
     fn start(reference: &ScalarReference, config: DetectorConfig, now: Timestamp) -> Result<Self, String> {
@@ -34,7 +35,7 @@ impl Method for ScalarDetector {
         Self::set_arl(self, arl);
     }
 
-    fn finding(&self, signal: Signal) -> Finding {
+    fn finding(&self, signal: Signal, _recent: &Ring<Self::Value>) -> Finding {
         let why = self.explain();
         let mut statistics = vec![("reference_median", why.reference.p50)];
         statistics.extend(why.recent.map(|recent| ("recent_median", recent.p50)));

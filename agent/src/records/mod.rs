@@ -185,6 +185,14 @@ impl Records {
     }
 }
 
+/// Opens the database, for other tables of ours: when it could not be opened at start.
+///
+/// # Errors
+/// It still cannot.
+pub(crate) async fn open_database(path: &std::path::Path) -> Result<SqlitePool, String> {
+    database::open(path).await
+}
+
 /// Remembers every exchange of the tap, keeps a share of them and all that feedback waits for.
 async fn intake(shared: Arc<Shared>, jobs: mpsc::Sender<Job>, mut seen: mpsc::Receiver<Exchange>, shutdown: Shutdown) {
     let mut rng = fastrand::Rng::new();

@@ -1,0 +1,64 @@
+//! `drift:` of the configuration, as the detectors take it.
+
+use plimsoll_rules::drift::{Calm, DriftError, FalseAlarms};
+
+use super::signal::{Kind, Signal};
+use crate::config::{Drift, Setting};
+
+/// How one signal is watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Tuned {
+    /// The change that is too small to matter.
+    pub(super) minimum_effect: f64,
+    /// Observations to learn from.
+    pub(super) reference: usize,
+}
+
+/// How all are.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub(super) false_alarms: FalseAlarms,
+    pub(super) calm: Calm,
+    pub(super) models: usize,
+    /// In the order of [`Signal::ALL`]; `None` for one that is off.
+    signals: Vec<Option<Tuned>>,
+}
+
+impl Settings {
+    /// What the configuration means.
+    ///
+    /// # Errors
+    /// A budget of false alarms that is none; the configuration refuses it before.
+    pub fn new(config: &Drift) -> Result<Self, DriftError> {
+        let tuned = |signal: &Signal| match signal.setting(&config.signals) {
+            Setting::Off => None,
+            Setting::On(tuning) => {
+                let of_all = match signal.kind() {
+                    Kind::Text => config.reference.texts,
+                    Kind::Number | Kind::Category => config.reference.observations,
+                };
+                Some(Tuned {
+                    minimum_effect: tuning.minimum_effect.unwrap_or(config.minimum_effect),
+                    reference: usize::try_from(tuning.reference.unwrap_or(of_all)).unwrap_or(usize::MAX),
+                })
+            }
+        };
+        Ok(Self {
+            false_alarms: FalseAlarms::new(config.false_alarms.count, config.false_alarms.per.0)?,
+            calm: Calm { time: config.cool_down.0, ..Calm::default() },
+            models: usize::try_from(config.models).unwrap_or(usize::MAX),
+            signals: Signal::ALL.iter().map(tuned).collect(),
+        })
+    }
+
+    /// How a signal is watched; `None` when it is off.
+    pub(super) fn of(&self, signal: Signal) -> Option<&Tuned> {
+        self.signals[signal as usize].as_ref()
+    }
+
+    /// Changes when a saved detector no longer does what the configuration says.
+    pub(super) fn fingerprint(&self, signal: Signal) -> String {
+        let effect = self.of(signal).map_or(0.0, |tuned| tuned.minimum_effect);
+        format!("effect {effect}, calm {:?} and {}", self.calm.time, self.calm.observations)
+    }
+}

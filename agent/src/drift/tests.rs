@@ -1,0 +1,1 @@
+//! Signals from exchanges to alarms, without files or sockets.

@@ -1,0 +1,231 @@
+//! Signals that are texts, watched by their embeddings; clusters and terms say what is new.
+
+use std::collections::VecDeque;
+
+use plimsoll_rules::Timestamp;
+use plimsoll_rules::drift::clusters::EmbeddingClusters;
+use plimsoll_rules::drift::embedding::{EmbeddingDetector, EmbeddingSettings, LEAST_ARL, LEAST_REFERENCE, MOST_ARL};
+use plimsoll_rules::drift::{Calm, Change, DetectorConfig};
+use plimsoll_rules::text::{DistinctiveTerm, TermCounts, distinctive_terms};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::finding::{Finding, Standing, Top, said};
+use super::method::Method;
+use super::ring::Ring;
+use super::signal::Signal;
+
+/// Terms kept of a baseline.
+const TERMS: usize = 4096;
+/// Terms, clusters and examples shown.
+const SHOWN_TERMS: usize = 8;
+const SHOWN_CLUSTERS: usize = 3;
+const SHOWN_EXAMPLES: usize = 3;
+/// Characters of an example that are shown.
+const EXAMPLE: usize = 160;
+/// Spreads of the baseline that the mean text may move, for each unit of `minimum_effect`.
+const SPREADS: f64 = 0.4;
+/// The longest memory of the detector's means, in observations.
+const MEMORY: usize = 256;
+
+/// One text: its vector, and its masked beginning. The text itself is never saved.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Embedded {
+    pub(super) vector: Vec<f32>,
+    #[serde(skip)]
+    pub(super) text: Option<Box<str>>,
+}
+
+/// What is usual of texts.
+#[derive(Serialize, Deserialize)]
+pub(super) struct TextReference {
+    detector: EmbeddingDetector,
+    clusters: EmbeddingClusters,
+    terms: TermCounts,
+    centre: Vec<f32>,
+}
+
+/// Tells whether what texts are about has changed.
+#[derive(Serialize, Deserialize)]
+pub(super) struct TextWatch {
+    detector: EmbeddingDetector,
+    /// As learned; they count only what is to be explained.
+    #[serde(skip)]
+    clusters: Option<EmbeddingClusters>,
+    calm: Calm,
+    alarm: Option<Standing>,
+    since: Timestamp,
+    above: bool,
+    quiet: u64,
+    /// When the last texts came.
+    times: VecDeque<Timestamp>,
+}
+
+impl TextWatch {
+    /// An alarm is raised once and stands until the score has stayed below its threshold for long enough.
+    fn judge(&mut self, now: Timestamp, above: bool, memory: u32) -> Change {
+        let crossing = above && !self.above;
+        self.above = above;
+        match (&mut self.alarm, above) {
+            (None, true) => {
+                self.alarm = Some(Standing { raised: now, confirmed: now, crossings: 1 });
+                let back = usize::try_from(memory).unwrap_or(MEMORY).min(self.times.len());
+                self.since = self.times.get(self.times.len() - back).copied().unwrap_or(now);
+                Change::Raised
+            }
+            (Some(alarm), true) => {
+                *alarm = Standing { confirmed: now, crossings: alarm.crossings + u64::from(crossing), ..*alarm };
+                self.quiet = 0;
+                Change::Confirmed
+            }
+            (Some(alarm), false) => {
+                self.quiet += 1;
+                if self.quiet < self.calm.observations || now.since(alarm.confirmed) < self.calm.time {
+                    return Change::None;
+                }
+                (self.alarm, self.quiet) = (None, 0);
+                Change::Fell
+            }
+            (None, false) => Change::None,
+        }
+    }
+}
+
+impl Method for TextWatch {
+    type Value = Embedded;
+    type Reference = TextReference;
+
+    const LEAST: usize = LEAST_REFERENCE;
+
+    fn learn(values: &[&Embedded], config: &DetectorConfig) -> Result<TextReference, String> {
+        let vectors: Vec<&[f32]> = values.iter().map(|value| value.vector.as_slice()).collect();
+        let dead_zone = SPREADS * config.dead_zone;
+        let settings = EmbeddingSettings { seed: config.seed, dead_zone, ..EmbeddingSettings::default() };
+        let detector = EmbeddingDetector::learn(&vectors, &settings).map_err(|why| why.to_string())?;
+        let with_text: Vec<(&[f32], Option<&str>)> =
+            values.iter().map(|value| (value.vector.as_slice(), value.text.as_deref())).collect();
+        let clusters = EmbeddingClusters::learn(&with_text, config.seed).map_err(|why| why.to_string())?;
+        let mut terms = TermCounts::new(TERMS);
+        values.iter().filter_map(|value| value.text.as_deref()).for_each(|text| terms.add(text));
+        Ok(TextReference { detector, clusters, terms, centre: centre(&vectors) })
+    }
+
+    fn start(reference: &TextReference, config: DetectorConfig, now: Timestamp) -> Result<Self, String> {
+        let mut watch = Self {
+            detector: reference.detector.clone(),
+            clusters: Some(reference.clusters.clone()),
+            calm: config.calm,
+            alarm: None,
+            since: now,
+            above: false,
+            quiet: 0,
+            times: VecDeque::new(),
+        };
+        watch.set_arl(config.arl);
+        Ok(watch)
+    }
+
+    fn is_sound(&self) -> bool {
+        self.detector.validate().is_ok()
+    }
+
+    fn attach(&mut self, reference: &TextReference) {
+        self.clusters = Some(reference.clusters.clone());
+    }
+
+    fn observe(&mut self, now: Timestamp, value: &Embedded) -> Change {
+        let Ok(reading) = self.detector.update(&value.vector) else { return Change::Refused };
+        self.times.push_back(now);
+        if self.times.len() > MEMORY {
+            self.times.pop_front();
+        }
+        self.judge(now, reading.alarm, reading.memory)
+    }
+
+    fn set_arl(&mut self, arl: f64) {
+        if self.detector.set_run_length(arl.clamp(LEAST_ARL, MOST_ARL)).is_err() {
+            tracing::warn!(arl, "not a run length; the detector keeps its own");
+        }
+    }
+
+    fn finding(&self, _signal: Signal, recent: &Ring<Embedded>) -> Finding {
+        let reading = self.detector.reading();
+        let mut finding = Finding {
+            alarm: self.alarm,
+            threshold_ratio: (reading.score / reading.threshold).max(0.0),
+            direction: "other topics".into(),
+            size: format!("the mean text lies {} spreads of the baseline away", said(reading.shift)),
+            since: self.alarm.map(|_| self.since),
+            statistics: vec![("shift", reading.shift)],
+            ..Finding::default()
+        };
+        if self.alarm.is_some() {
+            self.explain(&mut finding, recent);
+        }
+        finding
+    }
+
+    fn describe(reference: &TextReference) -> Value {
+        json!({"texts": reference.detector.reference_len(), "dimensions": reference.detector.dimensions()})
+    }
+
+    fn compare(before: &TextReference, after: &TextReference) -> Value {
+        let terms = distinctive_terms(&after.terms, &before.terms, SHOWN_TERMS);
+        json!({
+            "cosine": cosine(&before.centre, &after.centre),
+            "new_terms": terms.iter().map(|term| json!({"term": term.term, "z": term.z})).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl TextWatch {
+    /// What is new in the texts since the change.
+    fn explain(&self, finding: &mut Finding, recent: &Ring<Embedded>) {
+        let Some(mut clusters) = self.clusters.clone() else { return };
+        clusters.restart();
+        for (_, value) in recent.since(self.since) {
+            // a vector of another length, as after a change of the embedder, explains nothing
+            let _ = clusters.update(&value.vector, value.text.as_deref());
+        }
+        let why = clusters.explain();
+        finding.top.extend(why.terms.iter().take(SHOWN_TERMS).map(term));
+        for shift in why.clusters.iter().filter(|shift| shift.recent > shift.reference).take(SHOWN_CLUSTERS) {
+            let name = shift.cluster.map_or_else(|| "new".to_owned(), |cluster| cluster.to_string());
+            let weight = shift.recent / shift.reference.max(1e-3);
+            finding.top.push(Top { kind: "cluster", item: name, weight });
+            let room = SHOWN_EXAMPLES.saturating_sub(finding.examples.len());
+            finding.examples.extend(shift.examples.iter().take(room).map(|text| shortened(text)));
+        }
+        if let Some(shift) = why.clusters.first() {
+            finding.size = format!("{}; {shift}", finding.size);
+        }
+    }
+}
+
+fn term(term: &DistinctiveTerm) -> Top {
+    Top { kind: "term", item: term.term.clone(), weight: term.z }
+}
+
+fn shortened(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut cut: String = line.chars().take(EXAMPLE).collect();
+    if cut.len() < line.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+fn centre(vectors: &[&[f32]]) -> Vec<f32> {
+    let mut sum = vec![0.0; vectors.first().map_or(0, |vector| vector.len())];
+    for vector in vectors {
+        sum.iter_mut().zip(*vector).for_each(|(sum, value)| *sum += value);
+    }
+    sum.iter_mut().for_each(|sum| *sum /= vectors.len().max(1) as f32);
+    sum
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> Option<f64> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    (lengths > 0.0).then(|| dot(a, b) / lengths)
+}
