@@ -4,6 +4,7 @@
 //! they share. This crate does no I/O, reads no clock, starts no task: whatever it needs to know is an argument, so a
 //! day of judging plays back in a millisecond.
 
+pub mod drift;
 mod engine;
 mod exchange;
 mod exchange_text;
