@@ -14,6 +14,7 @@ pub mod mask;
 pub mod promql;
 mod store;
 mod summary;
+pub mod text;
 mod units;
 
 pub use engine::{

@@ -1,0 +1,1 @@
+//! Tests of the clusters and of what they say.

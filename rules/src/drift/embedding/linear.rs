@@ -1,0 +1,53 @@
+//! Small dense algebra in single precision, written so that the compiler vectorises it.
+
+/// Numbers summed side by side; a multiple of every vector width in use.
+const LANES: usize = 16;
+
+/// `Σ aᵢ·bᵢ` over the shorter of the two.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a_blocks.zip(b_blocks) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += a * b;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// `into += scale · from`.
+pub(crate) fn add_scaled(into: &mut [f32], scale: f32, from: &[f32]) {
+    for (into, from) in into.iter_mut().zip(from) {
+        *into += scale * from;
+    }
+}
+
+/// A matrix of `rows` rows of `width` numbers, one after another.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Matrix {
+    pub(crate) width: usize,
+    pub(crate) values: Vec<f32>,
+}
+
+impl Matrix {
+    pub(crate) fn zeros(rows: usize, width: usize) -> Self {
+        Self { width, values: vec![0.0; rows * width] }
+    }
+
+    pub(crate) fn row(&self, at: usize) -> &[f32] {
+        &self.values[at * self.width..(at + 1) * self.width]
+    }
+
+    pub(crate) fn row_mut(&mut self, at: usize) -> &mut [f32] {
+        &mut self.values[at * self.width..(at + 1) * self.width]
+    }
+
+    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.width.max(1))
+    }
+
+    pub(crate) fn height(&self) -> usize {
+        self.values.len() / self.width.max(1)
+    }
+}

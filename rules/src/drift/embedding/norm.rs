@@ -1,0 +1,61 @@
+//! Puts the means of a bank on one scale.
+
+use serde::{Deserialize, Serialize};
+
+/// `S = max_j (‖m_j‖² - s_j·trΣ) / (s_j·√(2·trΣ²))`, where Σ is the covariance of the features and `s_j` the expectation
+/// of `‖m_j‖²/trΣ` without drift: `λ/(2-λ) + 1/m` for independent observations, more when they hang together. For normal
+/// features each term has mean 0 and variance 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Norm {
+    pub(crate) trace: f64,
+    /// `√(2·trΣ²)`.
+    pub(crate) spread: f64,
+    pub(crate) sizes: [f64; 3],
+}
+
+/// The largest term of `S`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Peak {
+    pub(crate) score: f64,
+    /// Which mean of the bank it is.
+    pub(crate) at: usize,
+}
+
+impl Norm {
+    /// The score of the squared lengths of a bank's means, each shortened by `dead_zone` root-mean-square spreads.
+    pub(crate) fn score(&self, lengths: &[f64; 3], dead_zone: f64) -> Peak {
+        let floor = dead_zone * self.trace.sqrt();
+        let mut peak = Peak { score: f64::NEG_INFINITY, at: 0 };
+        for (at, (length, size)) in lengths.iter().zip(self.sizes).enumerate() {
+            let beyond = if floor > 0.0 { (length.sqrt() - floor).max(0.0).powi(2) } else { *length };
+            let score = (beyond - size * self.trace) / (size * self.spread);
+            if score > peak.score {
+                peak = Peak { score, at };
+            }
+        }
+        peak
+    }
+
+    /// Whether it can be divided by.
+    pub(crate) fn is_sound(&self) -> bool {
+        let usable = |value: f64| value > 0.0 && value.is_finite();
+        usable(self.trace) && usable(self.spread) && self.sizes.iter().all(|size| usable(*size))
+    }
+}
+
+/// `trΣ` and `trΣ²` of rows of features (shape `[n, q]`) about their mean, with divisor `n`.
+pub(crate) fn traces(rows: &[Vec<f64>]) -> (f64, f64) {
+    let width = rows.first().map_or(0, Vec::len);
+    let count = rows.len().max(1) as f64;
+    let mean: Vec<f64> = (0..width).map(|at| rows.iter().map(|row| row[at]).sum::<f64>() / count).collect();
+    let mut covariance = vec![0.0; width * width];
+    for row in rows {
+        for at in 0..width {
+            let own = (row[at] - mean[at]) / count;
+            for other in 0..width {
+                covariance[at * width + other] += own * (row[other] - mean[other]);
+            }
+        }
+    }
+    ((0..width).map(|at| covariance[at * width + at]).sum(), covariance.iter().map(|value| value * value).sum())
+}
