@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock;
 use crate::config::{self, Checked, Overrides};
-use crate::feed::DriftFeed;
+use crate::drift::{self, Drift, DriftTask};
+use crate::feed::{DriftFeed, DriftInbox};
 use crate::health::Health;
 use crate::masking;
 use crate::http::api::{ApiState, ReloadRequest};
@@ -120,8 +121,12 @@ impl Agent {
         };
         let records = Records::open(records_options(&config), registry.clone(), health.clone(), feed.clone()).await;
         let dispatcher = receivers::start(&config, records.pool(), shutdown).await?;
-        let (pipeline, snapshot) =
-            Pipeline::new(pipeline_options(&config), registry.clone(), health.clone(), dispatcher.clone());
+        let drift = match inbox {
+            Some(inbox) => start_drift(&config, inbox, &records, (&registry, &health), shutdown).await?,
+            None => Drift::off(),
+        };
+        let options = pipeline_options(&config, drift.clone());
+        let (pipeline, snapshot) = Pipeline::new(options, registry.clone(), health.clone(), dispatcher.clone());
         let (commands, command_queue) = mpsc::channel(8);
         let (config_sender, config) = watch::channel(Arc::new(config));
         let (reload, reloads) = mpsc::channel(1);
@@ -137,10 +142,11 @@ impl Agent {
             reload,
             started: clock::wall(),
             pipeline: Desk::new(commands.clone()),
+            drift,
         };
         announce(&config.borrow(), &listeners);
         let started_with = config.borrow().clone();
-        let outlets = Outlets { records: exchanges, drift, masker };
+        let outlets = Outlets { records: exchanges, drift: feed, masker };
         listeners.serve(config, api, &records, &registry, &readiness, outlets, shutdown);
         shutdown.spawn("pipeline", pipeline.run(command_queue, shutdown.clone()));
         drop(latch);
@@ -188,6 +194,7 @@ fn needs_restart(old: &Checked, new: &Checked) -> Vec<&'static str> {
     changed("identity", old.identity != new.identity);
     changed("records", old.records != new.records);
     changed("business", old.business != new.business);
+    changed("drift", old.drift != new.drift);
     changed("limits", old.limits != new.limits);
     changed("log", old.log != new.log);
     keys
@@ -199,7 +206,22 @@ fn sampling(config: &Checked) -> std::time::Duration {
     s.system.interval.0.min(s.gpu.interval.0).min(s.engine.interval.0)
 }
 
-fn pipeline_options(config: &Checked) -> PipelineOptions {
+/// Reads what was saved before it returns: the series must be there before a rule looks for them.
+async fn start_drift(
+    config: &Checked,
+    inbox: DriftInbox,
+    records: &Records,
+    (registry, health): (&Registry, &Health),
+    shutdown: &Shutdown,
+) -> anyhow::Result<Drift> {
+    let settings = drift::Settings::new(&config.raw.drift)?;
+    let database = (records.pool(), config.database.clone());
+    let (task, drift) = DriftTask::start(settings, registry.clone(), health.clone(), database).await;
+    shutdown.spawn("drift", task.run(inbox, shutdown.clone()));
+    Ok(drift)
+}
+
+fn pipeline_options(config: &Checked, drift: Drift) -> PipelineOptions {
     let external_url =
         config.raw.alerts.external_url.clone().unwrap_or_else(|| format!("http://{}", config.raw.listen.api));
     PipelineOptions {
@@ -216,6 +238,7 @@ fn pipeline_options(config: &Checked) -> PipelineOptions {
         sampling: sampling(config),
         state: StateFiles::new(&config.data),
         external_url,
+        drift,
     }
 }
 

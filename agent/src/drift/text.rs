@@ -7,7 +7,8 @@ use plimsoll_rules::drift::clusters::EmbeddingClusters;
 use plimsoll_rules::drift::embedding::{EmbeddingDetector, EmbeddingSettings, LEAST_ARL, LEAST_REFERENCE, MOST_ARL};
 use plimsoll_rules::drift::{Calm, Change, DetectorConfig};
 use plimsoll_rules::text::{DistinctiveTerm, TermCounts, distinctive_terms};
-use serde::{Deserialize, Serialize};
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::finding::{Finding, Standing, Top, said};
@@ -40,9 +41,21 @@ pub(super) struct Embedded {
 #[derive(Serialize, Deserialize)]
 pub(super) struct TextReference {
     detector: EmbeddingDetector,
+    #[serde(serialize_with = "without_examples")]
     clusters: EmbeddingClusters,
     terms: TermCounts,
     centre: Vec<f32>,
+}
+
+/// Clusters hold a few masked texts as examples. They stay in memory: what is saved has the words, counted, and no text.
+fn without_examples<S: Serializer>(clusters: &EmbeddingClusters, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fresh = clusters.clone();
+    fresh.restart();
+    let mut value = serde_json::to_value(fresh).map_err(S::Error::custom)?;
+    // those of what is recent are empty after a restart, and of the same shape
+    let empty = value["latest"]["examples"].clone();
+    value["usual"]["examples"] = empty;
+    value.serialize(serializer)
 }
 
 /// Tells whether what texts are about has changed.
@@ -196,7 +209,7 @@ impl TextWatch {
             let room = SHOWN_EXAMPLES.saturating_sub(finding.examples.len());
             finding.examples.extend(shift.examples.iter().take(room).map(|text| shortened(text)));
         }
-        if let Some(shift) = why.clusters.first() {
+        if let Some(shift) = why.clusters.iter().find(|shift| shift.recent > shift.reference) {
             finding.size = format!("{}; {shift}", finding.size);
         }
     }
