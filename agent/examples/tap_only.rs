@@ -1,12 +1,13 @@
-//! Serves nothing but the tap: `tap_only LISTEN UPSTREAM` (benchmarks measure this process). Ends on SIGTERM and prints
-//! what it counted.
+//! Serves nothing but the tap: `tap_only LISTEN UPSTREAM [TEXT_SAMPLE]` (benchmarks measure this process). Ends on SIGTERM
+//! and prints what it counted.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_agent::shutdown::Shutdown;
-use plimsoll_agent::tap::{TapOptions, serve};
+use plimsoll_agent::tap::{Outlets, TapOptions, serve};
 use plimsoll_exporters::Registry;
+use plimsoll_rules::mask::{MaskOptions, Masker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -19,10 +20,14 @@ async fn main() -> anyhow::Result<()> {
     };
     let listener = TcpListener::bind(&listen).await?;
     let registry = Registry::new(10_000);
-    let (_keep, options) = watch::channel(Arc::new(TapOptions::new(upstream.parse()?)));
-    let (exchanges, mut received) = mpsc::channel(1024);
+    let text_sample = arguments.next().map_or(Ok(0.0), |share| share.parse())?;
+    let options = TapOptions { text_sample, ..TapOptions::new(upstream.parse()?) };
+    let (_keep, options) = watch::channel(Arc::new(options));
+    let (records, mut received) = mpsc::channel(1024);
+    let masker = Arc::new(Masker::new(b"salt of the benchmark", &MaskOptions::default())?);
+    let outlets = Outlets { records, drift: None, masker };
     let shutdown = Shutdown::default();
-    shutdown.spawn("tap", serve(listener, options, registry.clone(), exchanges, shutdown.clone()));
+    shutdown.spawn("tap", serve(listener, options, registry.clone(), outlets, shutdown.clone()));
     shutdown.spawn("records", async move { while received.recv().await.is_some() {} });
     signal(SignalKind::terminate())?.recv().await;
     shutdown.finish(Duration::from_secs(5)).await;

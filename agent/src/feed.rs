@@ -90,3 +90,79 @@ impl DriftInbox {
 fn text_bytes(exchange: &Exchange) -> usize {
     exchange.text.as_ref().map_or(0, |text| text.bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use plimsoll_rules::mask::{MaskOptions, Masker};
+    use plimsoll_rules::{Endpoint, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
+
+    use super::*;
+
+    fn exchange(text: &str) -> Exchange {
+        let masker = Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap();
+        let prompt = Some(MaskedText::of(&masker, text));
+        Exchange {
+            id: "a".into(),
+            request_id: None,
+            started: Timestamp::from_millis(0),
+            source: Source::Tap,
+            endpoint: Endpoint::Chat,
+            model: String::new(),
+            variant: String::new(),
+            outcome: ExchangeOutcome::Ok,
+            status: 200,
+            finish_reason: None,
+            stream: false,
+            input_tokens: TokenCount::Unknown,
+            output_tokens: TokenCount::Unknown,
+            time_to_first_token: None,
+            inter_token_seconds: Vec::new(),
+            duration: Duration::ZERO,
+            text: Some(Arc::new(ExchangeText { prompt, ..ExchangeText::default() })),
+        }
+    }
+
+    fn dropped(registry: &Registry) -> f64 {
+        let samples = registry.samples();
+        let found = samples.iter().find(|(labels, _)| labels.get("what") == Some("drift_exchanges"));
+        found.map_or(0.0, |(_, value)| *value)
+    }
+
+    #[tokio::test]
+    async fn a_full_feed_drops_the_newest_and_counts_it() {
+        let registry = Registry::new(100);
+        let (feed, mut inbox) = DriftFeed::new(registry.clone());
+        let short = exchange("hi");
+        for _ in 0..QUEUE + 3 {
+            feed.offer(&short);
+        }
+        assert_eq!(dropped(&registry), 3.0);
+        let mut taken = Vec::new();
+        while taken.len() < QUEUE {
+            assert!(inbox.recv_many(&mut taken, 100).await > 0);
+        }
+        let long = exchange(&"word ".repeat(QUEUE_BYTES / 20)); // a quarter of what may wait
+        for _ in 0..7 {
+            feed.offer(&long);
+        }
+        assert_eq!(dropped(&registry), 5.0, "the bound of bytes counts too");
+        assert!(inbox.recv().await.is_some() && inbox.try_recv().is_some());
+        feed.offer(&long);
+        feed.offer(&long);
+        assert_eq!(dropped(&registry), 5.0, "there is room again");
+        drop(inbox);
+        feed.offer(&short);
+        assert_eq!(dropped(&registry), 5.0, "nobody listens, nothing is missed");
+    }
+
+    #[tokio::test]
+    async fn the_inbox_ends_with_the_last_feed() {
+        let (feed, mut inbox) = DriftFeed::new(Registry::new(100));
+        feed.clone().offer(&exchange("hi"));
+        drop(feed);
+        assert!(inbox.recv().await.is_some() && inbox.recv().await.is_none());
+        assert_eq!(inbox.recv_many(&mut Vec::new(), 5).await, 0);
+    }
+}

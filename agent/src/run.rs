@@ -19,9 +19,9 @@ use crate::config::{self, Checked, Overrides};
 use crate::drift::{self, Drift, DriftTask};
 use crate::feed::{DriftFeed, DriftInbox};
 use crate::health::Health;
-use crate::masking;
 use crate::http::api::{ApiState, ReloadRequest};
 use crate::http::health::Readiness;
+use crate::masking;
 use crate::pipeline::{Command, Desk, Pipeline, PipelineOptions};
 use crate::records::{Records, RecordsOptions};
 use crate::shutdown::Shutdown;
@@ -192,6 +192,7 @@ fn needs_restart(old: &Checked, new: &Checked) -> Vec<&'static str> {
     changed("sources.tap.enabled", old.sources.tap.enabled != new.sources.tap.enabled);
     changed("sources.tap.listen", old.sources.tap.listen != new.sources.tap.listen);
     changed("identity", old.identity != new.identity);
+    changed("masking", old.masking != new.masking);
     changed("records", old.records != new.records);
     changed("business", old.business != new.business);
     changed("drift", old.drift != new.drift);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use plimsoll_rules::{Store, StoreLimits};
 
 const RULES: &str = "alerts.state.json";
+const SALT: &str = "mask.salt";
 const SERIES: &str = "series.snapshot";
 
 /// Largest snapshot read back, in bytes.
@@ -53,6 +54,33 @@ impl StateFiles {
     /// The disk is full, read-only or gone.
     pub fn save_rules(&self, json: &str) -> io::Result<PathBuf> {
         self.write(RULES, json.as_bytes())
+    }
+
+    /// The salt of masking tokens: 244 random bits in hexadecimal, made once, readable by our user only.
+    ///
+    /// # Errors
+    /// It can be neither read nor kept: tokens that change at every start would be worse than an error.
+    pub fn salt(&self) -> io::Result<String> {
+        let path = self.folder.join(SALT);
+        match std::fs::read_to_string(&path) {
+            Ok(kept) if kept.trim().len() >= 32 => return Ok(kept.trim().to_owned()),
+            Ok(_) => {
+                return Err(io::Error::other(format!("{} is not ours: shorter than 32 characters", path.display())));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let salt = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        std::fs::create_dir_all(&self.folder)?;
+        // whole or not at all, and never over another process's: written aside, then linked to its name
+        let aside = tempfile::NamedTempFile::new_in(&self.folder)?;
+        std::fs::write(aside.path(), &salt)?;
+        aside.as_file().sync_data()?;
+        match aside.persist_noclobber(&path) {
+            Ok(_) => Ok(salt),
+            Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => self.salt(),
+            Err(failed) => Err(failed.error),
+        }
     }
 
     /// Old or new, never half: a temporary file, synced, then renamed over the old one.
@@ -105,5 +133,18 @@ mod tests {
         std::fs::create_dir(&blocked).unwrap();
         assert!(files.save_rules("{\"new\":1}").is_err());
         assert_eq!(files.load_rules().as_deref(), Some("{\"old\":1}"));
+    }
+
+    #[test]
+    fn the_salt_is_made_once_and_kept_from_others() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let files = StateFiles::new(&folder.path().join("state"));
+        let salt = files.salt().unwrap();
+        assert_eq!((salt.len(), files.salt().unwrap()), (64, salt));
+        let path = folder.path().join("state").join(SALT);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::write(&path, "short").unwrap();
+        assert!(files.salt().unwrap_err().to_string().contains("is not ours"));
     }
 }

@@ -23,7 +23,7 @@ pub use engine::{
     RuleStanding, UnitTests, builtin_scaled, load_rules, load_tests, text_functions, warm_up,
 };
 pub use exchange::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
-pub use exchange_text::{ExchangeText, MaskedText, Masker};
+pub use exchange_text::{ExchangeText, MaskedText};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use store::{Append, Excerpt, STALE_NAN_BITS, Store, StoreLimits, StoreStats, is_stale};
 pub use units::Timestamp;

@@ -96,7 +96,10 @@ async fn use_tap(agent: &Agent) {
         let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
         let expected = if path == "/api/chat" { 400 } else { 200 };
         assert_eq!(status, expected, "{path}");
-        assert!(path == "/v1/embeddings" || text.contains("stream") || text.contains("delta") || text.contains(PLANTED), "{text}");
+        assert!(
+            path == "/v1/embeddings" || text.contains("stream") || text.contains("delta") || text.contains(PLANTED),
+            "{text}"
+        );
     }
 }
 
@@ -121,7 +124,13 @@ async fn use_api(agent: &Agent) -> Vec<String> {
         ("exchanges", exchange(json!({PLANTED: 1})), 422),
         ("exchanges", exchange(json!({"duration_seconds": PLANTED})), 422),
         ("exchanges", json!(PLANTED), 422),
-        ("feedback", feedback(json!({"tags": {"why": PLANTED, "user": "alice.liddell@wonder-land.org", "call": 13_812_345_678_u64}})), 202),
+        (
+            "feedback",
+            feedback(
+                json!({"tags": {"why": PLANTED, "user": "alice.liddell@wonder-land.org", "call": 13_812_345_678_u64}}),
+            ),
+            202,
+        ),
         ("feedback", feedback(json!({"tags": {"alice.liddell@wonder-land.org": true}, "id": "k"})), 202),
         ("feedback", feedback(json!({"value": PLANTED})), 422),
         ("feedback", feedback(json!({"comment": PLANTED, "tags": PLANTED})), 422),
@@ -134,7 +143,12 @@ async fn use_api(agent: &Agent) -> Vec<String> {
         assert_eq!(status, expected, "{path}: {text}");
         answers.push(text);
     }
-    let broken = client.post(agent.api_url("/api/v1/exchanges")).body(format!("{{\"prompt\": \"{PLANTED}")).send().await.unwrap();
+    let broken = client
+        .post(agent.api_url("/api/v1/exchanges"))
+        .body(format!("{{\"prompt\": \"{PLANTED}"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(broken.status().as_u16(), 400);
     answers.push(broken.text().await.unwrap());
     answers
@@ -190,7 +204,8 @@ async fn story(store_text: &str) -> (Agent, SqlitePool) {
     use_tap(&agent).await;
     let mut answers = use_api(&agent).await;
     eventually("all is counted", Duration::from_secs(10), async || {
-        let seen = plimsoll_tests::series(&agent.scrape().await.map_err(|e| e.to_string())?, "plimsoll_requests_total", &[]);
+        let seen =
+            plimsoll_tests::series(&agent.scrape().await.map_err(|e| e.to_string())?, "plimsoll_requests_total", &[]);
         if seen == Some(8.0) { Ok(()) } else { Err(format!("{seen:?}")) }
     })
     .await;
@@ -204,7 +219,10 @@ async fn story(store_text: &str) -> (Agent, SqlitePool) {
     agent.process.signal(libc::SIGTERM);
     assert!(agent.process.wait(Duration::from_secs(20)).is_some_and(|status| status.success()));
     files(agent.folder.path(), &mut alive);
-    assert!(alive.iter().any(|(path, _)| path.ends_with("plimsoll.db")) && alive.iter().any(|(path, bytes)| path.ends_with("agent.log") && !bytes.is_empty()));
+    assert!(
+        alive.iter().any(|(path, _)| path.ends_with("plimsoll.db"))
+            && alive.iter().any(|(path, bytes)| path.ends_with("agent.log") && !bytes.is_empty())
+    );
     for (path, bytes) in &alive {
         no_secret(path, bytes);
         let text = memchr::memmem::find(bytes, MARIGOLD.as_bytes()).is_some();
@@ -220,11 +238,12 @@ async fn story(store_text: &str) -> (Agent, SqlitePool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_text_has_tokens_where_secrets_were() {
     let (_agent, pool) = story("masked").await;
-    let rows: Vec<(String, String, Option<String>, Option<String>, Option<bool>)> =
-        sqlx::query_as("SELECT endpoint, source, prompt, response, prompt_truncated FROM exchanges ORDER BY endpoint, stream")
-            .fetch_all(&pool)
-            .await
-            .unwrap();
+    let rows: Vec<(String, String, Option<String>, Option<String>, Option<bool>)> = sqlx::query_as(
+        "SELECT endpoint, source, prompt, response, prompt_truncated FROM exchanges ORDER BY endpoint, stream",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
     assert_eq!(rows.len(), 8, "{rows:?}");
     let mut emails = std::collections::BTreeSet::new();
     for (endpoint, source, prompt, response, truncated) in rows {
@@ -255,7 +274,8 @@ async fn stored_text_has_tokens_where_secrets_were() {
 #[tokio::test(flavor = "multi_thread")]
 async fn text_is_not_stored_unless_asked_for() {
     let (_agent, pool) = story("none").await;
-    let sql = "SELECT count(*) FROM exchanges WHERE coalesce(prompt, response, prompt_truncated, response_truncated) IS NULL";
+    let sql =
+        "SELECT count(*) FROM exchanges WHERE coalesce(prompt, response, prompt_truncated, response_truncated) IS NULL";
     let without: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
     assert_eq!(without, 8);
 }

@@ -4,6 +4,7 @@ mod backtest;
 mod baselines;
 mod check;
 pub mod demo;
+mod mask;
 mod outbox;
 mod probe;
 mod promql;
@@ -67,6 +68,9 @@ enum Verb {
     /// Play past data through rules: when each alert would have been pending and firing, how long, how often a day.
     #[command(after_help = backtest::HELP)]
     Backtest(backtest::Args),
+    /// Hide private and secret values in a text, or say what would be hidden.
+    #[command(after_help = mask::HELP)]
+    Mask(mask::Args),
     /// Answer PromQL over standard input and output, one JSON object a line.
     #[command(after_help = promql::HELP)]
     Promql(promql::Args),
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Verb::Baselines(args) => baselines::main(&args),
         Verb::Schema(args) => schema::main(&args),
         Verb::Rules(args) => rules::main(&args),
+        Verb::Mask(args) => mask::main(&args),
         Verb::Promql(args) => promql::main(&args),
         Verb::Backtest(args) => backtest::main(&args),
         Verb::Test(args) => test_rules::main(&args),

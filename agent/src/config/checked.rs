@@ -9,7 +9,7 @@ use plimsoll_rules::{BUILTIN_RULES, Group, load_rules};
 use reqwest::Url;
 
 use super::units::Span;
-use super::{Problem, Raw, receivers};
+use super::{Masking, Problem, Raw, masking, receivers};
 use crate::tap::Upstream;
 
 /// Text that no log and no debug print shows.
@@ -57,6 +57,8 @@ pub struct Checked {
     pub sinks: Vec<Sink>,
     /// Who hears what.
     pub routing: Routing,
+    /// How texts are masked.
+    pub masking: Masking,
     /// Where the records' database is.
     pub database: PathBuf,
     /// Where state lives.
@@ -142,10 +144,11 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
     let (sinks, routing) = receivers::check(&mut c, &raw.alerts);
     let data = raw.limits.data.as_ref().map_or_else(default_data, PathBuf::from);
     let database = database(&mut c, &raw, &data);
+    let masking = masking::check(&mut c, &raw.masking);
     let groups = groups(&mut c, &raw, folder);
     match (upstream, engine_url) {
         (Some(upstream), Some(engine_url)) if c.problems.is_empty() => {
-            Ok(Checked { upstream, engine_url, groups, tokens, sinks, routing, database, data, raw })
+            Ok(Checked { upstream, engine_url, groups, tokens, sinks, routing, masking, database, data, raw })
         }
         _ => Err(c.problems),
     }

@@ -5,6 +5,7 @@
 mod checked;
 pub mod docs;
 mod drift;
+mod masking;
 mod raw;
 mod receivers;
 mod schema;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 pub use checked::{Checked, Secret, Tokens};
 pub use drift::{Drift, Setting, Signals, Tuning};
+pub use masking::Masking;
 pub use raw::{EngineKind, LogFormat, LogLevel, Raw, StoreText};
 pub use schema::schema;
 pub use units::{AlarmBudget, ByteSize, Span};

@@ -2,6 +2,8 @@
 //!
 //! `Default` is the only home of defaults.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,8 @@ section! {
         text: Text = Text::default(),
         /// What is kept on disk.
         records: Records = Records::default(),
+        /// What is hidden in texts before anything keeps or shows them.
+        masking: Masking = Masking::default(),
         /// Task completion and user satisfaction.
         business: Business = Business::default(),
         /// Whether what comes in and goes out is still what it was.
@@ -217,6 +221,52 @@ section! {
         store_text: StoreText = StoreText::None,
         /// How long they are kept.
         retention: Span = Span::secs(30 * 86_400),
+    }
+}
+
+/// A built-in recogniser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum MaskKind {
+    /// E-mail addresses.
+    Email,
+    /// Telephone numbers.
+    Phone,
+    /// Chinese resident ids.
+    CnId,
+    /// Payment cards.
+    Card,
+    /// International bank account numbers.
+    Iban,
+    /// IP addresses.
+    Ip,
+    /// JSON Web Tokens.
+    Jwt,
+    /// Keys in a vendor's own form.
+    ApiKey,
+    /// Values that their names call secret.
+    Secret,
+    /// Private keys.
+    PrivateKey,
+    /// User and password in URLs.
+    UrlCredentials,
+}
+
+section! {
+    /// What is hidden in texts before anything keeps or shows them: see docs/masking.md.
+    Masking {
+        /// Own patterns: name, then a regular expression. What matches becomes `<NAME:3fa1c2d4>`.
+        patterns: BTreeMap<String, String> = BTreeMap::new(),
+        /// Built-in kinds that are left alone: `email`, `phone`, `cn_id`, `card`, `iban`, `ip`, `jwt`, `api_key`, `secret`,
+        /// `private_key`, `url_credentials`.
+        off: Vec<MaskKind> = Vec::new(),
+        /// Key of the tokens, at least 16 random characters: `file:/path` or `${NAME}`. When absent, a random one is made once
+        /// and kept in the data folder. Pods with the same salt write the same tokens.
+        salt: Option<String> = None,
+        /// Hexadecimal digits of a token. With 8, a pair of 100 000 different values shares one.
+        #[schemars(range(min = 4, max = 32))]
+        digits: u64 = 8,
     }
 }
 

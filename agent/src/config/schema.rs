@@ -55,6 +55,9 @@ impl<'a> Walk<'a> {
 
     fn visit_key(&mut self, key: &str, at: Place, value: &Node, schema: &'a Value, path: &str) {
         let full = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        if schema["additionalProperties"].is_object() {
+            return self.visit(value, &schema["additionalProperties"], &full);
+        }
         let Some(properties) = schema["properties"].as_object() else { return };
         if let Some(property) = properties.get(key) {
             return self.visit(value, property, &full);

@@ -70,10 +70,45 @@ fn meaning_is_checked_too() {
     check("no url", "alerts: {alertmanagers: [{}]}", &["alerts.alertmanagers.0: has no url"]);
     check("no secret", "api: {admins: ['file:/nowhere/token']}", &["/nowhere/token cannot be read"]);
     check("too short", "sources: {gpu: {interval: 1ms}}", &["sources.gpu.interval: 1ms is too short"]);
-    check("no text to speak of", "text: {max_bytes: 5B}", &["p.yaml:2:19: text.max_bytes: 5B is outside 256B to 64KiB"]);
+    check(
+        "no text to speak of",
+        "text: {max_bytes: 5B}",
+        &["p.yaml:2:19: text.max_bytes: 5B is outside 256B to 64KiB"],
+    );
     check("text off", "text: {sample: 0}\nrecords: {store_text: masked}", &[]);
     check("other database", "records: {url: 'mysql://x'}", &["is not sqlite://PATH"]);
     check("no rule file", "rules: {builtin: false, files: [/nowhere/r.yml]}", &["/nowhere/r.yml cannot be read"]);
+}
+
+#[test]
+fn masking_is_checked_with_its_places() {
+    check("good", "masking: {patterns: {employee_id: 'EMP-[0-9]{6}'}, off: [ip, cn_id], salt: 0123456789abcdef}", &[]);
+    for (why, text, expected) in [
+        (
+            "no such kind",
+            "masking: {off: [email, adress]}",
+            "2:24: masking.off[1]: \"adress\" is not one of email, phone",
+        ),
+        ("no text", "masking: {patterns: {a: [b]}}", "2:25: masking.patterns.a is a list; text is expected"),
+        (
+            "open group",
+            "masking:\n  patterns:\n    a: x\n    b: '(x'",
+            "5:8: masking.patterns.b: the pattern \"b\" is no regular",
+        ),
+        (
+            "matches nothing",
+            "masking: {patterns: {a: 'x*'}}",
+            "masking.patterns.a: the pattern \"a\" matches the empty text",
+        ),
+        ("no name", "masking: {patterns: {9a: x}}", "masking.patterns.9a: \"9a\" is no name"),
+        ("name of a kind", "masking: {patterns: {ip: x}}", "masking.patterns.ip: the name \"ip\" is taken"),
+        ("short salt", "masking: {salt: abc}", "2:17: masking.salt: has 3 characters; at least 16"),
+        ("no salt there", "masking: {salt: 'file:/nowhere/salt'}", "masking.salt: /nowhere/salt cannot be read"),
+        ("few digits", "masking: {digits: 2}", "masking.digits: 2 is outside 4 to 32"),
+    ] {
+        check(why, text, &[expected]);
+    }
+    check("two at once", "masking: {patterns: {a: '(', b: ')'}}", &["masking.patterns.a", "masking.patterns.b"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plimsoll_rules::drift::{Calm, Combination, DetectorConfig, FalseAlarms};
+use plimsoll_rules::drift::{Combination, DetectorConfig};
 use plimsoll_rules::text::{HashedEmbedder, is_refusal, language};
 use plimsoll_rules::{Exchange, ExchangeOutcome, Timestamp};
 

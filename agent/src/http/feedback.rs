@@ -9,7 +9,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Masker, Source, TokenCount};
+use plimsoll_rules::mask::Masker;
+use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, TokenCount};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -231,7 +232,13 @@ fn text_of(
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_rules::mask::MaskOptions;
+
     use super::*;
+
+    fn masker() -> Masker {
+        Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap()
+    }
 
     #[test]
     fn bodies_are_one_object_a_list_or_lines() {
@@ -250,29 +257,27 @@ mod tests {
         assert!(items(format!("[{}1]", "1,".repeat(1000)).as_bytes()).is_err(), "too many");
     }
 
-    #[test]
-    fn text_is_masked_at_the_door_and_so_is_what_a_mistake_quotes() {
-        let masker = |text: &str| text.replace("secret", "<S>");
-        let item = json!({"id": "a", "model": "m", "duration_seconds": 1, "prompt": "a secret", "response": "0123456789"});
-        let text = parse_exchange(&item, &masker, 8).unwrap().text.unwrap();
-        assert_eq!(text.prompt.as_ref().unwrap().as_str(), "a <S>");
-        assert_eq!(text.response.as_ref().unwrap().as_str(), "01234567");
+    #[tokio::test]
+    async fn text_is_masked_at_the_door_and_so_is_what_a_mistake_quotes() {
+        let (mail, masker) = ("ann@example.org", masker());
+        let item = json!({"id": "a", "model": "m", "duration_seconds": 1, "prompt": mail, "response": "x".repeat(50)});
+        let text = parse_exchange(&item, &masker, 40).unwrap().text.unwrap();
+        assert!(text.prompt.as_ref().unwrap().as_str().starts_with("<EMAIL:"));
+        assert_eq!(text.response.as_ref().unwrap().as_str(), "x".repeat(40));
         assert_eq!((text.prompt_truncated, text.response_truncated), (false, true));
-        for bad in [json!({"id": "secret", "outcome": "secret"}), json!({"secret": 1}), json!({"id": ["secret"]}), json!("secret")] {
-            let answer = every(&[bad], &masker, |item| parse_exchange(item, &masker, 8).map_err(|mut wrong| {
-                wrong.push("secret".into());
-                wrong
-            }));
-            let body = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(
-                axum::body::to_bytes(answer.unwrap_err().into_body(), 10_000));
-            let body = String::from_utf8(body.unwrap().to_vec()).unwrap();
-            assert!(body.contains("<S>") && !body.contains("secret"), "{body}");
+        for bad in
+            [json!({"id": "a", "outcome": mail}), json!({mail: 1}), json!({"id": "a", "stream": mail}), json!(mail)]
+        {
+            let answer = every(&[bad], &masker, |item| parse_exchange(item, &masker, 8)).unwrap_err();
+            let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            assert!(body.contains("<EMAIL:") && !body.contains("ann@"), "{body}");
         }
     }
 
     #[test]
     fn exchanges_are_checked() {
-        let parse_exchange = |item: &Value| parse_exchange(item, &str::to_owned, 100);
+        let parse_exchange = |item: &Value| parse_exchange(item, &masker(), 100);
         let good = json!({"id": "a", "model": "m", "duration_seconds": 1.5, "input_tokens": 3});
         assert_eq!(parse_exchange(&good).unwrap().input_tokens, TokenCount::Reported(3));
         for (bad, said) in [

@@ -135,7 +135,8 @@ pub(super) async fn owner_of(tx: &mut SqliteConnection, id: &str) -> Result<Opti
     Ok(row.map(|row| (row.get(0), row.get(1))))
 }
 
-const INSERT: &str = "INSERT OR IGNORE INTO exchanges (id, request_id, started_ms, source, endpoint, model, variant, outcome,
+const INSERT: &str =
+    "INSERT OR IGNORE INTO exchanges (id, request_id, started_ms, source, endpoint, model, variant, outcome,
     status, finish_reason, stream, input_tokens, output_tokens, estimated, time_to_first_token_ms, duration_ms,
     prompt, response, prompt_truncated, response_truncated)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -150,28 +151,28 @@ pub(super) async fn put_exchange(
     let text = exchange.text.as_ref().filter(|_| store_text == StoreText::Masked);
     let words = |text: Option<&MaskedText>| text.map(|text| text.as_str().to_owned());
     let inserted = sqlx::query(INSERT)
-            .bind(&exchange.id)
-            .bind(&exchange.request_id)
-            .bind(exchange.started.millis())
-            .bind(exchange.source.as_str())
-            .bind(word(&exchange.endpoint))
-            .bind(&exchange.model)
-            .bind(&exchange.variant)
-            .bind(exchange.outcome.as_str())
-            .bind(exchange.status)
-            .bind(&exchange.finish_reason)
-            .bind(exchange.stream)
-            .bind(exchange.input_tokens.value().and_then(|n| i64::try_from(n).ok()))
-            .bind(exchange.output_tokens.value().and_then(|n| i64::try_from(n).ok()))
-            .bind(matches!(exchange.output_tokens, TokenCount::Estimated(_)))
-            .bind(exchange.time_to_first_token.map(|t| t.as_secs_f64() * 1000.0))
-            .bind(exchange.duration.as_secs_f64() * 1000.0)
-            .bind(words(text.and_then(|text| text.prompt.as_ref())))
-            .bind(words(text.and_then(|text| text.response.as_ref())))
-            .bind(text.map(|text| text.prompt_truncated))
-            .bind(text.map(|text| text.response_truncated))
-            .execute(&mut *tx)
-            .await?;
+        .bind(&exchange.id)
+        .bind(&exchange.request_id)
+        .bind(exchange.started.millis())
+        .bind(exchange.source.as_str())
+        .bind(word(&exchange.endpoint))
+        .bind(&exchange.model)
+        .bind(&exchange.variant)
+        .bind(exchange.outcome.as_str())
+        .bind(exchange.status)
+        .bind(&exchange.finish_reason)
+        .bind(exchange.stream)
+        .bind(exchange.input_tokens.value().and_then(|n| i64::try_from(n).ok()))
+        .bind(exchange.output_tokens.value().and_then(|n| i64::try_from(n).ok()))
+        .bind(matches!(exchange.output_tokens, TokenCount::Estimated(_)))
+        .bind(exchange.time_to_first_token.map(|t| t.as_secs_f64() * 1000.0))
+        .bind(exchange.duration.as_secs_f64() * 1000.0)
+        .bind(words(text.and_then(|text| text.prompt.as_ref())))
+        .bind(words(text.and_then(|text| text.response.as_ref())))
+        .bind(text.map(|text| text.prompt_truncated))
+        .bind(text.map(|text| text.response_truncated))
+        .execute(&mut *tx)
+        .await?;
     sqlx::query("UPDATE feedback SET model = ?1, variant = ?2 WHERE model IS NULL AND target IN (?3, ?4)")
         .bind(&exchange.model)
         .bind(&exchange.variant)

@@ -1,6 +1,7 @@
 //! Feedback as posted, checked: every mistake with the field it is in. Text in it is masked here.
 
-use plimsoll_rules::{MaskedText, Masker};
+use plimsoll_rules::MaskedText;
+use plimsoll_rules::mask::Masker;
 use serde_json::{Map, Value};
 
 /// What a metric says about the task.
@@ -184,18 +185,24 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn masker(text: &str) -> String {
-        text.replace("secret", "<S>").replace("555", "<N>")
+    use plimsoll_rules::mask::MaskOptions;
+
+    fn masker() -> Masker {
+        Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap()
     }
 
     #[test]
     fn tags_are_masked_names_numbers_and_the_key_made_of_them() {
-        let item = json!({"inference_id": "secret", "metric_name": "x", "value": 1,
-            "tags": {"why": "my secret is out", "user": "secret", "secret": true, "call": 5551, "n": 7, "scale": 5.5}});
+        let (mail, masker) = ("ann@example.org", masker());
+        let item = json!({"inference_id": mail, "metric_name": "x", "value": 1, "tags": {"why": "ask ann@example.org",
+            "user": mail, mail: true, "call": 13_812_345_678_u64, "n": 7, "scale": 5.5}});
         let feedback = Feedback::parse(&item, None, &masker).unwrap();
-        let expected = json!({"why": "my <S> is out", "user": "<S>", "<S>": true, "call": "<N>1", "n": 7, "scale": 5.5});
+        let (token, call) = (masker.mask(mail).text, masker.mask("13812345678").text);
+        assert!(token.starts_with("<EMAIL:") && call.starts_with("<PHONE:"), "{token} {call}");
+        let why = format!("ask {token}");
+        let expected = json!({"why": why, "user": token, token.as_ref(): true, "call": call, "n": 7, "scale": 5.5});
         assert_eq!(serde_json::from_str::<Value>(&feedback.tags.unwrap()).unwrap(), expected);
-        assert_eq!(feedback.key, "secret\u{1f}x\u{1f}<S>", "ids are kept as they are: they join");
+        assert_eq!(feedback.key, format!("{mail}\u{1f}x\u{1f}{token}"), "ids are kept as they are: they join");
     }
 
     #[test]
@@ -211,7 +218,7 @@ mod tests {
             ("latency_felt", json!(17.5), None),
         ] {
             let item = json!({"inference_id": "a", "metric_name": metric, "value": value});
-            assert_eq!(Feedback::parse(&item, None, &masker).unwrap().score, expected, "{item}");
+            assert_eq!(Feedback::parse(&item, None, &masker()).unwrap().score, expected, "{item}");
         }
     }
 
@@ -236,7 +243,7 @@ mod tests {
                 vec!["tags.why: [\"it was too long\"] found"],
             ),
         ] {
-            let wrong = Feedback::parse(&item, None, &masker).unwrap_err();
+            let wrong = Feedback::parse(&item, None, &masker()).unwrap_err();
             assert_eq!(wrong.len(), expected.len(), "{wrong:?}");
             for (said, wanted) in wrong.iter().zip(expected) {
                 assert!(said.contains(wanted), "{said}");
@@ -247,7 +254,7 @@ mod tests {
     #[test]
     fn the_key_is_given_or_natural() {
         let item = json!({"inference_id": "a", "metric_name": "thumbs", "value": 1, "tags": {"user": "u"}});
-        assert_eq!(Feedback::parse(&item, None, &masker).unwrap().key, "a\u{1f}thumbs\u{1f}u");
-        assert_eq!(Feedback::parse(&item, Some("k"), &masker).unwrap().key, "k");
+        assert_eq!(Feedback::parse(&item, None, &masker()).unwrap().key, "a\u{1f}thumbs\u{1f}u");
+        assert_eq!(Feedback::parse(&item, Some("k"), &masker()).unwrap().key, "k");
     }
 }

@@ -112,12 +112,7 @@ pub struct Records {
 impl Records {
     /// Opens the database. One that cannot be opened is reported (source `records` is down) and tried again; the agent
     /// starts all the same. `drift` hears of every posted exchange once it is durable.
-    pub async fn open(
-        options: RecordsOptions,
-        registry: Registry,
-        health: Health,
-        drift: Option<DriftFeed>,
-    ) -> Self {
+    pub async fn open(options: RecordsOptions, registry: Registry, health: Health, drift: Option<DriftFeed>) -> Self {
         let pool = match database::open(&options.path).await {
             Ok(pool) => {
                 health.up("records");

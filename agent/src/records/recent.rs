@@ -71,3 +71,53 @@ fn text_bytes(exchange: &Exchange) -> usize {
 fn ids(exchange: &Exchange) -> impl Iterator<Item = &str> {
     [Some(exchange.id.as_str()), exchange.request_id.as_deref()].into_iter().flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use plimsoll_rules::mask::{MaskOptions, Masker};
+    use plimsoll_rules::{Endpoint, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
+
+    use super::*;
+
+    fn exchange(id: usize, text: Option<Arc<ExchangeText>>) -> Exchange {
+        Exchange {
+            id: id.to_string(),
+            request_id: None,
+            started: Timestamp::from_millis(0),
+            source: Source::Tap,
+            endpoint: Endpoint::Chat,
+            model: String::new(),
+            variant: String::new(),
+            outcome: ExchangeOutcome::Ok,
+            status: 200,
+            finish_reason: None,
+            stream: false,
+            input_tokens: TokenCount::Unknown,
+            output_tokens: TokenCount::Unknown,
+            time_to_first_token: None,
+            inter_token_seconds: Vec::new(),
+            duration: Duration::ZERO,
+            text,
+        }
+    }
+
+    #[test]
+    fn number_and_text_are_bounded_oldest_first() {
+        let masker = Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap();
+        let prompt = Some(MaskedText::of(&masker, &"word ".repeat(2000)));
+        let text = Arc::new(ExchangeText { prompt, ..ExchangeText::default() });
+        let (mut recent, fit) = (Recent::default(), MOST_TEXT / 10_000);
+        for id in 0..MOST + 100 {
+            recent.remember(exchange(id, (id % 2 == 0).then(|| text.clone())));
+            let held: usize = recent.order.iter().map(text_bytes).sum();
+            assert!(id % 500 != 0 || (held == recent.text && held <= MOST_TEXT), "{id}: {held}, {}", recent.text);
+        }
+        assert!(recent.find("99").is_none() && recent.find("100").is_some_and(|old| old.text.is_none()));
+        let with = recent.order.iter().filter(|exchange| exchange.text.is_some()).count();
+        assert_eq!(with, fit, "the newest have it");
+        assert!(recent.order.iter().rev().step_by(2).skip(1).take(fit - 1).all(|e| e.text.is_none()));
+    }
+}

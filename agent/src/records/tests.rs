@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use plimsoll_rules::{Endpoint, ExchangeOutcome, Source, Timestamp, TokenCount};
+use plimsoll_rules::mask::{MaskOptions, Masker};
+use plimsoll_rules::{Endpoint, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
 use serde_json::json;
 
 use super::*;
@@ -40,13 +41,13 @@ fn exchange(id: &str) -> Exchange {
     }
 }
 
-fn masked(text: &str) -> String {
-    text.replace("secret", "<S>")
+fn masker() -> Masker {
+    Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn item(id: &str, metric: &str, value: serde_json::Value) -> Feedback {
-    Feedback::parse(&json!({"inference_id": id, "metric_name": metric, "value": value}), None, &masked).unwrap()
+    Feedback::parse(&json!({"inference_id": id, "metric_name": metric, "value": value}), None, &masker()).unwrap()
 }
 
 struct Running {
@@ -157,7 +158,7 @@ async fn an_id_that_stands_for_something_else_is_refused_with_its_whole_request(
     let running = Running::start(options(&path)).await;
     let keyed = |target: &str, metric: &str| {
         let item = json!({"id": "k", "inference_id": target, "metric_name": metric, "value": true});
-        Feedback::parse(&item, None, &masked).unwrap()
+        Feedback::parse(&item, None, &masker()).unwrap()
     };
     running.records.feedback(vec![keyed("a", "task_completed")]).await.unwrap();
     for other in [keyed("b", "task_completed"), keyed("a", "thumbs")] {
@@ -226,4 +227,83 @@ async fn age_and_size_are_bounded_oldest_first() {
     assert!(database::trim(&pool, Timestamp::from_millis(0), 200_000).await.unwrap() >= 1000);
     let left: i64 = sqlx::query_scalar("SELECT min(started_ms) FROM exchanges").fetch_one(&pool).await.unwrap();
     assert!(left >= 2000, "the oldest went first: {left}");
+}
+
+fn said(id: &str, words: &str) -> Exchange {
+    let prompt = Some(MaskedText::of(&masker(), words));
+    let text = ExchangeText { prompt, response_truncated: true, ..ExchangeText::default() };
+    Exchange { text: Some(Arc::new(text)), ..exchange(id) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_is_stored_where_that_is_asked_for_and_nowhere_else() {
+    for (store_text, expected) in [(StoreText::None, 0), (StoreText::Masked, 3)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        let running = Running::start(RecordsOptions { sample: 1.0, store_text, ..options(&path) }).await;
+        running.seen.send(said("seen", "ask ann@example.org")).await.unwrap();
+        let posted = vec![said("posted", "ask ann@example.org"), exchange("silent")];
+        running.records.exchanges(posted).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(running.records.shared.text_waiting.load(Ordering::Relaxed), 0, "nothing waits any more");
+        running.seen.send(said("late", "ask ann@example.org")).await.unwrap();
+        running.stop().await;
+        let count = "SELECT count(*) FROM exchanges WHERE prompt LIKE 'ask <EMAIL:%' AND response IS NULL
+                     AND prompt_truncated = 0 AND response_truncated = 1";
+        assert_eq!(rows(&path, count).await, expected, "{store_text:?}");
+        assert_eq!(rows(&path, "SELECT count(*) FROM exchanges").await, 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gets_feedback_later_is_stored_with_its_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let running = Running::start(RecordsOptions { store_text: StoreText::Masked, ..options(&path) }).await;
+    running.seen.send(said("a", "hello")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    running.records.feedback(vec![item("a", "task_completed", json!(true))]).await.unwrap();
+    running.stop().await;
+    assert_eq!(rows(&path, "SELECT count(*) FROM exchanges WHERE prompt = 'hello'").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_file_gets_the_columns_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let pool = database::open(&path).await.unwrap();
+    for column in ["prompt", "response", "prompt_truncated", "response_truncated"] {
+        let sql = format!("ALTER TABLE exchanges DROP COLUMN {column}");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+    }
+    sqlx::query(
+        "INSERT INTO exchanges VALUES ('old', NULL, 1, 'tap', 'chat', 'm', '', 'ok', 200, NULL, 0, 1, 2, 0, NULL, 5.0)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    let running = Running::start(RecordsOptions { store_text: StoreText::Masked, ..options(&path) }).await;
+    running.records.exchanges(vec![said("new", "hello")]).await.unwrap();
+    running.stop().await;
+    assert_eq!(rows(&path, "SELECT count(*) FROM exchanges WHERE prompt = 'hello' OR id = 'old'").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_drift_feed_hears_of_a_posted_exchange_once_with_its_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::new(1000);
+    let (drift, mut inbox) = DriftFeed::new(registry.clone());
+    let health = Health::new(registry.clone());
+    let records = Records::open(options(&folder.path().join("p.db")), registry, health, Some(drift)).await;
+    let shutdown = Shutdown::default();
+    let (_seen, queue) = mpsc::channel(64);
+    records.spawn(queue, &shutdown);
+    for _ in 0..2 {
+        records.exchanges(vec![said("a", "hello")]).await.unwrap();
+    }
+    let heard = inbox.recv().await.unwrap();
+    assert_eq!(heard.text.unwrap().prompt.as_ref().unwrap().as_str(), "hello", "stored or not");
+    assert!(inbox.try_recv().is_none(), "the second time it is known");
+    shutdown.finish(Duration::from_secs(5)).await;
 }

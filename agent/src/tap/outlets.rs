@@ -1,15 +1,15 @@
 //! Where observed exchanges go, and how their text is masked on the way.
 
-use std::fmt;
 use std::sync::Arc;
 
-use plimsoll_rules::{Exchange, Masker};
+use plimsoll_rules::Exchange;
+use plimsoll_rules::mask::Masker;
 use tokio::sync::mpsc;
 
 use crate::feed::DriftFeed;
 
 /// The observer's way out.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Outlets {
     /// To the records; when it is full the newest is dropped (`plimsoll_dropped_total{what="exchanges"}`).
     pub records: mpsc::Sender<Exchange>,
@@ -17,10 +17,4 @@ pub struct Outlets {
     pub drift: Option<DriftFeed>,
     /// Masks text before it goes anywhere.
     pub masker: Arc<Masker>,
-}
-
-impl fmt::Debug for Outlets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outlets").field("drift", &self.drift).finish_non_exhaustive()
-    }
 }

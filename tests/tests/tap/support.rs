@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_agent::shutdown::Shutdown;
-use plimsoll_agent::tap::{TapOptions, serve};
+use plimsoll_agent::tap::{Outlets, TapOptions, serve};
 use plimsoll_exporters::Registry;
 use plimsoll_rules::Exchange;
+use plimsoll_rules::mask::{MaskOptions, Masker};
 use plimsoll_tests::{Message, Upstream, Wire};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -37,8 +38,10 @@ impl Tap {
         let (options, receiver) = watch::channel(Arc::new(options));
         let registry = Registry::new(1000);
         let (sender, exchanges) = mpsc::channel(4096);
+        let masker = Arc::new(Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap());
+        let outlets = Outlets { records: sender, drift: None, masker };
         let shutdown = Shutdown::default();
-        shutdown.spawn("tap", serve(listener, receiver, registry.clone(), sender, shutdown.clone()));
+        shutdown.spawn("tap", serve(listener, receiver, registry.clone(), outlets, shutdown.clone()));
         Self { address, registry, exchanges, options, shutdown }
     }
 

@@ -107,12 +107,12 @@ impl Observer {
             let mut trail = Trail::default();
             trail.begin(wanted);
             trail.read(&mut message.batch);
-            return message.end.map(|end| trail.finish(&end, known, &*outlets.masker));
+            return message.end.map(|end| trail.finish(&end, known, &outlets.masker));
         };
         let mut trail = shared.lock().unwrap_or_else(PoisonError::into_inner);
         trail.begin(wanted);
         trail.read(&mut message.batch);
-        message.end.map(|end| std::mem::take(&mut *trail).finish(&end, known, &*outlets.masker))
+        message.end.map(|end| std::mem::take(&mut *trail).finish(&end, known, &outlets.masker))
     }
 
     fn tell(&mut self, mut exchange: Exchange) {

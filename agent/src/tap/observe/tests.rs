@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use plimsoll_rules::mask::{MaskOptions, Masker};
 use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, TokenCount};
 use proptest::prelude::*;
 
@@ -249,7 +250,7 @@ fn play(script: &Script<'_>) -> Exchange {
 
 /// The same, for an exchange of which so many bytes of text are wanted.
 fn play_for(script: &Script<'_>, wanted: Option<usize>) -> Exchange {
-    let masked = |text: &str| text.replace("secret", "<S>");
+    let masker = Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap();
     let (sink, Inbox(mut inbox)) = queue();
     let started = Instant::now();
     let mut recorder = Recorder::new(sink, script.endpoint, None, Arc::from("blue"));
@@ -264,13 +265,13 @@ fn play_for(script: &Script<'_>, wanted: Option<usize>) -> Exchange {
         let Some(shared) = trail else {
             alone.begin(|| wanted);
             alone.read(&mut batch);
-            return std::mem::take(&mut alone).finish(&end.unwrap(), |name| name == "known", &masked);
+            return std::mem::take(&mut alone).finish(&end.unwrap(), |name| name == "known", &masker);
         };
         let mut trail = shared.lock().unwrap();
         trail.begin(|| wanted);
         trail.read(&mut batch);
         if let Some(end) = end {
-            return std::mem::take(&mut *trail).finish(&end, |name| name == "known", &masked);
+            return std::mem::take(&mut *trail).finish(&end, |name| name == "known", &masker);
         }
     }
     panic!("no end arrived")

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, Masker, Source, Timestamp, TokenCount};
+use plimsoll_rules::mask::Masker;
+use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, Source, Timestamp, TokenCount};
 
 use super::json::{Facts, Scanner};
 use super::lines::{Event, Events, Lines};

@@ -6,14 +6,15 @@
 mod gather;
 mod place;
 mod sampler;
-mod walk;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::sync::Arc;
 
 use memchr::memmem;
-use plimsoll_rules::{Endpoint, ExchangeText, MaskedText, Masker};
+use plimsoll_rules::mask::Masker;
+use plimsoll_rules::{Endpoint, ExchangeText, MaskedText};
 
 use place::Place;
 pub(super) use sampler::Sampler;

@@ -85,13 +85,7 @@ impl Place {
     pub(super) fn is_text(self) -> bool {
         matches!(
             self,
-            Self::Text
-                | Self::Texts
-                | Self::Content
-                | Self::Part
-                | Self::Input
-                | Self::Message
-                | Self::EventDelta
+            Self::Text | Self::Texts | Self::Content | Self::Part | Self::Input | Self::Message | Self::EventDelta
         )
     }
 

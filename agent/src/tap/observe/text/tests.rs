@@ -1,5 +1,6 @@
 //! Finding the text of every interface's requests and answers, cut anywhere, broken anyhow.
 
+use plimsoll_rules::mask::{MaskOptions, Masker};
 use plimsoll_rules::{Endpoint, MaskedText};
 use proptest::prelude::*;
 
@@ -7,6 +8,10 @@ use super::walk::Walk;
 use super::{Place, Said, prompt};
 
 const MOST: usize = 100;
+
+fn masker() -> Masker {
+    Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap()
+}
 
 fn asked(endpoint: Endpoint, body: &str) -> Option<(String, bool)> {
     prompt(endpoint, body.as_bytes(), b"", MOST)
@@ -87,8 +92,18 @@ fn prompts() {
             whole("hey"),
         ),
         ("Ollama's prompt", OllamaGenerate, r#"{"prompt":"why?","system":"s"}"#, whole("why?")),
-        ("escapes", OllamaGenerate, r#"{"prompt":"\"\\\/\n\t\r\b\f\u00e9\ud83d\ude00\u4e2d"}"#, whole("\"\\/\n\t\r\u{8}\u{c}é😀中")),
-        ("halves of pairs", OllamaGenerate, r#"{"prompt":"\ud83dx\ude00\ud83d\ud83d\ude00\uzz"}"#, whole("\u{fffd}x\u{fffd}\u{fffd}😀\u{fffd}z")),
+        (
+            "escapes",
+            OllamaGenerate,
+            r#"{"prompt":"\"\\\/\n\t\r\b\f\u00e9\ud83d\ude00\u4e2d"}"#,
+            whole("\"\\/\n\t\r\u{8}\u{c}é😀中"),
+        ),
+        (
+            "halves of pairs",
+            OllamaGenerate,
+            r#"{"prompt":"\ud83dx\ude00\ud83d\ud83d\ude00\uzz"}"#,
+            whole("\u{fffd}x\u{fffd}\u{fffd}😀\u{fffd}z"),
+        ),
         ("not JSON", Chat, "<html>", None),
         ("nothing", Chat, "", None),
         ("a list", Chat, r#"[{"messages":[]}]"#, None),
@@ -113,11 +128,23 @@ fn answers() {
         ("a refusal", &[r#"{"choices":[{"message":{"content":null,"refusal":"I cannot"}}]}"#], Some("I cannot")),
         (
             "a tool call",
-            &[r#"{"choices":[{"message":{"content":null,"tool_calls":[{"function":{"name":"f","arguments":"text"}}]}}]}"#],
+            &[
+                r#"{"choices":[{"message":{"content":null,"tool_calls":[{"function":{"name":"f","arguments":"text"}}]}}]}"#,
+            ],
             None,
         ),
-        ("thoughts are no answer", &[r#"{"choices":[{"message":{"reasoning_content":"hm","content":"so"}}]}"#], Some("so")),
-        ("parts", &[r#"{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"no"}]},{"type":"text","text":"yes"}]}}]}"#], Some("yes")),
+        (
+            "thoughts are no answer",
+            &[r#"{"choices":[{"message":{"reasoning_content":"hm","content":"so"}}]}"#],
+            Some("so"),
+        ),
+        (
+            "parts",
+            &[
+                r#"{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"no"}]},{"type":"text","text":"yes"}]}}]}"#,
+            ],
+            Some("yes"),
+        ),
         ("a completion", &[r#"{"choices":[{"text":" a time","index":0},{"text":"b","index":1}]}"#], Some(" a time")),
         (
             "deltas",
@@ -144,7 +171,9 @@ fn answers() {
         ("an empty answer", &[r#"{"choices":[{"delta":{"content":""}}]}"#], Some("")),
         (
             "Responses",
-            &[r#"{"object":"response","output":[{"type":"reasoning","content":[{"type":"reasoning_text","text":"hm"}]},{"type":"message","content":[{"type":"output_text","text":"one","annotations":[]},{"type":"output_text","text":"two"}]},{"type":"function_call","arguments":"{}"}]}"#],
+            &[
+                r#"{"object":"response","output":[{"type":"reasoning","content":[{"type":"reasoning_text","text":"hm"}]},{"type":"message","content":[{"type":"output_text","text":"one","annotations":[]},{"type":"output_text","text":"two"}]},{"type":"function_call","arguments":"{}"}]}"#,
+            ],
             Some("one\ntwo"),
         ),
         (
@@ -188,7 +217,7 @@ fn what_is_longer_is_cut_between_characters() {
     let body = format!(r#"{{"prompt":"{}"}}"#, "中".repeat(40_000));
     let (text, over) = asked(Endpoint::Completions, &body).unwrap();
     assert!(over && text.len() <= MaskedText::worth_gathering(MOST) && text.chars().all(|char| char == '中'));
-    let said = Said { prompt: Some((text, over)), response: None }.masked(&str::to_owned, MOST).unwrap();
+    let said = Said { prompt: Some((text, over)), response: None }.masked(&masker(), MOST).unwrap();
     assert_eq!(said.prompt.as_ref().unwrap().as_str(), "中".repeat(33));
     assert!(said.prompt_truncated && said.response.is_none() && !said.response_truncated);
 }
@@ -230,7 +259,12 @@ fn long_requests_are_read_at_both_ends() {
             r#"ng"}],"model":"m"}"#,
             None,
         ),
-        ("an escaped look-alike", begun, r#"{\"role\":\"user\",\"content\":\"no\"}"}]}"#, Some(("the begin".into(), true))),
+        (
+            "an escaped look-alike",
+            begun,
+            r#"{\"role\":\"user\",\"content\":\"no\"}"}]}"#,
+            Some(("the begin".into(), true)),
+        ),
     ] {
         assert_eq!(chat(head, tail), expected, "{why}");
     }
@@ -243,11 +277,12 @@ const PIECES: &str = "(\\{|\\}|\\[|\\]|,|:|\"|\"messages\":|\"content\":|\"role\
 proptest! {
     #[test]
     fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), tail in prop::collection::vec(any::<u8>(), 0..50), most in 0_usize..50) {
+        let masker = masker();
         for endpoint in [Endpoint::Chat, Endpoint::Completions, Endpoint::Embeddings, Endpoint::Responses] {
             let prompt = prompt(endpoint, &bytes, &tail, most);
             let mut walk = Walk::new(Place::Answer, most);
             walk.push(&bytes);
-            if let Some(said) = (Said { prompt, response: walk.finish() }).masked(&str::to_owned, most) {
+            if let Some(said) = (Said { prompt, response: walk.finish() }).masked(&masker, most) {
                 prop_assert!(said.bytes() <= 2 * most);
             }
         }
