@@ -10,12 +10,14 @@ use serde_json::{Value, json};
 const SOON: Duration = Duration::from_secs(60);
 /// Observations that are learned from.
 const REFERENCE: usize = 300;
+/// Texts that are learned from.
+const TEXTS: usize = 1000;
 
 /// An agent that learns quickly, and judges every second by the built-in rules.
 fn agent(hook: &Hook, upstream: &str) -> AgentBuilder {
     Agent::before(upstream)
         .rules("builtin.yml", &builtin_scaled(1.0 / 15.0))
-        .set("drift.reference", json!({"observations": REFERENCE, "texts": REFERENCE}))
+        .set("drift.reference", json!({"observations": REFERENCE, "texts": TEXTS}))
         .set("text", json!({"sample": 1.0}))
         .set("alerts.receivers", json!([{"name": "ops", "webhook": {"url": hook.url("/x")}}]))
         .set("alerts.route", json!({"group_by": ["..."], "group_wait": "0s", "group_interval": "0s"}))
@@ -48,8 +50,8 @@ impl Stream {
         json!({
             "id": format!("x-{}", self.next),
             "model": "m",
-            "input_tokens": (400.0 * factor * input).round(),
-            "output_tokens": tokens,
+            "input_tokens": (400.0 * factor * input) as u64,
+            "output_tokens": tokens as u64,
             "finish_reason": if self.rng.f64() < 0.9 { "stop" } else { "length" },
             "time_to_first_token_seconds": 0.2 * speed,
             "duration_seconds": 0.2 * speed + 0.02 * tokens * speed,
@@ -71,11 +73,19 @@ impl Stream {
     }
 }
 
+/// Posts, and waits for the detectors every few hundred: what does not fit into their queue is dropped.
 async fn post(agent: &Agent, exchanges: &[Value]) {
+    let before = signal(agent, "error_kind").await["observations"].as_u64().unwrap_or(0);
+    let mut posted = before as usize;
     for part in exchanges.chunks(100) {
         let answer = reqwest::Client::new().post(agent.api_url("/api/v1/exchanges")).json(part).send().await.unwrap();
         assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
+        posted += part.len();
+        if posted.is_multiple_of(500) {
+            taken(agent, "error_kind", posted).await;
+        }
     }
+    taken(agent, "error_kind", posted).await;
 }
 
 /// What the API says of a signal.
@@ -134,12 +144,12 @@ async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
     let mut agent = agent(&hook, "http://127.0.0.1:9").start().await.unwrap();
     let mut stream = Stream::new();
     post(&agent, &stream.exchanges(REFERENCE - 100, 1.0)).await;
-    let learning = taken(&agent, "input_tokens", REFERENCE - 100).await;
+    let learning = signal(&agent, "input_tokens").await;
     assert_eq!((&learning["state"], &learning["reference_observations"]), (&json!("learning"), &json!(REFERENCE - 100)));
     agent.process.kill();
     agent.restart().await.unwrap();
     post(&agent, &stream.exchanges(REFERENCE + 1200, 1.0)).await;
-    let calm = taken(&agent, "input_tokens", REFERENCE + 1100).await;
+    let calm = signal(&agent, "input_tokens").await;
     assert_eq!((&calm["state"], &calm["baseline"]), (&json!("watching"), &json!(1)), "{calm}");
     let all = get_json(&agent.api_url("/api/v1/drift")).await.unwrap();
     assert_eq!(alarms(&all), Vec::<String>::new(), "{all:#}");
@@ -212,8 +222,9 @@ async fn another_topic_is_told_in_its_own_words_and_no_secret_gets_out() {
     let hook = Hook::start(Mood::Well).await.unwrap();
     let mut agent = agent(&hook, "http://127.0.0.1:9").start().await.unwrap();
     let mut stream = Stream::new();
-    post(&agent, &stream.texts(REFERENCE + 200, &BANKING, "")).await;
-    let calm = taken(&agent, "embedding", REFERENCE + 200).await;
+    let usual = stream.texts(TEXTS + 500, &BANKING, "");
+    post(&agent, &usual).await;
+    let calm = signal(&agent, "embedding").await;
     assert_eq!((&calm["state"], &calm["baseline"]), (&json!("watching"), &json!(1)), "{calm:#}");
     post(&agent, &stream.texts(200, &COOKING, "write to eve.mallory@secret-corp.example or 4111 1111 1111 1111")).await;
     let alarm = in_state(&agent, "embedding", "alarm").await;
@@ -248,7 +259,10 @@ async fn another_topic_is_told_in_its_own_words_and_no_secret_gets_out() {
         assert!(!shown.iter().any(|text| text.contains(secret)), "{secret} is shown");
         assert!(memchr::memmem::find(&disk, secret.as_bytes()).is_none(), "{secret} is on disk");
     }
-    assert!(memchr::memmem::find(&disk, b"block my").is_none(), "texts are not stored unless told to");
+    for exchange in usual {
+        let prompt = exchange["prompt"].as_str().unwrap().trim();
+        assert!(memchr::memmem::find(&disk, prompt.as_bytes()).is_none(), "texts are not stored unless told to: {prompt}");
+    }
     agent.restart().await.unwrap();
     let after = signal(&agent, "embedding").await;
     assert_eq!((&after["alarm"]["raised"], &after["baseline"]), (&alarm["alarm"]["raised"], &json!(1)), "{after:#}");

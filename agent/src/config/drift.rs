@@ -37,10 +37,10 @@ section! {
     /// What is usual: the first observations of each signal, unless you accept others later.
     Reference {
         /// So many of the first observations of a signal.
-        #[schemars(range(min = 128, max = 1_000_000))]
+        #[schemars(range(min = 128, max = 100_000))]
         observations: u64 = 5000,
-        /// So many of the first texts, for `embedding`.
-        #[schemars(range(min = 128, max = 4096))]
+        /// So many of the first texts, for `embedding`. What few texts have in common is learned too well: false alarms.
+        #[schemars(range(min = 500, max = 4096))]
         texts: u64 = 1000,
     }
 }
@@ -82,7 +82,7 @@ section! {
         #[schemars(range(min = 0.0, max = 1.0))]
         minimum_effect: Option<f64> = None,
         /// As `drift.reference`, for this signal.
-        #[schemars(range(min = 128, max = 1_000_000))]
+        #[schemars(range(min = 128, max = 100_000))]
         reference: Option<u64> = None,
     }
 }

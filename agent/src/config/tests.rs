@@ -121,7 +121,7 @@ fn drift_is_checked_with_its_places() {
         ("none at all", "{false_alarms: 0 per 30d}", vec!["is not a rate of false alarms"]),
         ("a number", "{false_alarms: 1}", vec!["drift.false_alarms is 1; a rate such as 1 per 30d is expected"]),
         ("too large an effect", "{minimum_effect: 3}", vec!["drift.minimum_effect: 3 is outside 0 to 1"]),
-        ("too few", "{reference: {observations: 10}}", vec!["drift.reference.observations: 10 is outside 128 to 1000000"]),
+        ("too few", "{reference: {observations: 10}}", vec!["drift.reference.observations: 10 is outside 128 to 100000"]),
         ("no such signal", "{signals: {latencyy: off}}", vec!["did you mean drift.signals.latency?"]),
         ("neither off nor on", "{signals: {latency: maybe}}", vec!["p.yaml:2:27: drift.signals.latency: \"maybe\" is not one of off, on"]),
         ("a list", "{signals: {latency: [1]}}", vec!["drift.signals.latency is a list"]),

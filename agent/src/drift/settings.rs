@@ -1,5 +1,6 @@
 //! `drift:` of the configuration, as the detectors take it.
 
+use plimsoll_rules::drift::embedding::MOST_REFERENCE;
 use plimsoll_rules::drift::{Calm, DriftError, FalseAlarms};
 
 use super::signal::{Kind, Signal};
@@ -33,13 +34,13 @@ impl Settings {
         let tuned = |signal: &Signal| match signal.setting(&config.signals) {
             Setting::Off => None,
             Setting::On(tuning) => {
-                let of_all = match signal.kind() {
-                    Kind::Text => config.reference.texts,
-                    Kind::Number | Kind::Category => config.reference.observations,
+                let (of_all, most) = match signal.kind() {
+                    Kind::Text => (config.reference.texts, MOST_REFERENCE),
+                    Kind::Number | Kind::Category => (config.reference.observations, usize::MAX),
                 };
                 Some(Tuned {
                     minimum_effect: tuning.minimum_effect.unwrap_or(config.minimum_effect),
-                    reference: usize::try_from(tuning.reference.unwrap_or(of_all)).unwrap_or(usize::MAX),
+                    reference: usize::try_from(tuning.reference.unwrap_or(of_all)).map_or(most, |wanted| wanted.min(most)),
                 })
             }
         };
