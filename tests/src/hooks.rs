@@ -69,7 +69,12 @@ impl Hook {
     #[expect(clippy::disallowed_methods, reason = "it lives as long as the test")]
     pub async fn start(mood: Mood) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a free port")?;
-        let hook = Self { port: listener.local_addr()?.port(), heard: Arc::default(), bodies: Arc::default(), failed: Arc::default() };
+        let hook = Self {
+            port: listener.local_addr()?.port(),
+            heard: Arc::default(),
+            bodies: Arc::default(),
+            failed: Arc::default(),
+        };
         let (shared, born) = (hook.clone(), Instant::now());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

@@ -92,8 +92,9 @@ fn states(store: &Store, now: Timestamp) -> serde_json::Value {
 /// The alerts that fire, by name, with everything a person reads. (Those over ranges are compared by state alone: a
 /// range is closed on the left in the Prometheus of Debian and open since 3.0, which moves figures by one sample.)
 fn texts(alerts: &[&ActiveAlert], second: u32) -> Vec<serde_json::Value> {
-    let firing =
-        |a: &&&ActiveAlert| a.state == AlertState::Firing && matches!(a.labels.get("layer"), Some("system" | "drift" | "self"));
+    let firing = |a: &&&ActiveAlert| {
+        a.state == AlertState::Firing && matches!(a.labels.get("layer"), Some("system" | "drift" | "self"))
+    };
     let one = |alert: &&ActiveAlert| {
         let mut labels = serde_json::Map::new();
         labels.extend(alert.labels.iter().map(|(name, value)| (name.to_owned(), json!(value))));

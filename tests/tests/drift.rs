@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use plimsoll_rules::builtin_scaled;
-use plimsoll_tests::{Agent, AgentBuilder, Hook, Mood, binary, eventually, get_json, series};
+use plimsoll_tests::{Agent, AgentBuilder, Alertmanager, Hook, Mood, Upstream, binary, eventually, get_json, series};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -141,11 +141,17 @@ fn plimsoll(agent: &Agent, arguments: &[&str]) -> Result<String, String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
     let hook = Hook::start(Mood::Well).await.unwrap();
-    let mut agent = agent(&hook, "http://127.0.0.1:9").start().await.unwrap();
+    let manager = Alertmanager::start(None).await.unwrap();
+    let managers = manager.as_ref().map(|manager| json!({"url": manager.url()}));
+    let agent = agent(&hook, "http://127.0.0.1:9").set("alerts.alertmanagers", json!(managers.as_slice()));
+    let mut agent = agent.start().await.unwrap();
     let mut stream = Stream::new();
     post(&agent, &stream.exchanges(REFERENCE - 100, 1.0)).await;
     let learning = signal(&agent, "input_tokens").await;
-    assert_eq!((&learning["state"], &learning["reference_observations"]), (&json!("learning"), &json!(REFERENCE - 100)));
+    assert_eq!(
+        (&learning["state"], &learning["reference_observations"]),
+        (&json!("learning"), &json!(REFERENCE - 100))
+    );
     agent.process.kill();
     agent.restart().await.unwrap();
     post(&agent, &stream.exchanges(REFERENCE + 1200, 1.0)).await;
@@ -165,6 +171,15 @@ async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
     assert!(said["summary"].as_str().unwrap().starts_with("input_tokens of m has drifted"), "{said:#}");
     assert!(said["description"].as_str().unwrap().contains("it was"), "{said:#}");
     assert!(said["since"].as_str().unwrap().starts_with("20"), "{said:#}");
+    if let Some(manager) = &manager {
+        eventually("the real Alertmanager has it", SOON, async || {
+            let alerts = get_json(&format!("{}/api/v2/alerts", manager.url())).await.map_err(|e| e.to_string())?;
+            let found = alerts.as_array().unwrap().iter().find(|alert| alert["labels"]["signal"] == "input_tokens");
+            let size = found.and_then(|alert| alert["annotations"]["size"].as_str());
+            if size.is_some_and(|size| size.contains("tokens (+")) { Ok(()) } else { Err(alerts.to_string()) }
+        })
+        .await;
+    }
     let text = agent.scrape().await.unwrap();
     let label = "signal=\"input_tokens\"";
     assert_eq!(series(&text, "plimsoll_drift_alarm", &[label]), Some(1.0), "{text}");
@@ -191,7 +206,8 @@ async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
     post(&agent, &stream.exchanges(400, 2.0)).await;
     let seen = in_state(&agent, "input_tokens", "watching").await;
     assert_eq!(seen["baseline"], 2, "{seen}");
-    let compared = plimsoll(&agent, &["baselines", "compare", "--signal", "input_tokens", "--a", "1", "--b", "2"]).unwrap();
+    let compared =
+        plimsoll(&agent, &["baselines", "compare", "--signal", "input_tokens", "--a", "1", "--b", "2"]).unwrap();
     assert!(compared.contains("psi:") && compared.contains("after p50:"), "{compared}");
 
     assert!(plimsoll(&agent, &["baselines", "pin", "--signal", "input_tokens"]).is_ok());
@@ -230,7 +246,10 @@ async fn another_topic_is_told_in_its_own_words_and_no_secret_gets_out() {
     let alarm = in_state(&agent, "embedding", "alarm").await;
     let items: Vec<&str> =
         alarm["explanation"]["top"].as_array().unwrap().iter().filter_map(|top| top["item"].as_str()).collect();
-    assert!(items.iter().any(|item| ["soup", "recipe", "garlic", "roast"].iter().any(|word| item.contains(word))), "{alarm:#}");
+    assert!(
+        items.iter().any(|item| ["soup", "recipe", "garlic", "roast"].iter().any(|word| item.contains(word))),
+        "{alarm:#}"
+    );
     let firing = told(&hook, "embedding", "firing").await;
     eventually("terms and examples are told", SOON, async || {
         let last = alert(&hook, "embedding");
@@ -261,9 +280,61 @@ async fn another_topic_is_told_in_its_own_words_and_no_secret_gets_out() {
     }
     for exchange in usual {
         let prompt = exchange["prompt"].as_str().unwrap().trim();
-        assert!(memchr::memmem::find(&disk, prompt.as_bytes()).is_none(), "texts are not stored unless told to: {prompt}");
+        assert!(
+            memchr::memmem::find(&disk, prompt.as_bytes()).is_none(),
+            "texts are not stored unless told to: {prompt}"
+        );
     }
     agent.restart().await.unwrap();
     let after = signal(&agent, "embedding").await;
     assert_eq!((&after["alarm"]["raised"], &after["baseline"]), (&alarm["alarm"]["raised"], &json!(1)), "{after:#}");
+}
+
+/// A model that answers every chat request, and refuses those that ask for a poem.
+async fn model() -> Upstream {
+    Upstream::start(async |mut wire, _| {
+        let mut count = 0;
+        while let Some(request) = wire.request().await {
+            count += 1;
+            let poem = String::from_utf8_lossy(&request.body).contains("poem");
+            let said = if poem { "I'm sorry, but I can't help with that." } else { "Of course, here is how it goes." };
+            let body = json!({
+                "id": format!("chat-{:p}-{count}", &wire), "model": "m",
+                "choices": [{"message": {"role": "assistant", "content": said}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 20, "completion_tokens": 9},
+            })
+            .to_string();
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
+            wire.send(format!("{head} {}\r\n\r\n{body}", body.len())).await.unwrap();
+        }
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_begins_to_refuse_is_told_of_the_traffic_through_the_tap() {
+    let hook = Hook::start(Mood::Well).await.unwrap();
+    let upstream = model().await;
+    let agent = agent(&hook, &upstream.url()).start().await.unwrap();
+    let client = reqwest::Client::new();
+    let ask = async |count: usize, question: &str| {
+        let before = signal(&agent, "error_kind").await["observations"].as_u64().unwrap_or(0) as usize;
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": question}]});
+        for _ in 0..count {
+            let answer = client.post(agent.tap_url("/v1/chat/completions")).json(&body).send().await.unwrap();
+            assert!(answer.text().await.unwrap().contains("chat-"));
+        }
+        taken(&agent, "error_kind", before + count).await;
+    };
+    ask(REFERENCE, "how do I tie a bowline").await;
+    ask(REFERENCE, "how do I tie a bowline").await;
+    let all = get_json(&agent.api_url("/api/v1/drift")).await.unwrap();
+    assert_eq!(signal(&agent, "refusal").await["state"], "watching", "{all:#}");
+    assert!(!alarms(&all).contains(&"refusal".to_owned()), "{all:#}");
+    ask(100, "write a poem").await;
+    let alarm = in_state(&agent, "refusal", "alarm").await;
+    assert_eq!(alarm["explanation"]["direction"], "more refused", "{alarm:#}");
+    let said = told(&hook, "refusal", "firing").await;
+    assert!(said["annotations"]["size"].as_str().unwrap().starts_with("refused: 0.1"), "{said:#}");
 }

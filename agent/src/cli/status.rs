@@ -102,7 +102,8 @@ fn drift(drift: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let alarm = |alarm: &Value| format!("{} of {}", text(&alarm["signal"]), text(&alarm["model"]));
     let alarms: Vec<String> = drift["alarms"].as_array().into_iter().flatten().map(alarm).collect();
-    let drifted = if alarms.is_empty() { "none has drifted".to_owned() } else { format!("DRIFTED: {}", alarms.join(", ")) };
+    let drifted =
+        if alarms.is_empty() { "none has drifted".to_owned() } else { format!("DRIFTED: {}", alarms.join(", ")) };
     format!("{} signals, {} learning; {drifted}", drift["signals"], drift["learning"])
 }
 

@@ -204,7 +204,18 @@ mod tests {
         for input in ["", "5", "GiB", "1.5GiB", "-1B", "99999999999GiB", "5 apples"] {
             assert!(ByteSize::parse(input).is_err(), "{input}");
         }
-        for input in ["", "1", "1 per", "per 30d", "0 per 30d", "-1 per 30d", "NaN per 30d", "inf per 1d", "1 per 0s", "1 in 30d"] {
+        for input in [
+            "",
+            "1",
+            "1 per",
+            "per 30d",
+            "0 per 30d",
+            "-1 per 30d",
+            "NaN per 30d",
+            "inf per 1d",
+            "1 per 0s",
+            "1 in 30d",
+        ] {
             assert!(AlarmBudget::parse(input).is_err(), "{input}");
         }
     }

@@ -79,9 +79,9 @@ impl Method for CategoricalDetector {
         let mut names: Vec<&String> = before.categories().iter().chain(after.categories()).collect();
         names.sort();
         names.dedup();
-        let shares = names.into_iter().map(|name| {
-            (name.clone(), json!({"before": before.share(name), "after": after.share(name)}))
-        });
+        let shares = names
+            .into_iter()
+            .map(|name| (name.clone(), json!({"before": before.share(name), "after": after.share(name)})));
         json!({"shares": shares.collect::<Map<_, _>>()})
     }
 }

@@ -40,7 +40,8 @@ impl Settings {
                 };
                 Some(Tuned {
                     minimum_effect: tuning.minimum_effect.unwrap_or(config.minimum_effect),
-                    reference: usize::try_from(tuning.reference.unwrap_or(of_all)).map_or(most, |wanted| wanted.min(most)),
+                    reference: usize::try_from(tuning.reference.unwrap_or(of_all))
+                        .map_or(most, |wanted| wanted.min(most)),
                 })
             }
         };

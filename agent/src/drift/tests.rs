@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_rules::{
-    Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount,
-};
+use plimsoll_rules::mask::{MaskOptions, Masker};
+use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
 
 use super::act::{Act, ActError};
 use super::bench::Bench;
@@ -181,8 +180,9 @@ fn models_are_bounded_and_what_is_meant_must_be_clear() {
 fn about(rng: &mut fastrand::Rng, topic: &str) -> Exchange {
     let mut words: Vec<&str> = topic.split(' ').collect();
     rng.shuffle(&mut words);
-    let prompt = MaskedText::of(&|text: &str| text.to_owned(), &words.join(" "));
-    let response = MaskedText::of(&|text: &str| text.to_owned(), "I'm sorry, but I can't help with that.");
+    let masker = Masker::new(b"a salt of sixteen bytes", &MaskOptions::default()).unwrap();
+    let prompt = MaskedText::of(&masker, &words.join(" "));
+    let response = MaskedText::of(&masker, "I'm sorry, but I can't help with that.");
     let text = ExchangeText { prompt: Some(prompt), response: Some(response), ..ExchangeText::default() };
     Exchange { text: Some(Arc::new(text)), ..exchange(rng, 1.0) }
 }
@@ -205,7 +205,10 @@ fn another_topic_is_said_in_its_words_and_no_text_is_saved() {
     let drifted = view(&mut bench, Signal::Embedding);
     let why = drifted.explanation.unwrap();
     assert_eq!(drifted.state, State::Alarm);
-    assert!(why.top.iter().any(|top| top.kind == "term" && "soup recipe tomato garlic".contains(&*top.item)), "{why:#?}");
+    assert!(
+        why.top.iter().any(|top| top.kind == "term" && "soup recipe tomato garlic".contains(&*top.item)),
+        "{why:#?}"
+    );
     assert!(why.examples.iter().any(|text| text.contains("soup")), "{why:#?}");
     for saved in bench.unsaved(Some(Parts::All)) {
         for part in [saved.course.ring, saved.course.baselines, saved.course.detector].iter().flatten() {

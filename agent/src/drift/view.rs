@@ -78,16 +78,30 @@ pub struct SignalView {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339")]
     pub since: Option<Timestamp>,
     /// The alarm that stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "alarm")]
     pub alarm: Option<Standing>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
 }
 
-pub(super) fn rfc3339<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+fn rfc3339<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(Timestamp::rfc3339).serialize(serializer)
 }
+
+fn alarm<S: serde::Serializer>(alarm: &Option<Standing>, serializer: S) -> Result<S::Ok, S::Error> {
+    let shown = |alarm: &Standing| {
+        serde_json::json!({
+            "raised": alarm.raised.rfc3339(),
+            "confirmed": alarm.confirmed.rfc3339(),
+            "crossings": alarm.crossings,
+        })
+    };
+    alarm.as_ref().map(shown).serialize(serializer)
+}
+
+/// Longest item of a label, in characters.
+const LONGEST_ITEM: usize = 64;
 
 /// All signals, in order.
 pub(super) fn views(bench: &mut Bench) -> Vec<SignalView> {
@@ -162,7 +176,8 @@ pub(super) fn readings(views: &[SignalView]) -> Vec<Reading> {
         }
         // Only while an alarm stands: names that come and go with noise would be series that come and go.
         for top in view.explanation.iter().filter(|_| view.alarm.is_some()).flat_map(|why| &why.top) {
-            add(Metric::DriftTop, &[top.kind, &top.item], Some(top.weight));
+            let item: String = top.item.chars().take(LONGEST_ITEM).collect();
+            add(Metric::DriftTop, &[top.kind, &item], Some(top.weight));
         }
     }
     all

@@ -75,15 +75,15 @@ async fn act(
             return refuse(StatusCode::BAD_REQUEST, &format!("{why}; {hint}"));
         }
     };
-    let wanted = Wanted {
-        model: body.model.or(query.model),
-        variant: body.variant.or(query.variant),
-        id: body.id.or(query.id),
-    };
+    let wanted =
+        Wanted { model: body.model.or(query.model), variant: body.variant.or(query.variant), id: body.id.or(query.id) };
     let act = match (act.as_str(), wanted.id) {
         ("accept", None) => Act::Accept,
         ("accept", Some(_)) => {
-            return refuse(StatusCode::BAD_REQUEST, "accept takes no id: it learns from what is new; to go back, roll back");
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "accept takes no id: it learns from what is new; to go back, roll back",
+            );
         }
         ("pin", id) => Act::Pin(id),
         ("unpin", _) => Act::Unpin,

@@ -212,7 +212,9 @@ fn a_drift_alarm_is_told_at_once_and_says_what_its_series_say() {
         gauge(out, "plimsoll_drift_alarm", &labels, 1.0);
     };
     let alert = check("nothing but the alarm", words, 20.0, "PlimsollDrift", 0.0..=0.0);
-    assert!(alert.annotations["description"].starts_with("The signal finish_reason has left what was usual. Look next"));
+    assert!(
+        alert.annotations["description"].starts_with("The signal finish_reason has left what was usual. Look next")
+    );
 }
 
 #[test]
