@@ -1,5 +1,7 @@
 //! Signals that are one of a few words.
 
+use std::collections::BTreeMap;
+
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::drift::{
     CategoricalDetector, CategoricalReference, CategoryCounts, Change, DetectorConfig, MIN_REFERENCE,
@@ -11,7 +13,7 @@ use super::method::Method;
 use super::ring::Ring;
 use super::signal::Signal;
 
-/// What a category is called that is rare or new.
+/// What rare and new categories are called where none can be named.
 const OTHER: &str = "(rare or never seen before)";
 /// Categories shown.
 const SHOWN: usize = 5;
@@ -40,9 +42,10 @@ impl Method for CategoricalDetector {
         Self::set_arl(self, arl);
     }
 
-    fn finding(&self, _signal: Signal, _recent: &Ring<Self::Value>) -> Finding {
+    fn finding(&self, _signal: Signal, recent: &Ring<Self::Value>) -> Finding {
         let why = self.explain();
-        let name = |category: &Option<String>| category.clone().unwrap_or_else(|| OTHER.into());
+        let strange = strange(self.reference(), recent, why.since);
+        let name = |category: &Option<String>| category.clone().unwrap_or_else(|| strange.clone());
         let category = name(&why.category);
         let shift = why.shares.iter().find(|(other, _)| *other == why.category).map(|(_, shift)| *shift);
         let size = shift.map_or_else(String::new, |shift| {
@@ -84,4 +87,15 @@ impl Method for CategoricalDetector {
             .map(|name| (name.clone(), json!({"before": before.share(name), "after": after.share(name)})));
         json!({"shares": shares.collect::<Map<_, _>>()})
     }
+}
+
+/// The name of what is new: the most frequent recent category that has no share of its own in the reference.
+fn strange(reference: &CategoricalReference, recent: &Ring<Box<str>>, since: Timestamp) -> String {
+    let known = reference.categories();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, category) in recent.since(since).filter(|(_, category)| !known.iter().any(|name| **name == **category)) {
+        *counts.entry(category).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.map_or_else(|| OTHER.to_owned(), |(category, _)| category.to_owned())
 }
