@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules kill9 kill9-alerts test-vllm
+.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -11,6 +11,7 @@ help:
 	@echo 'make bench-tap  the tap against direct and nginx, in one run'
 	@echo 'make bench-rss  memory of the agent at 1 000 and 10 000 series'
 	@echo 'make bench-rules  1 000 rules and range queries beside Prometheus, in one run'
+	@echo 'make bench-mask   precision, recall and speed of masking, beside Presidio and the regex crate'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
@@ -59,6 +60,13 @@ bench-rules: setup
 	cargo build --release --locked -p plimsoll-tests --example rules_bench_data
 	tests/bench/rules/run.sh
 
+bench-mask:
+	cargo build --release --locked -p plimsoll-agent
+	python3 -m venv target/presidio && target/presidio/bin/pip install -q presidio-analyzer==2.2.366
+	python3 tests/bench/mask/corpus.py target/mask-corpus.jsonl
+	target/presidio/bin/python tests/bench/mask/score.py target/mask-corpus.jsonl --plimsoll target/release/plimsoll --presidio
+	cargo run --release --locked -p plimsoll-rules --example mask_speed
+
 kill9:
 	cargo build --locked -p plimsoll-agent
 	PLIMSOLL_KILLS=200 cargo test --locked -p plimsoll-tests --test kill9 -- --nocapture
@@ -70,10 +78,10 @@ test-vllm: setup
 
 # what a run finds worth keeping goes to target/fuzz; the corpus in the tree only grows by hand
 fuzz:
-	mkdir -p target/fuzz/rule_file target/fuzz/exposition target/fuzz/promql target/fuzz/test_file target/fuzz/sink_answer
+	mkdir -p target/fuzz/mask target/fuzz/rule_file target/fuzz/exposition target/fuzz/promql target/fuzz/test_file target/fuzz/sink_answer
 	cp rules/builtin.yml docs/examples/rules/*.yml target/fuzz/rule_file/
 	cp tests/golden/engine/*.txt target/fuzz/exposition/
-	for target in promql rule_file test_file exposition sink_answer; do \
+	for target in mask promql rule_file test_file exposition sink_answer; do \
 	  mkdir -p tests/fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target -- \
 	    -max_total_time=$${PLIMSOLL_FUZZ_SECONDS:-60} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \

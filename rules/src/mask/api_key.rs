@@ -101,6 +101,16 @@ pub(super) fn at_joint(bytes: &[u8], at: usize, floor: usize) -> Step {
     found.map_or(nothing, |range| Step::Hit(Span { range, kind: Kind::ApiKey, form: Form::Plain }))
 }
 
+/// Whether the letter at `at` may stand in an unjoined prefix; the cheapest question, asked first.
+pub(super) fn may_be_letter(bytes: &[u8], at: usize) -> bool {
+    match bytes[at] {
+        b'K' => matches!(before(bytes, at), b'A' | b'S'),
+        b'S' => before(bytes, at) == b'A',
+        b'z' => before(bytes, at) == b'I',
+        _ => byte(bytes, at + 1) == b'T',
+    }
+}
+
 /// The key around a telling letter of its prefix.
 pub(super) fn at_letter(bytes: &[u8], at: usize, floor: usize) -> Step {
     let found = UNJOINED.iter().filter(|(letter, ..)| *letter == bytes[at]).find_map(|(_, into, shape)| {
@@ -144,6 +154,6 @@ fn looks_random(body: &[u8]) -> bool {
     body.split(|b| matches!(b, b'-' | b'_' | b'.')).any(|part| {
         let digits = part.iter().filter(|b| b.is_ascii_digit()).count();
         let upper = part.iter().any(u8::is_ascii_uppercase) && part.iter().any(u8::is_ascii_lowercase);
-        part.len() >= 8 && digits < part.len() && (digits >= 2 || (digits >= 1 || part.len() >= 16) && upper)
+        part.len() >= 8 && digits < part.len() && (digits >= 2 || (digits >= 1 || part.len() >= 12) && upper)
     }) || body.iter().filter(|b| b.is_ascii_digit()).count() * 6 >= body.len()
 }

@@ -91,6 +91,9 @@ fn named(bytes: &[u8], at: usize, floor: usize) -> Option<Value> {
         let ends = |(word, _): &&(&str, Value)| bytes[floor.min(end)..end].ends_with(word.as_bytes());
         return CHINESE.iter().find(ends).map(|(_, value)| *value);
     }
+    if !may_end_name([before(bytes, end.saturating_sub(1)) | 0x20, before(bytes, end) | 0x20]) {
+        return None;
+    }
     let start = run_start(bytes, end, floor, NAME, |b| is_word(b) || b == b'-');
     let mut name = Vec::with_capacity(end - start);
     name.extend(bytes[start..end].iter().filter(|b| is_alnum(**b)).map(u8::to_ascii_lowercase));
@@ -106,6 +109,14 @@ fn named(bytes: &[u8], at: usize, floor: usize) -> Option<Value> {
     MADE.iter().any(|word| name.ends_with(word)).then_some(Value::Made)
 }
 
+/// Whether one of the words ends in these two letters; the cheapest question, asked first.
+fn may_end_name(last: [u8; 2]) -> bool {
+    matches!(
+        &last,
+        b"rd" | b"wd" | b"se" | b"de" | b"ss" | b"in" | b"sw" | b"ey" | b"et" | b"en" | b"on" | b"al" | b"ls"
+    )
+}
+
 /// Short words must be the whole name: `bypass` and `compass` do not name a password.
 fn ends_in(name: &[u8], word: &[u8]) -> bool {
     let prefixed = [&b"db"[..], b"user", b"admin", b"root", b"login", b"smtp", b"mysql", b"redis", b"wifi", b"my"];
@@ -119,17 +130,17 @@ fn value_start(bytes: &[u8], at: usize) -> usize {
 }
 
 fn secret(bytes: &[u8], start: usize, made: Value) -> Option<Step> {
-    let quote = Some(before(bytes, start)).filter(|b| matches!(b, b'"' | b'\'' | b'`'));
     let limited = &bytes[..bytes.len().min(start + VALUE)];
-    let mut end = run_end(limited, start, |b| quote.map_or(is_value(b), |quote| b != quote && is_quoted(b)));
-    if quote.is_none() {
-        while end > start && matches!(bytes[end - 1], b'.' | b',' | b';' | b':' | b'!' | b'?' | b'*' | b'"' | b'\'') {
-            end -= 1;
-        }
+    let quote = before(bytes, start);
+    let closing = run_end(limited, start, |b| b != quote && is_quoted(b));
+    let quoted = matches!(quote, b'"' | b'\'' | b'`') && byte(bytes, closing) == quote;
+    let mut end = if quoted { closing } else { run_end(limited, start, is_value) };
+    while !quoted && end > start && matches!(bytes[end - 1], b'.' | b',' | b';' | b':' | b'*') {
+        end -= 1;
     }
     let value = &bytes[start..end];
     // part of a value would be worse than none, for it would not be the same twice
-    if byte(bytes, end) == b'<' || !strange(value, made, quote.is_some()) {
+    if byte(bytes, end) == b'<' || !strange(value, made, quoted) {
         return None;
     }
     Some(specific(bytes, start, end).unwrap_or_else(|| hit(start..end, Kind::Secret)))
@@ -200,7 +211,12 @@ fn strange(value: &[u8], made: Value, quoted: bool) -> bool {
                 && value.len() <= 128
                 && (digits > 0 || signs > 0 || (quoted && mixed_case(value) && value.len() >= 8))
         }
-        Value::Made => value.len() >= 16 && digits >= 2 && letters >= 2 && entropy(value) >= 3.0,
+        Value::Made => {
+            value.len() >= 16
+                && letters >= 2
+                && (digits >= 2 || (value.len() >= 32 && mixed_case(value)))
+                && entropy(value) >= 3.0
+        }
     }
 }
 

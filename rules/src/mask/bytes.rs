@@ -38,17 +38,21 @@ pub(super) fn run_start(bytes: &[u8], at: usize, floor: usize, most: usize, clas
 
 /// Whether one of `words` (lower case) stands in the `reach` bytes before `at`; ASCII words must stand apart.
 pub(super) fn word_before(bytes: &[u8], at: usize, reach: usize, words: &[&str]) -> bool {
-    let from = at.saturating_sub(reach);
-    words.iter().any(|word| {
-        let word = word.as_bytes();
-        let stands = |start: usize| {
-            let end = start + word.len();
-            bytes[start..end].eq_ignore_ascii_case(word) && (!word[0].is_ascii() || apart(bytes, start, end))
+    (at.saturating_sub(reach)..at).any(|start| {
+        // only where a word begins: at a letter behind none, or at a character that is not ASCII
+        let (first, previous) = (bytes[start].to_ascii_lowercase(), before(bytes, start));
+        let begins = if first.is_ascii() {
+            first.is_ascii_lowercase() && !previous.is_ascii_alphabetic()
+        } else {
+            first >= 0xc0
         };
-        (from..(at + 1).saturating_sub(word.len())).any(stands)
+        begins && words.iter().any(|word| word.as_bytes()[0] == first && stands(bytes, start, at, word.as_bytes()))
     })
 }
 
-fn apart(bytes: &[u8], start: usize, end: usize) -> bool {
-    !before(bytes, start).is_ascii_alphabetic() && !byte(bytes, end).is_ascii_lowercase()
+/// Whether `word` stands at `start`, before `at`, and no longer word begins with it.
+fn stands(bytes: &[u8], start: usize, at: usize, word: &[u8]) -> bool {
+    let end = start + word.len();
+    let same = end <= at && bytes[start..end].eq_ignore_ascii_case(word);
+    same && !(word[0].is_ascii() && byte(bytes, end).is_ascii_lowercase())
 }

@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::bytes::{before, byte, is_alnum, is_word};
+use super::scan::Step;
 use super::span::{Form, Span};
 
 /// Country and length of its IBAN, four characters each, from the registry of SWIFT (release 99).
@@ -12,8 +13,9 @@ const LENGTHS: &[u8] = b"\
     SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29VA22VG24XK20YE30\
 ";
 
-/// The IBAN whose check digits begin at `at`, right after the country.
-pub(super) fn at_check_digits(bytes: &[u8], at: usize, floor: usize) -> Option<Span> {
+/// The IBAN whose check digits begin at `at`, right after the country. One that is mistyped is passed over, lest its groups be
+/// taken for telephone numbers.
+pub(super) fn at_check_digits(bytes: &[u8], at: usize, floor: usize) -> Option<Step> {
     let start = at.checked_sub(2).filter(|start| *start >= floor)?;
     let country = [bytes[start].to_ascii_uppercase(), bytes[start + 1].to_ascii_uppercase()];
     let entry = LENGTHS.chunks_exact(4).find(|entry| entry[..2] == country)?;
@@ -22,11 +24,14 @@ pub(super) fn at_check_digits(bytes: &[u8], at: usize, floor: usize) -> Option<S
         return None;
     }
     let end = end(bytes, start, length)?;
-    (!is_alnum(byte(bytes, end)) && checksum(&bytes[start..end]) == 1).then_some(Span {
-        range: start..end,
-        kind: Kind::Iban,
-        form: Form::Compact,
-    })
+    if is_alnum(byte(bytes, end)) {
+        return None;
+    }
+    if checksum(&bytes[start..end]) == 1 {
+        return Some(Step::Hit(Span { range: start..end, kind: Kind::Iban, form: Form::Compact }));
+    }
+    let in_capitals = !bytes[start..end].iter().any(u8::is_ascii_lowercase);
+    in_capitals.then_some(Step::Skip(end))
 }
 
 /// Where the `length`th letter or digit ends; between two of them may stand one space or dash.

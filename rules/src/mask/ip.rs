@@ -28,7 +28,8 @@ pub(super) fn v6(bytes: &[u8], at: usize, floor: usize) -> Step {
         return nothing;
     }
     let start = run_start(bytes, at, floor, 5, |b| b.is_ascii_hexdigit());
-    if start == at || is_word(before(bytes, start)) || matches!(before(bytes, start), b':' | b'.') {
+    let run_on = is_word(before(bytes, start)) && !follows_label(bytes, start);
+    if start == at || run_on || matches!(before(bytes, start), b':' | b'.') {
         return nothing;
     }
     let limited = &bytes[..bytes.len().min(start + LONGEST)];
@@ -36,7 +37,9 @@ pub(super) fn v6(bytes: &[u8], at: usize, floor: usize) -> Step {
     while end > start && matches!(bytes[end - 1], b'.' | b':') && !bytes[..end].ends_with(b"::") {
         end -= 1;
     }
-    if is_word(byte(bytes, end)) {
+    // "2001:db8::" before a token was more once
+    let cut = byte(bytes, end) == b'<' && bytes[..end].ends_with(b"::");
+    if is_word(byte(bytes, end)) || end - start < 6 || cut {
         return nothing;
     }
     let parsed = std::str::from_utf8(&bytes[start..end]).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
@@ -44,6 +47,11 @@ pub(super) fn v6(bytes: &[u8], at: usize, floor: usize) -> Step {
         Some(address) if is_assigned(address) => Step::Hit(Span { range: start..end, kind: Kind::Ip, form: Form::Ip }),
         _ => nothing,
     }
+}
+
+/// `IPfe80::1`, as Chinese texts write it.
+fn follows_label(bytes: &[u8], at: usize) -> bool {
+    at >= 2 && bytes[at - 2..at].eq_ignore_ascii_case(b"ip") && !is_word(before(bytes, at - 2))
 }
 
 /// Ranges that hosts have: what else parses (`a::b`, `12:34::`) is code or a clock. Documentation addresses are among them.

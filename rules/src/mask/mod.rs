@@ -208,6 +208,14 @@ impl Masker {
             at = range.end;
         }
         out.push_str(&text[at..]);
+        // what ran into a value may be a value once that is a token: looked at again, for masking twice must change nothing
+        if scanned.spans.iter().any(|span| is_tight(text.as_bytes(), &scanned.original(span))) {
+            let again = self.mask(&out);
+            counts.merge(&again.counts);
+            if let Cow::Owned(again) = again.text {
+                out = again;
+            }
+        }
         Masked { text: Cow::Owned(out), counts }
     }
 
@@ -271,6 +279,17 @@ impl Masker {
             _ => kind.tag(),
         }
     }
+}
+
+/// Whether something that could belong to another value touches a value.
+fn is_tight(text: &[u8], range: &Range<usize>) -> bool {
+    let touches = |near: u8, far: u8| {
+        let joint = matches!(near, b'-' | b'.' | b'/' | b'(' | b')' | b'@' | b'+' | b'_' | b'%' | b'<' | b'>');
+        near.is_ascii_alphanumeric() || (joint && far.is_ascii_graphic())
+    };
+    let (start, end) = (range.start, range.end);
+    touches(bytes::before(text, start), bytes::before(text, start.saturating_sub(1)))
+        || touches(bytes::byte(text, end), bytes::byte(text, end + 1))
 }
 
 /// Values of a text, with their places in the text or in its folded form.

@@ -79,11 +79,19 @@ impl<'t> Scan<'t> {
             b':' => self.colon(at),
             b'=' => self.assign(at, 1),
             b'-' => self.dash(at),
-            b'_' => self.take(api_key::at_joint(bytes, at, floor)),
+            b'_' if is_alnum(byte(bytes, at + 1)) => self.take(api_key::at_joint(bytes, at, floor)),
             b'.' if matches!(before(bytes, at), b'G' | b's' | b'9') => self.take(api_key::at_joint(bytes, at, floor)),
-            b'J' => self.take(jwt::at_j(bytes, at, floor)),
-            b'K' | b'z' | b'L' | b'S' => self.take(api_key::at_letter(bytes, at, floor)),
-            b'b' | b'B' if self.kinds.has(Kind::Secret) => self.take(assignment::bearer(bytes, at)),
+            b'J' if before(bytes, at) == b'y' => self.take(jwt::at_j(bytes, at, floor)),
+            b'K' | b'z' | b'L' | b'S' if api_key::may_be_letter(bytes, at) => {
+                self.take(api_key::at_letter(bytes, at, floor))
+            }
+            b'b' | b'B'
+                if byte(bytes, at + 1) | 0x20 == b'e'
+                    && byte(bytes, at + 2) | 0x20 == b'a'
+                    && self.kinds.has(Kind::Secret) =>
+            {
+                self.take(assignment::bearer(bytes, at))
+            }
             b'<' => self.pass_token(at),
             _ => at + 1,
         }
@@ -144,7 +152,7 @@ impl<'t> Scan<'t> {
         if self.bytes[at..].starts_with(b"-----BEGIN ") {
             return self.take(pem::block(self.bytes, at));
         }
-        if is_alnum(before(self.bytes, at)) {
+        if is_alnum(before(self.bytes, at)) && is_alnum(byte(self.bytes, at + 1)) {
             return self.take(api_key::at_joint(self.bytes, at, self.floor));
         }
         at + 1

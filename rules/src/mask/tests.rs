@@ -195,3 +195,146 @@ fn keys_and_secrets() {
         ("public key", "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkq\n-----END PUBLIC KEY-----"),
     ]);
 }
+
+#[test]
+fn the_same_value_has_the_same_token() {
+    let token = |text: &str| masker().find(text).into_iter().map(|finding| finding.token).collect::<Vec<_>>();
+    for (why, spellings) in [
+        ("phone", &["+86 13812345678", "138-1234-5678", "１３８１２３４５６７８", "0086 138 1234 5678"][..]),
+        ("landline", &["+86 10 65529988", "010-65529988", "(010) 6552 9988", "010-6552-9988-801"]),
+        ("North America", &["(415) 555-2671", "+1 415 555 2671", "1-415-555-2671"]),
+        ("Britain", &["+44 (0)20 7946 0958", "+44 20 7946 0958", "+44-20-7946-0958"]),
+        ("Manchester", &["+44 161 496 0000", "0161 496 0000"]),
+        ("card", &["4111111111111111", "4111-1111-1111-1111", "４１１１　１１１１　１１１１　１１１１"]),
+        ("old and new id", &["11010519491231002X", "110105 19491231 002x", "110105491231002"]),
+        ("IBAN", &["DE89370400440532013000", "de89 3704 0044 0532 0130 00"]),
+        ("e-mail", &["A.B@example.com", "a.b@EXAMPLE.com"]),
+        ("IP", &["2001:db8::1", "2001:0DB8:0:0:0:0:0:1"]),
+    ] {
+        let tokens: Vec<_> = spellings.iter().map(|text| token(text)).collect();
+        assert!(tokens.iter().all(|found| found.len() == 1 && *found == tokens[0]), "{why}: {tokens:?}");
+    }
+    let other = Masker::new(b"another salt, also long", &MaskOptions::default()).unwrap();
+    assert_ne!(other.find("13812345678")[0].token, token("13812345678")[0], "without the salt nothing is known");
+}
+
+#[test]
+fn own_patterns_stand_beside_the_built_in_kinds() {
+    let own = |name: &str, regex: &str| OwnPattern { name: name.into(), regex: regex.into() };
+    let with = |own: Vec<OwnPattern>, off: Vec<Kind>| Masker::new(&[7; 16], &MaskOptions { off, own, digits: 8 });
+    let masker = with(vec![own("employee_id", "EMP-[0-9]{6}"), own("long", r"EMP-\d+ \S+")], vec![Kind::Ip]).unwrap();
+    for (why, text, expected) in [
+        ("own", "by EMP-123456.", "by [employee_id EMP-123456]."),
+        ("longest wins", "EMP-123456x@example.com", "[email EMP-123456x@example.com]"),
+        ("all of an overlap goes", "EMP-7 13812345678-801", "[long EMP-7 13812345678-801]"),
+        ("off", "10.1.2.3 and a@example.com", "10.1.2.3 and [email a@example.com]"),
+    ] {
+        assert_eq!(shown(&masker, text), expected, "{why}");
+        let once = masker.mask(text).text.into_owned();
+        assert_eq!(masker.mask(&once).text, once, "{why}: masking twice");
+    }
+    for (why, patterns, part) in [
+        ("no expression", vec![own("a", "(x")], "no regular expression"),
+        ("empty text", vec![own("a", "x*")], "matches the empty text"),
+        ("no name", vec![own("a-b", "x")], "is no name"),
+        ("built-in name", vec![own("Phone", "x")], "is taken"),
+        ("twice", vec![own("a", "x"), own("A", "y")], "is taken"),
+        ("too large", vec![own("a", r"\w{5000}")], "no regular expression"),
+    ] {
+        let said = with(patterns, Vec::new()).unwrap_err().to_string();
+        assert!(said.contains(part), "{why}: {said}");
+    }
+    assert_eq!(Masker::new(b"short", &MaskOptions::default()).unwrap_err(), MaskError::ShortSalt { have: 5 });
+}
+
+#[test]
+fn a_text_without_secrets_is_borrowed() {
+    for text in ["", "plain words", "你好，今天天气不错。", "a < b", "1 2 3", "\u{ff21}\u{ff22}"] {
+        let masked = masker().mask(text);
+        assert!(matches!(masked.text, Cow::Borrowed(_)) && masked.counts.is_empty(), "{text}");
+    }
+}
+
+/// Pieces that recognisers look at, values among them, put together at random.
+const PIECES: &[&str] = &[
+    "13812345678",
+    "138-1234-5678",
+    "+86 ",
+    "4111 1111 1111 1111",
+    "11010519491231002X",
+    "DE89 3704 0044 0532 0130 00",
+    "a.b@example.com",
+    "10.1.2.3",
+    "2001:db8::1",
+    "password: ",
+    "密码：",
+    "hunter2",
+    "sk-",
+    "4fj3kQx9LmZ2pR7tYv8wB1nC",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefghijk",
+    "-----BEGIN PRIVATE KEY-----",
+    "-----END PRIVATE KEY-----",
+    "postgres://",
+    "user:pass1@",
+    "Bearer ",
+    "token=",
+    "\"",
+    "'",
+    " ",
+    "-",
+    ".",
+    ",",
+    "，",
+    "：",
+    ":",
+    "=",
+    "@",
+    "<",
+    ">",
+    "(",
+    ")",
+    "/",
+    "x",
+    "7",
+    "12",
+    "手机",
+    "call ",
+    "０",
+    "＠",
+    "\n",
+    "\\n",
+    "é",
+    "😀",
+    "<PHONE:3fa1c2d4>",
+    "IP",
+    "%40",
+    "元",
+];
+
+#[test]
+fn any_text_is_masked_once_and_for_all() {
+    let masker = masker();
+    let (mut rng, mut unstable) = (fastrand::Rng::with_seed(11), Vec::new());
+    for _ in 0..30_000 {
+        let text: String = (0..rng.usize(1..9)).map(|_| PIECES[rng.usize(..PIECES.len())]).collect();
+        let once = masker.mask(&text);
+        let findings = masker.find(&text);
+        assert!(findings.iter().all(|found| text.get(found.range.clone()).is_some()), "{text:?}");
+        assert!(findings.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start), "{text:?}: overlap");
+        assert!(
+            once.text.len() <= text.len() + 26 * usize::try_from(once.counts.total()).unwrap(),
+            "{text:?}: too long"
+        );
+        assert!(once.counts.total() >= findings.len() as u64, "{text:?}");
+        let twice = masker.mask(&once.text);
+        if twice.text != once.text {
+            unstable.push(format!("{text:?}\n  once  {:?}\n  twice {:?}", once.text, twice.text));
+        }
+    }
+    assert!(
+        unstable.is_empty(),
+        "{} change when masked twice:\n{}",
+        unstable.len(),
+        unstable[..unstable.len().min(12)].join("\n")
+    );
+}

@@ -95,26 +95,32 @@ def text(rng, lang):
         parts.append(piece)
         length += len(piece)
 
-    def join():
+    def join(following):
         if parts:
-            add(rng.choice([" ", " ", "\n"]) if lang == "en" else rng.choice(["", "", "\n"]))
+            # nobody lets two Latin words run together, not even in Chinese
+            latin = parts[-1][-1:].isascii() and following[:1].isascii()
+            add(rng.choice([" ", " ", "\n"] if lang == "en" else [" ", "\n"] if latin else ["", "", "\n"]))
 
     for _ in range(rng.randint(1, 4)):
-        join()
         roll = rng.random()
         if roll < 0.45:
             kind = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
             template, found = sentence(rng, kind, lang)
             before, after = template.split("{}", 1)
+            join(before or found)
             add(before)
             items.append({"kind": kind, "start": length, "end": length + len(found)})
             add(found + after)
         elif roll < 0.7:
             make, templates = rng.choice(NEGATIVES)
             fitting = [t for t in templates if t.isascii() == (lang == "en")] or templates
-            add(rng.choice(fitting).replace("{}", make(rng)))
+            other = rng.choice(fitting).replace("{}", make(rng))
+            join(other)
+            add(other)
         else:
-            add(rng.choice(FILLER[lang]))
+            other = rng.choice(FILLER[lang])
+            join(other)
+            add(other)
     return {"text": "".join(parts), "lang": lang, "items": items}
 
 

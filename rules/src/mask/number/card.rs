@@ -4,6 +4,7 @@ use super::super::Kind;
 use super::super::bytes::word_before;
 use super::super::span::{Form, Span};
 use super::chain::{Chain, Sep};
+use super::resident;
 
 /// First and last prefix of a range (of equally many digits), shortest and longest number.
 const NETWORKS: [(u32, u32, usize, usize); 24] = [
@@ -45,9 +46,17 @@ pub(super) fn find(chain: &Chain<'_>, group: usize) -> Option<(usize, Span)> {
         let range = chain.range(group, last);
         let known = is_known(&digits[..length])
             || (length == 13 && digits[0] == b'4' && word_before(chain.bytes(), range.start, 40, &LABELS));
-        (fits && known && is_luhn(&digits[..length]) && chain.closes(last))
+        let mistyped = length == 18 && resident::is_modern(&digits[..18]);
+        (fits && known && !mistyped && is_luhn(&digits[..length]) && chain.closes(last) && !goes_on(chain, group, last))
             .then_some((last, Span { range, kind: Kind::Card, form: Form::Compact }))
     })
+}
+
+/// Nineteen digits in fours are no card of sixteen: only networks without numbers of nineteen print something behind sixteen.
+fn goes_on(chain: &Chain<'_>, from: usize, to: usize) -> bool {
+    let next = to + 1;
+    let tail = next < chain.len() && chain.sep(next) == chain.sep(to) && chain.group(next).len() == 3;
+    tail && to == from + 3 && matches!(chain.group(from)[0], b'6' | b'3' | b'8')
 }
 
 /// In one piece, in fours, or as American Express, Diners Club and UnionPay print theirs.

@@ -39,13 +39,14 @@ pub(super) struct Chain<'t> {
     groups: [Group; GROUPS],
     len: usize,
     digits: usize,
+    taken: usize,
 }
 
 impl<'t> Chain<'t> {
     /// The chain that begins with the digit at `at`.
     pub(super) fn read(bytes: &'t [u8], at: usize) -> Self {
         let none = Group { sep: Sep::Start, start: at, end: at };
-        let mut chain = Self { bytes, groups: [none; GROUPS], len: 0, digits: 0 };
+        let mut chain = Self { bytes, groups: [none; GROUPS], len: 0, digits: 0, taken: 0 };
         let (mut start, mut sep) = (at, Sep::Start);
         while chain.len < GROUPS {
             let end = run_end(bytes, start, |b| b.is_ascii_digit());
@@ -83,6 +84,16 @@ impl<'t> Chain<'t> {
     /// Where the last group ends.
     pub(super) fn end(&self) -> usize {
         self.groups[self.len - 1].end
+    }
+
+    /// Notes that the groups before `group` are recognised.
+    pub(super) fn take(&mut self, group: usize) {
+        self.taken = group;
+    }
+
+    /// Whether what stands before `group` is recognised.
+    pub(super) fn is_taken(&self, group: usize) -> bool {
+        self.taken == group
     }
 
     /// What stands before a group.
@@ -136,6 +147,16 @@ impl<'t> Chain<'t> {
             }
             None => ends(self.bytes, self.groups[last].end),
         }
+    }
+}
+
+/// Whether what stands at `at` may be a separator; the cheapest question, asked first.
+pub(super) fn may_go_on(bytes: &[u8], at: usize) -> bool {
+    match byte(bytes, at) {
+        b' ' | b'-' | b'.' | b'/' => byte(bytes, at + 1).is_ascii_digit() || matches!(byte(bytes, at + 1), b'(' | b')'),
+        b'(' | b')' | 0xc2 | 0xe2 => true,
+        0xe3 => byte(bytes, at + 1) == 0x80,
+        _ => false,
     }
 }
 

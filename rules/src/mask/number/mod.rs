@@ -13,9 +13,9 @@ use super::span::{Form, Span};
 use super::{Kind, email, iban, ip};
 use chain::{Chain, Sep};
 
-/// Words that make a number a telephone number, before it.
-const LABELS: [&str; 12] =
-    ["tel", "phone", "mobile", "mob", "cell", "fax", "call", "ph", "vx", "wx", "wechat", "whatsapp"];
+/// Words that run into a number and only say what it is.
+const LABELS: [&str; 14] =
+    ["tel", "phone", "mobile", "mob", "cell", "fax", "call", "ph", "vx", "wx", "wechat", "whatsapp", "ip", "id"];
 
 /// Asks the recognisers of numbers about the digits at `at`; where to go on.
 pub(super) fn wake(scan: &mut Scan<'_>, at: usize) -> usize {
@@ -26,15 +26,17 @@ pub(super) fn wake(scan: &mut Scan<'_>, at: usize) -> usize {
         return scan.take(step);
     }
     if previous.is_ascii_alphabetic() && !follows_label(bytes, at) {
-        if let Some(span) = iban::at_check_digits(bytes, at, scan.floor) {
-            return scan.take(super::scan::Step::Hit(span));
-        }
-        return run_end(bytes, at, is_alnum);
+        let iban = iban::at_check_digits(bytes, at, scan.floor);
+        return iban.map_or_else(|| run_end(bytes, at, is_alnum), |step| scan.take(step));
     }
-    let chain = Chain::read(bytes, at);
+    let run = run_end(bytes, at, |b| b.is_ascii_digit());
+    if run - at < 7 && !chain::may_go_on(bytes, run) {
+        return run_end(bytes, run, is_alnum);
+    }
+    let mut chain = Chain::read(bytes, at);
     // shorter than an address, a telephone number, a card
     if chain.digits() >= 4 && (chain.digits() >= 7 || chain.len() >= 4) {
-        walk(scan, &chain);
+        walk(scan, &mut chain);
     }
     run_end(bytes, chain.end(), is_alnum).max(at + 1)
 }
@@ -47,7 +49,7 @@ fn follows_label(bytes: &[u8], at: usize) -> bool {
 }
 
 /// Tries the groups from left to right; what is recognised is passed over.
-fn walk(scan: &mut Scan<'_>, chain: &Chain<'_>) {
+fn walk(scan: &mut Scan<'_>, chain: &mut Chain<'_>) {
     let mut group = 0;
     while group < chain.len() {
         let found = match chain.sep(group) {
@@ -59,6 +61,7 @@ fn walk(scan: &mut Scan<'_>, chain: &Chain<'_>) {
         group = match found {
             Some((last, span)) if span.range.start >= scan.floor => {
                 scan.take(super::scan::Step::Hit(span));
+                chain.take(last + 1);
                 last + 1
             }
             _ => group + 1,

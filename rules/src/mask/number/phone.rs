@@ -11,7 +11,7 @@ use super::national;
 pub(super) const MOST: usize = 17;
 
 /// Words that say that a telephone number follows; weak forms need one.
-const LABELS: [&str; 32] = [
+const LABELS: [&str; 35] = [
     "tel",
     "phone",
     "telephone",
@@ -43,7 +43,16 @@ const LABELS: [&str; 32] = [
     "座机",
     "传真",
     "来电",
+    "收件人",
+    "客户",
+    "打",
     "短信",
+];
+
+/// Words that say that a number is an amount.
+const AMOUNTS: [&str; 16] = [
+    "cost", "costs", "total", "charged", "price", "amount", "paid", "balance", "sum", "余额", "价格", "金额", "一共",
+    "共计", "合计", "总计",
 ];
 
 /// How far before a number its label may stand, in bytes.
@@ -103,6 +112,21 @@ impl<'c> Candidate<'c> {
     }
 }
 
+impl Candidate<'_> {
+    /// Without a label: an amount or a result, or groups out of the middle of a longer row of groups.
+    fn is_something_else(&self) -> bool {
+        let bytes = self.chain.bytes();
+        let range = self.chain.range(self.from, self.to);
+        let money = bytes[range.end..].starts_with("元".as_bytes())
+            || bytes[range.start.saturating_sub(2)..].starts_with(b"= ");
+        let spaced = self.to > self.from && self.chain.sep(self.to) == Sep::Space;
+        let longer = self.from > 0 && self.chain.sep(self.from) == Sep::Space && !self.chain.is_taken(self.from)
+            || self.to + 1 < self.chain.len() && self.chain.sep(self.to + 1) == Sep::Space;
+        (money || spaced && longer && !self.is_grouped(&[3, 4, 4]) || word_before(bytes, range.start, 24, &AMOUNTS))
+            && !self.is_labelled()
+    }
+}
+
 /// The telephone number that begins with `group`, and its last group.
 pub(super) fn find(chain: &Chain<'_>, group: usize) -> Option<(usize, Span)> {
     (group..chain.len().min(group + 7)).rev().find_map(|last| {
@@ -115,7 +139,11 @@ pub(super) fn find(chain: &Chain<'_>, group: usize) -> Option<(usize, Span)> {
             }
             international(&candidate, 0)?
         } else {
-            exit_code(&candidate).or_else(|| national::form(&candidate))?
+            let form = exit_code(&candidate).or_else(|| national::form(&candidate))?;
+            if candidate.is_something_else() {
+                return None;
+            }
+            form
         };
         range.start = with_parenthesis(chain.bytes(), &range);
         Some((last, Span { range, kind: Kind::Phone, form }))
@@ -132,9 +160,10 @@ fn with_parenthesis(bytes: &[u8], range: &std::ops::Range<usize>) -> usize {
 /// `0086 138...`, `011 44 ...`; without a label only where the rest is in the shape of its country.
 fn exit_code(candidate: &Candidate<'_>) -> Option<Form> {
     let digits = candidate.digits();
-    let skip = if digits.starts_with(b"011") && candidate.is_labelled() { 3 } else { 2 };
-    let known = digits.starts_with(b"0086") || digits.starts_with(b"0044") || candidate.is_labelled();
-    (digits.len() >= 11 && (digits.starts_with(b"00") || skip == 3) && known).then(|| international(candidate, skip))?
+    let skip = if digits.starts_with(b"00") { 2 } else { 3 };
+    let written = skip == 2 || digits.starts_with(b"011");
+    let known = || digits.starts_with(b"0086") || digits.starts_with(b"0044") || candidate.is_labelled();
+    (written && digits.len() >= 11 && known()).then(|| international(candidate, skip))?
 }
 
 /// E.164 after `skip` digits of exit code.

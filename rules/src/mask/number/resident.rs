@@ -42,7 +42,7 @@ fn is_id_grouping(chain: &Chain<'_>, from: usize, to: usize) -> bool {
 }
 
 /// Region and birthday of the 18-character form.
-fn is_modern(digits: &[u8]) -> bool {
+pub(super) fn is_modern(digits: &[u8]) -> bool {
     let year = number(&digits[6..10]);
     is_region(digits) && (1900..2100).contains(&year) && is_day(year, number(&digits[10..12]), number(&digits[12..14]))
 }
