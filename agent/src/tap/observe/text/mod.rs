@@ -58,14 +58,13 @@ pub(super) fn answer(most: usize) -> Walk {
 pub(super) fn prompt(endpoint: Endpoint, head: &[u8], tail: &[u8], most: usize) -> Gathered {
     let mut walk = Walk::new(Place::Request(endpoint), MaskedText::worth_gathering(most));
     walk.push(head);
-    let (inside_message, inside_text) = (walk.is_inside_message(), walk.is_inside_text());
-    let messages = walk.has_messages();
+    let (messages, broke_off) = (walk.has_messages(), walk.is_inside_question());
     let found = walk.finish();
     if tail.is_empty() || !messages {
         return found;
     }
     // The last message is at the end, or so long that the beginning of it is where the copy stopped.
-    last_message(tail, most).or(found.filter(|_| inside_message && inside_text))
+    last_message(tail, most).or(found.filter(|_| broke_off))
 }
 
 /// The last user message in the end of a request that was too long to be kept whole. A quote inside a string is escaped, so

@@ -107,13 +107,14 @@ impl Walk {
     }
 
     /// Whether a text has begun and not ended.
-    pub(super) fn is_inside_text(&self) -> bool {
+    fn is_inside_text(&self) -> bool {
         self.at == At::InString && self.place.is_text()
     }
 
-    /// Whether a message is being read.
-    pub(super) fn is_inside_message(&self) -> bool {
-        self.before.is_some()
+    /// Whether a text of a user's message has begun and not ended.
+    pub(super) fn is_inside_question(&self) -> bool {
+        let asks = |level: &Level| level.place == Place::Message && level.judgement == Judgement::Wanted;
+        self.is_inside_text() && self.levels.iter().any(asks)
     }
 
     /// Whether there has been a message.
