@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock;
 use crate::config::{self, Checked, Overrides};
-use crate::drift::{self, Drift, DriftTask};
+use crate::drift::{self, Drift, DriftTask, Outcome, OutcomeFeed};
 use crate::feed::{DriftFeed, DriftInbox};
 use crate::health::Health;
 use crate::http::api::{ApiState, ReloadRequest};
@@ -115,14 +115,21 @@ impl Agent {
         );
         registry.set(Metric::ConfigReloadSuccess, &[], 1.0);
         let masker = masking::start(&config)?;
-        let (feed, inbox) = match config.raw.drift.enabled {
-            true => Some(DriftFeed::new(registry.clone())).unzip(),
-            false => (None, None),
-        };
-        let records = Records::open(records_options(&config), registry.clone(), health.clone(), feed.clone()).await;
+        let on = config.raw.drift.enabled;
+        let (feed, inbox) = on.then(|| DriftFeed::new(registry.clone())).unzip();
+        let (outcomes, outcome_inbox) = OutcomeFeed::new(registry.clone());
+        let records = Records::open(
+            records_options(&config, on.then_some(outcomes)),
+            registry.clone(),
+            health.clone(),
+            feed.clone(),
+        )
+        .await;
         let dispatcher = receivers::start(&config, records.pool(), shutdown).await?;
         let drift = match inbox {
-            Some(inbox) => start_drift(&config, inbox, &records, (&registry, &health), shutdown).await?,
+            Some(inbox) => {
+                start_drift(&config, (inbox, outcome_inbox), &records, (&registry, &health), shutdown).await?
+            }
             None => Drift::off(),
         };
         let options = pipeline_options(&config, drift.clone());
@@ -210,14 +217,14 @@ fn sampling(config: &Checked) -> std::time::Duration {
 /// Reads what was saved before it returns: the series must be there before a rule looks for them.
 async fn start_drift(
     config: &Checked,
-    inbox: DriftInbox,
+    (inbox, outcomes): (DriftInbox, mpsc::Receiver<Outcome>),
     records: &Records,
     (registry, health): (&Registry, &Health),
     shutdown: &Shutdown,
 ) -> anyhow::Result<Drift> {
     let settings = drift::Settings::new(&config.raw.drift)?;
     let database = (records.pool(), config.database.clone());
-    let (task, drift) = DriftTask::start(settings, registry.clone(), health.clone(), database).await;
+    let (task, drift) = DriftTask::start(settings, registry.clone(), health.clone(), database, outcomes).await;
     shutdown.spawn("drift", task.run(inbox, shutdown.clone()));
     Ok(drift)
 }
@@ -243,7 +250,7 @@ fn pipeline_options(config: &Checked, drift: Drift) -> PipelineOptions {
     }
 }
 
-fn records_options(config: &Checked) -> RecordsOptions {
+fn records_options(config: &Checked, outcomes: Option<OutcomeFeed>) -> RecordsOptions {
     RecordsOptions {
         path: config.database.clone(),
         sample: config.raw.records.sample,
@@ -251,6 +258,7 @@ fn records_options(config: &Checked) -> RecordsOptions {
         retention: config.raw.records.retention.0,
         disk: config.raw.limits.disk.0,
         window: config.raw.business.window.0,
+        outcomes,
     }
 }
 

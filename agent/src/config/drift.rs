@@ -6,8 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+use super::checked::Check;
 use super::raw::section;
 use super::units::{AlarmBudget, Span};
+use crate::drift::{Kind, Signal};
 
 section! {
     /// Whether what comes in and goes out is still what it was (docs/drift-signals.md).
@@ -72,6 +74,10 @@ section! {
         refusal: Setting = Setting::default(),
         /// What prompts are about.
         embedding: Setting = Setting::default(),
+        /// Whether tasks are completed, by feedback: the mean must not fall below `floor`, 0.9.
+        task_completion: Setting = Setting::default(),
+        /// How content users are, by feedback: the mean must not fall below `floor`, 0.9.
+        user_satisfaction: Setting = Setting::default(),
     }
 }
 
@@ -84,6 +90,29 @@ section! {
         /// As `drift.reference`, for this signal.
         #[schemars(range(min = 128, max = 100_000))]
         reference: Option<u64> = None,
+        /// The least acceptable mean of task_completion or user_satisfaction, which learn nothing.
+        #[schemars(range(min = 0.01, max = 0.99))]
+        floor: Option<f64> = None,
+    }
+}
+
+/// Refuses what says nothing of a signal: a floor of what is learned, a reference of what is not.
+pub(super) fn check(c: &mut Check<'_>, drift: &Drift) {
+    for signal in Signal::ALL {
+        let Setting::On(tuning) = signal.setting(&drift.signals) else { continue };
+        let key = |name: &str| format!("drift.signals.{}.{name}", signal.name());
+        match signal.kind() {
+            Kind::Ratio if tuning.reference.is_some() => {
+                c.refuse(&key("reference"), "nothing is learned of this signal; set its floor");
+            }
+            Kind::Ratio if tuning.minimum_effect.is_some() => {
+                c.refuse(&key("minimum_effect"), "this signal has a floor instead; set that");
+            }
+            Kind::Number | Kind::Category | Kind::Text if tuning.floor.is_some() => {
+                c.refuse(&key("floor"), "only task_completion and user_satisfaction have a floor");
+            }
+            _ => {}
+        }
     }
 }
 

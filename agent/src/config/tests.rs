@@ -146,6 +146,17 @@ fn drift_is_checked_with_its_places() {
             "{signals: {latency: {minimum_efect: 1}}}",
             vec!["did you mean drift.signals.latency.minimum_effect?"],
         ),
+        ("a floor", "{signals: {task_completion: {floor: 0.8}}}", vec![]),
+        (
+            "a floor of what is learned",
+            "{signals: {latency: {floor: 0.8}}}",
+            vec!["p.yaml:2:36: drift.signals.latency.floor: only task_completion"],
+        ),
+        (
+            "a reference of what is not",
+            "{signals: {user_satisfaction: {reference: 500}}}",
+            vec!["nothing is learned of this signal"],
+        ),
         (
             "a bad figure in a signal",
             "{signals: {latency: {reference: 1}}}",

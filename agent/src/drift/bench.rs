@@ -7,6 +7,8 @@ use plimsoll_rules::text::{HashedEmbedder, is_refusal, language};
 use plimsoll_rules::{Exchange, ExchangeOutcome, Timestamp};
 
 use super::course::{Parts, Step};
+use super::method::MethodConfig;
+use super::outcomes::Outcome;
 use super::settings::Settings;
 use super::signal::{Signal, SignalId};
 use super::store::Saved;
@@ -65,6 +67,20 @@ impl Bench {
                     self.observe(at, (place, signal), now, value);
                 }
             }
+        }
+    }
+
+    /// Takes what came of a task, or what a user said.
+    pub(super) fn take_outcome(&mut self, outcome: &Outcome, now: Timestamp) {
+        if self.settings.of(outcome.signal).is_none() {
+            return;
+        }
+        match self.pair(&outcome.model, &outcome.variant) {
+            Some(at) => {
+                let value = Observed::Number(outcome.score);
+                self.observe(at, (outcome.signal as usize, outcome.signal), now, value);
+            }
+            None => self.beyond += 1,
         }
     }
 
@@ -223,12 +239,12 @@ fn category(name: &str) -> Observed {
 impl Settings {
     fn watch(&self, id: &SignalId) -> Watch {
         let tuned = self.of(id.signal).copied().unwrap_or_default();
-        let config = DetectorConfig {
+        let detector = DetectorConfig {
             dead_zone: tuned.minimum_effect,
             calm: self.calm,
             seed: id.seed(),
             ..DetectorConfig::default()
         };
-        Watch::new(id.signal, tuned.reference, config)
+        Watch::new(id.signal, tuned.reference, MethodConfig { detector, floor: tuned.floor })
     }
 }

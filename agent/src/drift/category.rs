@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use plimsoll_rules::Timestamp;
-use plimsoll_rules::drift::{
-    CategoricalDetector, CategoricalReference, CategoryCounts, Change, DetectorConfig, MIN_REFERENCE,
-};
+use plimsoll_rules::drift::{CategoricalDetector, CategoricalReference, CategoryCounts, Change, MIN_REFERENCE};
 use serde_json::{Map, Value, json};
 
 use super::finding::{Finding, Top, percent};
-use super::method::Method;
+use super::method::{Method, MethodConfig};
 use super::ring::Ring;
 use super::signal::Signal;
 
@@ -24,14 +22,14 @@ impl Method for CategoricalDetector {
 
     const LEAST: usize = MIN_REFERENCE;
 
-    fn learn(values: &[&Box<str>], _config: &DetectorConfig) -> Result<CategoricalReference, String> {
+    fn learn(values: &[&Box<str>], _config: &MethodConfig) -> Result<CategoricalReference, String> {
         let mut counts = CategoryCounts::default();
         values.iter().for_each(|category| counts.add(category));
         CategoricalReference::learn(&counts).map_err(|why| why.to_string())
     }
 
-    fn start(reference: &CategoricalReference, config: DetectorConfig, now: Timestamp) -> Result<Self, String> {
-        Self::new(reference.clone(), config, now).map_err(|why| why.to_string())
+    fn start(reference: &CategoricalReference, config: &MethodConfig, now: Timestamp) -> Result<Self, String> {
+        Self::new(reference.clone(), config.detector, now).map_err(|why| why.to_string())
     }
 
     fn observe(&mut self, now: Timestamp, category: &Box<str>) -> Change {

@@ -2,12 +2,12 @@
 //! shows may be accepted, pinned or rolled back.
 
 use plimsoll_rules::Timestamp;
-use plimsoll_rules::drift::{Baseline, BaselineKind, Baselines, Change, DetectorConfig, Learned};
+use plimsoll_rules::drift::{Baseline, BaselineKind, Baselines, Change, Learned};
 use serde_json::{Value, json};
 
 use super::act::{Act, ActError};
 use super::finding::Finding;
-use super::method::Method;
+use super::method::{Method, MethodConfig};
 use super::ring::Ring;
 use super::signal::Signal;
 
@@ -25,7 +25,7 @@ pub(super) enum Step {
 /// A signal while it is learned and watched.
 pub(super) struct Course<M: Method> {
     signal: Signal,
-    config: DetectorConfig,
+    config: MethodConfig,
     /// First the values to learn from, later the newest ones.
     ring: Ring<M::Value>,
     baselines: Option<Baselines<M::Reference>>,
@@ -46,7 +46,7 @@ pub(super) struct SavedCourse {
 
 impl<M: Method> Course<M> {
     /// Learns from the next `wanted` values.
-    pub(super) fn new(signal: Signal, wanted: usize, config: DetectorConfig) -> Self {
+    pub(super) fn new(signal: Signal, wanted: usize, config: MethodConfig) -> Self {
         let ring = Ring::new(wanted.max(M::LEAST));
         Self { signal, config, ring, baselines: None, detector: None, observations: 0, unlearned: None }
     }
@@ -66,7 +66,7 @@ impl<M: Method> Course<M> {
     fn learn_first(&mut self, now: Timestamp) -> Step {
         let learned = self.learn(Timestamp::from_millis(i64::MIN), BaselineKind::First);
         match learned.and_then(|(learned, reference)| {
-            self.detector = Some(M::start(&reference, self.config, now)?);
+            self.detector = Some(M::start(&reference, &self.config, now)?);
             self.baselines = Some(Baselines::new(learned, reference));
             Ok(())
         }) {
@@ -123,7 +123,7 @@ impl<M: Method> Course<M> {
             return Err(ActError::TooFew { have, need: M::LEAST });
         }
         let (learned, reference) = self.learn(from, BaselineKind::Accepted).map_err(ActError::Failed)?;
-        let detector = M::start(&reference, self.config, now).map_err(ActError::Failed)?;
+        let detector = M::start(&reference, &self.config, now).map_err(ActError::Failed)?;
         let baselines = self.baselines.as_mut().ok_or(ActError::Learning)?;
         let version = baselines.accept(learned, reference)?;
         self.detector = Some(detector);
@@ -136,19 +136,19 @@ impl<M: Method> Course<M> {
             return Ok(version);
         }
         let baseline = baselines.roll_back(version)?;
-        self.detector = Some(M::start(&baseline.reference, self.config, now).map_err(ActError::Failed)?);
+        self.detector = Some(M::start(&baseline.reference, &self.config, now).map_err(ActError::Failed)?);
         Ok(version)
     }
 
     pub(super) fn set_arl(&mut self, arl: f64) {
-        self.config.arl = arl;
+        self.config.detector.arl = arl;
         if let Some(detector) = &mut self.detector {
             detector.set_arl(arl);
         }
     }
 
     pub(super) fn arl(&self) -> f64 {
-        self.config.arl
+        self.config.detector.arl
     }
 
     pub(super) fn is_learning(&self) -> bool {
@@ -255,7 +255,7 @@ impl<M: Method> Course<M> {
             }
             None => None,
         };
-        match read.map_or_else(|| M::start(&current.reference, self.config, now), Ok) {
+        match read.map_or_else(|| M::start(&current.reference, &self.config, now), Ok) {
             Ok(mut detector) => {
                 detector.attach(&current.reference);
                 self.detector = Some(detector);

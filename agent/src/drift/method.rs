@@ -10,6 +10,14 @@ use super::finding::Finding;
 use super::ring::Ring;
 use super::signal::Signal;
 
+/// How a detector is set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct MethodConfig {
+    pub(super) detector: DetectorConfig,
+    /// The least acceptable mean, of ratios.
+    pub(super) floor: f64,
+}
+
 /// A detector of one kind of value.
 pub(super) trait Method: Sized + Serialize + DeserializeOwned + Send {
     /// What is observed.
@@ -21,10 +29,10 @@ pub(super) trait Method: Sized + Serialize + DeserializeOwned + Send {
     const LEAST: usize;
 
     /// Learns what is usual from values in the order in which they came.
-    fn learn(values: &[&Self::Value], config: &DetectorConfig) -> Result<Self::Reference, String>;
+    fn learn(values: &[&Self::Value], config: &MethodConfig) -> Result<Self::Reference, String>;
 
     /// Watches against a reference.
-    fn start(reference: &Self::Reference, config: DetectorConfig, now: Timestamp) -> Result<Self, String>;
+    fn start(reference: &Self::Reference, config: &MethodConfig, now: Timestamp) -> Result<Self, String>;
 
     /// Whether what was read back can go on.
     fn is_sound(&self) -> bool {

@@ -2,13 +2,12 @@
 
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::drift::{
-    Change, Comparison, DetectorConfig, Direction, Explanation, MIN_REFERENCE, Quantiles, ScalarDetector,
-    ScalarReference,
+    Change, Comparison, Direction, Explanation, MIN_REFERENCE, Quantiles, ScalarDetector, ScalarReference,
 };
 use serde_json::{Value, json};
 
 use super::finding::{Finding, percent, said};
-use super::method::Method;
+use super::method::{Method, MethodConfig};
 use super::ring::Ring;
 use super::signal::Signal;
 
@@ -18,13 +17,13 @@ impl Method for ScalarDetector {
 
     const LEAST: usize = MIN_REFERENCE;
 
-    fn learn(values: &[&f64], config: &DetectorConfig) -> Result<ScalarReference, String> {
+    fn learn(values: &[&f64], config: &MethodConfig) -> Result<ScalarReference, String> {
         let values: Vec<f64> = values.iter().map(|value| **value).collect();
-        ScalarReference::learn(&values, config.seed).map_err(|why| why.to_string())
+        ScalarReference::learn(&values, config.detector.seed).map_err(|why| why.to_string())
     }
 
-    fn start(reference: &ScalarReference, config: DetectorConfig, now: Timestamp) -> Result<Self, String> {
-        Self::new(reference.clone(), config, now).map_err(|why| why.to_string())
+    fn start(reference: &ScalarReference, config: &MethodConfig, now: Timestamp) -> Result<Self, String> {
+        Self::new(reference.clone(), config.detector, now).map_err(|why| why.to_string())
     }
 
     fn observe(&mut self, now: Timestamp, value: &f64) -> Change {

@@ -6,6 +6,9 @@ use plimsoll_rules::drift::{Calm, DriftError, FalseAlarms};
 use super::signal::{Kind, Signal};
 use crate::config::{Drift, Setting};
 
+/// The least acceptable mean of ratios, unless the configuration says otherwise.
+const FLOOR: f64 = 0.9;
+
 /// How one signal is watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Tuned {
@@ -13,6 +16,8 @@ pub(super) struct Tuned {
     pub(super) minimum_effect: f64,
     /// Observations to learn from.
     pub(super) reference: usize,
+    /// The least acceptable mean, of ratios.
+    pub(super) floor: f64,
 }
 
 /// How all are.
@@ -36,9 +41,10 @@ impl Settings {
             Setting::On(tuning) => {
                 let (of_all, most) = match signal.kind() {
                     Kind::Text => (config.reference.texts, MOST_REFERENCE),
-                    Kind::Number | Kind::Category => (config.reference.observations, usize::MAX),
+                    Kind::Number | Kind::Category | Kind::Ratio => (config.reference.observations, usize::MAX),
                 };
                 Some(Tuned {
+                    floor: tuning.floor.unwrap_or(FLOOR),
                     minimum_effect: tuning.minimum_effect.unwrap_or(config.minimum_effect),
                     reference: usize::try_from(tuning.reference.unwrap_or(of_all))
                         .map_or(most, |wanted| wanted.min(most)),
@@ -60,7 +66,7 @@ impl Settings {
 
     /// Changes when a saved detector no longer does what the configuration says.
     pub(super) fn fingerprint(&self, signal: Signal) -> String {
-        let effect = self.of(signal).map_or(0.0, |tuned| tuned.minimum_effect);
-        format!("effect {effect}, calm {:?} and {}", self.calm.time, self.calm.observations)
+        let Tuned { minimum_effect: effect, floor, .. } = self.of(signal).copied().unwrap_or_default();
+        format!("effect {effect}, floor {floor}, calm {:?} and {}", self.calm.time, self.calm.observations)
     }
 }

@@ -16,6 +16,8 @@ pub enum Kind {
     Category,
     /// A text, by its embedding.
     Text,
+    /// Outcomes from 0 to 1 whose mean must not fall below a floor.
+    Ratio,
 }
 
 /// One line a signal: its variant, name, kind and unit.
@@ -60,7 +62,8 @@ macro_rules! signals {
                 }
             }
 
-            pub(super) fn setting(self, all: &Signals) -> &Setting {
+            /// Its part of the configuration.
+            pub(crate) fn setting(self, all: &Signals) -> &Setting {
                 match self {
                     $(Self::$variant => &all.$name,)*
                 }
@@ -94,6 +97,10 @@ signals! {
         "Read a few refused prompts; look at the model's version, its system prompt and its safety settings.";
     Embedding embedding Text "",
         "Read the examples; look at who began to send; when the topic is meant to be served, accept it and judge answers to it.";
+    TaskCompletion task_completion Ratio "",
+        "Look at plimsoll_requests_total by outcome, at what else has drifted and at what was released.";
+    UserSatisfaction user_satisfaction Ratio "",
+        "Read what users say; look at task_completion, at latency and at what else has drifted.";
 }
 
 impl Signal {

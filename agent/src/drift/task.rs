@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::bench::Bench;
 use super::course::Parts;
 use super::desk::{Drift, Refusal, Request, Snapshot, answer};
+use super::outcomes::Outcome;
 use super::settings::Settings;
 use super::store::{self, Saved};
 use super::view::{annotations, readings, views};
@@ -42,6 +43,7 @@ pub struct DriftTask {
     clock: Clock,
     snapshot: watch::Sender<Arc<Snapshot>>,
     requests: mpsc::Receiver<Request>,
+    outcomes: mpsc::Receiver<Outcome>,
     saved: Instant,
     saved_all: Instant,
 }
@@ -54,6 +56,7 @@ impl DriftTask {
         registry: Registry,
         health: Health,
         (pool, database): (Option<SqlitePool>, PathBuf),
+        outcomes: mpsc::Receiver<Outcome>,
     ) -> (Self, Drift) {
         let (drift, snapshot, requests) = Drift::new();
         let (clock, now) = (Clock::start(), Instant::now());
@@ -68,6 +71,7 @@ impl DriftTask {
             clock,
             snapshot,
             requests,
+            outcomes,
             saved: now,
             saved_all: now,
         };
@@ -119,6 +123,7 @@ impl DriftTask {
                     self.take(std::mem::take(&mut batch)).await;
                 }
                 Some(request) = self.requests.recv() => self.answer(request).await,
+                Some(outcome) = self.outcomes.recv() => self.take_outcome(outcome).await,
                 _ = every_second.tick() => {
                     self.pass(last.elapsed()).await;
                     last = Instant::now();
@@ -154,7 +159,28 @@ impl DriftTask {
             bench.take(&exchanges, now);
             bench.take_urgent()
         });
-        if urgent.await == Some(true) {
+        let urgent = urgent.await;
+        self.tell_if(urgent).await;
+    }
+
+    async fn take_outcome(&mut self, first: Outcome) {
+        let mut outcomes = vec![first];
+        while outcomes.len() < BATCH
+            && let Ok(outcome) = self.outcomes.try_recv()
+        {
+            outcomes.push(outcome);
+        }
+        let now = self.clock.now();
+        let urgent = self.work(move |bench| {
+            outcomes.iter().for_each(|outcome| bench.take_outcome(outcome, now));
+            bench.take_urgent()
+        });
+        let urgent = urgent.await;
+        self.tell_if(urgent).await;
+    }
+
+    async fn tell_if(&mut self, urgent: Option<bool>) {
+        if urgent == Some(true) {
             self.save(None).await;
             self.publish().await;
         }

@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 
 use plimsoll_rules::Timestamp;
+use plimsoll_rules::drift::Change;
 use plimsoll_rules::drift::clusters::EmbeddingClusters;
 use plimsoll_rules::drift::embedding::{EmbeddingDetector, EmbeddingSettings, LEAST_ARL, LEAST_REFERENCE, MOST_ARL};
-use plimsoll_rules::drift::{Calm, Change, DetectorConfig};
 use plimsoll_rules::text::{DistinctiveTerm, TermCounts, distinctive_terms};
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::finding::{Finding, Standing, Top, said};
-use super::method::Method;
+use super::finding::{Finding, Top, said};
+use super::hold::Hold;
+use super::method::{Method, MethodConfig};
 use super::ring::Ring;
 use super::signal::Signal;
 
@@ -65,43 +66,10 @@ pub(super) struct TextWatch {
     /// As learned; they count only what is to be explained.
     #[serde(skip)]
     clusters: Option<EmbeddingClusters>,
-    calm: Calm,
-    alarm: Option<Standing>,
+    hold: Hold,
     since: Timestamp,
-    above: bool,
-    quiet: u64,
     /// When the last texts came.
     times: VecDeque<Timestamp>,
-}
-
-impl TextWatch {
-    /// An alarm is raised once and stands until the score has stayed below its threshold for long enough.
-    fn judge(&mut self, now: Timestamp, above: bool, memory: u32) -> Change {
-        let crossing = above && !self.above;
-        self.above = above;
-        match (&mut self.alarm, above) {
-            (None, true) => {
-                self.alarm = Some(Standing { raised: now, confirmed: now, crossings: 1 });
-                let back = usize::try_from(memory).unwrap_or(MEMORY).min(self.times.len());
-                self.since = self.times.get(self.times.len() - back).copied().unwrap_or(now);
-                Change::Raised
-            }
-            (Some(alarm), true) => {
-                *alarm = Standing { confirmed: now, crossings: alarm.crossings + u64::from(crossing), ..*alarm };
-                self.quiet = 0;
-                Change::Confirmed
-            }
-            (Some(alarm), false) => {
-                self.quiet += 1;
-                if self.quiet < self.calm.observations || now.since(alarm.confirmed) < self.calm.time {
-                    return Change::None;
-                }
-                (self.alarm, self.quiet) = (None, 0);
-                Change::Fell
-            }
-            (None, false) => Change::None,
-        }
-    }
 }
 
 impl Method for TextWatch {
@@ -110,31 +78,28 @@ impl Method for TextWatch {
 
     const LEAST: usize = LEAST_REFERENCE;
 
-    fn learn(values: &[&Embedded], config: &DetectorConfig) -> Result<TextReference, String> {
+    fn learn(values: &[&Embedded], config: &MethodConfig) -> Result<TextReference, String> {
         let vectors: Vec<&[f32]> = values.iter().map(|value| value.vector.as_slice()).collect();
-        let dead_zone = SPREADS * config.dead_zone;
-        let settings = EmbeddingSettings { seed: config.seed, dead_zone, ..EmbeddingSettings::default() };
+        let dead_zone = SPREADS * config.detector.dead_zone;
+        let settings = EmbeddingSettings { seed: config.detector.seed, dead_zone, ..EmbeddingSettings::default() };
         let detector = EmbeddingDetector::learn(&vectors, &settings).map_err(|why| why.to_string())?;
         let with_text: Vec<(&[f32], Option<&str>)> =
             values.iter().map(|value| (value.vector.as_slice(), value.text.as_deref())).collect();
-        let clusters = EmbeddingClusters::learn(&with_text, config.seed).map_err(|why| why.to_string())?;
+        let clusters = EmbeddingClusters::learn(&with_text, config.detector.seed).map_err(|why| why.to_string())?;
         let mut terms = TermCounts::new(TERMS);
         values.iter().filter_map(|value| value.text.as_deref()).for_each(|text| terms.add(text));
         Ok(TextReference { detector, clusters, terms, centre: centre(&vectors) })
     }
 
-    fn start(reference: &TextReference, config: DetectorConfig, now: Timestamp) -> Result<Self, String> {
+    fn start(reference: &TextReference, config: &MethodConfig, now: Timestamp) -> Result<Self, String> {
         let mut watch = Self {
             detector: reference.detector.clone(),
             clusters: Some(reference.clusters.clone()),
-            calm: config.calm,
-            alarm: None,
+            hold: Hold::new(config.detector.calm),
             since: now,
-            above: false,
-            quiet: 0,
             times: VecDeque::new(),
         };
-        watch.set_arl(config.arl);
+        watch.set_arl(config.detector.arl);
         Ok(watch)
     }
 
@@ -152,7 +117,12 @@ impl Method for TextWatch {
         if self.times.len() > MEMORY {
             self.times.pop_front();
         }
-        self.judge(now, reading.alarm, reading.memory)
+        let change = self.hold.judge(now, reading.alarm);
+        if change == Change::Raised {
+            let back = usize::try_from(reading.memory).unwrap_or(MEMORY).min(self.times.len());
+            self.since = self.times.get(self.times.len() - back).copied().unwrap_or(now);
+        }
+        change
     }
 
     fn set_arl(&mut self, arl: f64) {
@@ -164,15 +134,15 @@ impl Method for TextWatch {
     fn finding(&self, _signal: Signal, recent: &Ring<Embedded>) -> Finding {
         let reading = self.detector.reading();
         let mut finding = Finding {
-            alarm: self.alarm,
+            alarm: self.hold.standing(),
             threshold_ratio: (reading.score / reading.threshold).max(0.0),
             direction: "other topics".into(),
             size: format!("the mean text lies {} spreads of the baseline away", said(reading.shift)),
-            since: self.alarm.map(|_| self.since),
+            since: self.hold.standing().map(|_| self.since),
             statistics: vec![("shift", reading.shift)],
             ..Finding::default()
         };
-        if self.alarm.is_some() {
+        if self.hold.standing().is_some() {
             self.explain(&mut finding, recent);
         }
         finding

@@ -1,13 +1,15 @@
 //! One signal of one model and variant, whatever kind of value it has.
 
 use plimsoll_rules::Timestamp;
-use plimsoll_rules::drift::{CategoricalDetector, DetectorConfig, ScalarDetector};
+use plimsoll_rules::drift::{CategoricalDetector, ScalarDetector};
 use serde_json::Value;
 
 use super::act::{Act, ActError};
 use super::course::{Course, Parts, SavedCourse, Step};
 use super::finding::Finding;
+use super::method::MethodConfig;
 use super::rate::Rate;
+use super::ratio::RatioWatch;
 use super::signal::{Kind, Signal};
 use super::text::{Embedded, TextWatch};
 
@@ -23,6 +25,7 @@ enum AnyCourse {
     Number(Course<ScalarDetector>),
     Category(Course<CategoricalDetector>),
     Text(Course<TextWatch>),
+    Ratio(Course<RatioWatch>),
 }
 
 /// Calls the same on every kind of course.
@@ -32,6 +35,7 @@ macro_rules! on {
             AnyCourse::Number($course) => $what,
             AnyCourse::Category($course) => $what,
             AnyCourse::Text($course) => $what,
+            AnyCourse::Ratio($course) => $what,
         }
     };
 }
@@ -49,11 +53,12 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Learns from the first `wanted` observations.
-    pub(super) fn new(signal: Signal, wanted: usize, config: DetectorConfig) -> Self {
+    pub(super) fn new(signal: Signal, wanted: usize, config: MethodConfig) -> Self {
         let course = match signal.kind() {
             Kind::Number => AnyCourse::Number(Course::new(signal, wanted, config)),
             Kind::Category => AnyCourse::Category(Course::new(signal, wanted, config)),
             Kind::Text => AnyCourse::Text(Course::new(signal, wanted, config)),
+            Kind::Ratio => AnyCourse::Ratio(Course::new(signal, 1, config)),
         };
         Self { course, rate: Rate::default(), unsaved: None, news: true, found: Finding::default() }
     }
@@ -62,6 +67,7 @@ impl Watch {
     pub(super) fn observe(&mut self, now: Timestamp, value: Observed) -> Step {
         let step = match (&mut self.course, value) {
             (AnyCourse::Number(course), Observed::Number(value)) => course.observe(now, value),
+            (AnyCourse::Ratio(course), Observed::Number(value)) => course.observe(now, value),
             (AnyCourse::Category(course), Observed::Category(value)) => course.observe(now, value),
             (AnyCourse::Text(course), Observed::Text(value)) => course.observe(now, value),
             _ => return Step::Quiet,

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use item::{Feedback, Meaning};
 
 use crate::config::StoreText;
+use crate::drift::OutcomeFeed;
 use crate::feed::DriftFeed;
 use crate::health::Health;
 use crate::shutdown::Shutdown;
@@ -50,6 +51,8 @@ pub struct RecordsOptions {
     pub disk: u64,
     /// Window of the business ratios.
     pub window: Duration,
+    /// Hears of every outcome once it is durable.
+    pub outcomes: Option<OutcomeFeed>,
 }
 
 /// Why something was not taken.

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::database::{self, Before};
 use super::item::{Feedback, Meaning};
 use super::{Refused, Shared};
+use crate::drift::{Outcome, Signal};
 use crate::shutdown::Shutdown;
 
 /// Jobs committed together at most.
@@ -293,6 +294,13 @@ impl Writer {
                 registry.add(Metric::SatisfactionRatings, &[&model, &variant], 1.0);
                 registry.add(Metric::SatisfactionScore, &[&model, &variant], score);
             }
+        }
+        if let Some(outcomes) = &self.shared.options.outcomes {
+            let signal = match item.meaning {
+                Meaning::Completion => Signal::TaskCompletion,
+                _ => Signal::UserSatisfaction,
+            };
+            outcomes.offer(Outcome { signal, model: model.clone(), variant: variant.clone(), score });
         }
         window.add(crate::clock::wall(), (model, variant), item.meaning, score);
     }
