@@ -338,3 +338,30 @@ async fn a_model_that_begins_to_refuse_is_told_of_the_traffic_through_the_tap() 
     let said = told(&hook, "refusal", "firing").await;
     assert!(said["annotations"]["size"].as_str().unwrap().starts_with("refused: 0.1"), "{said:#}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_fail_more_often_than_the_floor_allows_are_told() {
+    let hook = Hook::start(Mood::Well).await.unwrap();
+    let mut agent = agent(&hook, "http://127.0.0.1:9").start().await.unwrap();
+    let mut stream = Stream::new();
+    let mut report = async |agent: &Agent, count: usize, completed: f64| {
+        let exchanges = stream.exchanges(count, 1.0);
+        post(agent, &exchanges).await;
+        let item = |exchange: &Value| json!({"inference_id": exchange["id"], "metric_name": "task_completed", "value": stream.rng.f64() < completed});
+        let feedback: Vec<Value> = exchanges.iter().map(item).collect();
+        let url = agent.api_url("/api/v1/feedback");
+        let answer = reqwest::Client::new().post(url).json(&feedback).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+    };
+    report(&agent, 400, 0.96).await;
+    let well = taken(&agent, "task_completion", 400).await;
+    assert_eq!((&well["state"], &well["model"]), (&json!("watching"), &json!("m")), "{well:#}");
+    report(&agent, 400, 0.6).await;
+    let alarm = in_state(&agent, "task_completion", "alarm").await;
+    assert_eq!(alarm["explanation"]["direction"], "below its floor", "{alarm:#}");
+    let said = told(&hook, "task_completion", "firing").await;
+    assert!(said["annotations"]["size"].as_str().unwrap().contains("the floor is 90 %"), "{said:#}");
+    agent.process.kill();
+    agent.restart().await.unwrap();
+    assert_eq!(signal(&agent, "task_completion").await["alarm"]["raised"], alarm["alarm"]["raised"]);
+}
