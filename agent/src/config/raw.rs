@@ -2,17 +2,11 @@
 //!
 //! `Default` is the only home of defaults.
 
-use std::collections::BTreeMap;
-
-mod alerts;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::drift::Drift;
 use super::units::{ByteSize, Span};
-
-pub use alerts::{Alerts, Language, Receiver, Room, SignedRoom};
 
 /// Declares a section: serde with unknown keys refused, JSON Schema, and the defaults beside the fields.
 macro_rules! section {
@@ -29,6 +23,12 @@ macro_rules! section {
     };
 }
 pub(super) use section;
+
+mod alerts;
+mod text;
+
+pub use alerts::{Alerts, Language, Receiver, Room, SignedRoom};
+pub use text::{MaskKind, Masking, Records, StoreText, Text};
 
 section! {
     /// Everything `plimsoll run` can be told. Every key is optional.
@@ -186,91 +186,6 @@ section! {
         /// the client can notice: what an engine puts beside the usage (`timings` of llama.cpp) is hidden with it, and some
         /// engines add `"usage": null` to the other events.
         inject_usage: bool = false,
-    }
-}
-
-section! {
-    /// What is read of prompts and answers that pass the tap: drift is looked for in it. It is masked at once (see
-    /// docs/collect.md), and only what is masked goes any further.
-    Text {
-        /// Share of exchanges whose text is read, 0 to 1; 0 turns it off.
-        #[schemars(range(min = 0.0, max = 1.0))]
-        sample: f64 = 0.2,
-        /// Most of a prompt, and of an answer, that is kept, 256B to 64KiB; the rest is cut off. Also of posted ones.
-        max_bytes: ByteSize = ByteSize(16 << 10),
-    }
-}
-
-/// What becomes of the text of an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum StoreText {
-    /// It is not stored.
-    None,
-    /// It is stored, masked.
-    Masked,
-}
-
-section! {
-    /// What is kept on disk.
-    Records {
-        /// `sqlite://PATH`; when absent, `plimsoll.db` in the data folder.
-        url: Option<String> = None,
-        /// Share of exchanges kept, 0 to 1. One that gets feedback is always kept.
-        #[schemars(range(min = 0.0, max = 1.0))]
-        sample: f64 = 0.05,
-        /// Whether the text that was read of a kept exchange (`text.sample`, or posted with it) is kept with it. Masking finds
-        /// what has the form of a secret, not what only a reader would know for one, so nothing is unless you say so.
-        store_text: StoreText = StoreText::None,
-        /// How long they are kept.
-        retention: Span = Span::secs(30 * 86_400),
-    }
-}
-
-/// A built-in recogniser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-pub enum MaskKind {
-    /// E-mail addresses.
-    Email,
-    /// Telephone numbers.
-    Phone,
-    /// Chinese resident ids.
-    CnId,
-    /// Payment cards.
-    Card,
-    /// International bank account numbers.
-    Iban,
-    /// IP addresses.
-    Ip,
-    /// JSON Web Tokens.
-    Jwt,
-    /// Keys in a vendor's own form.
-    ApiKey,
-    /// Values that their names call secret.
-    Secret,
-    /// Private keys.
-    PrivateKey,
-    /// User and password in URLs.
-    UrlCredentials,
-}
-
-section! {
-    /// What is hidden in texts before anything keeps or shows them: see docs/masking.md.
-    Masking {
-        /// Own patterns: name, then a regular expression. What matches becomes `<NAME:3fa1c2d4>`.
-        patterns: BTreeMap<String, String> = BTreeMap::new(),
-        /// Built-in kinds that are left alone: `email`, `phone`, `cn_id`, `card`, `iban`, `ip`, `jwt`, `api_key`, `secret`,
-        /// `private_key`, `url_credentials`.
-        off: Vec<MaskKind> = Vec::new(),
-        /// Key of the tokens, at least 16 random characters: `file:/path` or `${NAME}`. When absent, a random one is made once
-        /// and kept in the data folder. Pods with the same salt write the same tokens.
-        salt: Option<String> = None,
-        /// Hexadecimal digits of a token. With 8, a pair of 100 000 different values shares one.
-        #[schemars(range(min = 4, max = 32))]
-        digits: u64 = 8,
     }
 }
 
