@@ -115,7 +115,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let owned = speed(&texts, 15, |text| with_own.mask(text).text.len());
         let peer = speed(&texts, 3, |text| with_regexes(&set, &each, text));
         let label = if every == usize::MAX { "never".to_owned() } else { format!("{every} bytes") };
-        writeln!(table, "| {label} | {ours:.0} | {owned:.0} | {peer:.1} | {:.0} |", ours / peer)?;
+        writeln!(table, "| {label} | {ours:.0} | {owned:.0} | {peer:.1} | {:.1} |", ours / peer)?;
     }
     println!("{table}");
     Ok(())

@@ -285,7 +285,8 @@ impl Masker {
 fn is_tight(text: &[u8], range: &Range<usize>) -> bool {
     let touches = |near: u8, far: u8| {
         let joint = matches!(near, b'-' | b'.' | b'/' | b'(' | b')' | b'@' | b'+' | b'_' | b'%' | b'<' | b'>');
-        near.is_ascii_alphanumeric() || (joint && far.is_ascii_graphic())
+        let listed = matches!(near, b',' | b':') && (far.is_ascii_digit() || far == b':');
+        near.is_ascii_alphanumeric() || (joint && far.is_ascii_graphic()) || listed
     };
     let (start, end) = (range.start, range.end);
     touches(bytes::before(text, start), bytes::before(text, start.saturating_sub(1)))
