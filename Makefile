@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm
+.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -12,6 +12,7 @@ help:
 	@echo 'make bench-rss  memory of the agent at 1 000 and 10 000 series'
 	@echo 'make bench-rules  1 000 rules and range queries beside Prometheus, in one run'
 	@echo 'make bench-mask   precision, recall and speed of masking, beside Presidio and the regex crate'
+	@echo 'make sim-drift  false-alarm rates and delays of the drift detectors, by simulation'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
@@ -86,3 +87,10 @@ fuzz:
 	  cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target -- \
 	    -max_total_time=$${PLIMSOLL_FUZZ_SECONDS:-60} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
 	done
+
+# real traces are unpacked to target/sim-drift; without ../shared what needs them says SKIPPED
+sim-drift:
+	mkdir -p target/sim-drift
+	-gzip -dc ../shared/data/llm/azure_code_2023.csv.gz > target/sim-drift/azure.csv
+	-gzip -dc ../shared/data/llm/mooncake_synthetic.csv.gz > target/sim-drift/mooncake.csv
+	cargo run --release --locked -p plimsoll-rules --example sim_drift -- --data target/sim-drift

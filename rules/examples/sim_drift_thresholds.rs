@@ -14,30 +14,39 @@ use std::fmt::Write as _;
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::drift::{BINS, DeadZone, DetectorConfig, ScalarDetector, ScalarReference};
 
-const ZONES: [f64; 12] = [0.02, 0.03, 0.045, 0.065, 0.1, 0.14, 0.2, 0.25, 0.35, 0.5, 0.75, 1.0];
-const ARLS: [f64; 10] = [50.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6];
+const ZONES: [f64; 6] = [0.02, 0.04, 0.1, 0.2, 0.3, 1.0];
+const ARLS: [f64; 9] = [50.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 1e6];
 const RUNG: f64 = 0.02;
 
+/// Size of a reference whose own error does not matter.
+const ENDLESS: usize = 100_000;
+
 /// Observations spent on a run length, at most and at least so many runs.
-const SPENT: f64 = 4e7;
-const RUNS: (f64, f64) = (300.0, 20_000.0);
+const SPENT: f64 = 4e6;
+const RUNS: (f64, f64) = (40.0, 3000.0);
 
 fn main() -> std::io::Result<()> {
     let quick = std::env::args().any(|argument| argument == "quick");
     let share = if quick { 0.1 } else { 1.0 };
     let mut csv = String::from("# cargo run --release -p plimsoll-rules --example sim_drift_thresholds\n");
     csv += "zone,observations,arl,ln_level,runs\n";
-    let mut table = [[[0.0; ARLS.len()]; 2]; ZONES.len()];
+    let mut table = [[[0.0_f64; ARLS.len()]; 2]; ZONES.len()];
     for (zone, columns) in ZONES.iter().zip(&mut table) {
         let smallest = (4.0 / (zone * zone)).max(64.0).round() as usize;
-        for (observations, column) in [None, Some(smallest)].into_iter().zip(columns) {
+        for (observations, column) in [None, Some(smallest)].into_iter().zip(0..) {
             let mut guess = 0.6;
-            for (arl, level) in ARLS.iter().zip(column) {
+            for (at, arl) in ARLS.iter().enumerate() {
                 let runs = (share * SPENT / arl).clamp(RUNS.0 * share, RUNS.1 * share).round() as usize;
-                *level = (level_for(*zone, observations, *arl, guess, runs) * 1000.0).round() / 1000.0;
-                guess = *level / arl.ln();
+                // What a finite reference adds hardly depends on the run length: the longest one takes it over.
+                let last = observations.is_some() && at + 1 == ARLS.len();
+                let level = match last {
+                    true => columns[0][at] + (columns[1][at - 1] - columns[0][at - 1]).max(0.0),
+                    false => level_for(*zone, observations, *arl, guess, runs),
+                };
+                columns[column][at] = (level * 1000.0).round() / 1000.0;
+                guess = level / arl.ln();
                 let name = observations.map_or("inf".into(), |observations| observations.to_string());
-                let line = format!("{zone},{name},{arl},{level:.3},{runs}");
+                let line = format!("{zone},{name},{arl},{level:.3},{}", if last { 0 } else { runs });
                 println!("{line}");
                 csv += &line;
                 csv.push('\n');
@@ -78,24 +87,22 @@ fn level_for(zone: f64, observations: Option<usize>, arl: f64, guess: f64, runs:
 }
 
 fn detector(zone: f64, observations: Option<usize>, rng: &mut fastrand::Rng) -> ScalarDetector {
-    let enough = observations.unwrap_or(100_000);
-    let values: Vec<f64> = match observations {
-        Some(count) => (0..count).map(|_| rng.f64()).collect(),
-        None => (0..enough).map(|place| place as f64).collect(),
-    };
-    let mut reference = ScalarReference::learn(&values, rng.u64(..)).expect("large enough");
-    if observations.is_none() {
+    let learn = |values: &[f64], seed: u64| ScalarReference::learn(values, seed).expect("large enough");
+    let endless = || learn(&(0..ENDLESS).map(|place| place as f64).collect::<Vec<_>>(), 0);
+    let reference = match observations {
+        Some(count) => learn(&(0..count).map(|_| rng.f64()).collect::<Vec<_>>(), rng.u64(..)),
         // Only its size counts: bins are drawn directly.
-        reference = ENDLESS.with(|kept| kept.get_or_init(|| reference).clone());
-    }
+        None => KEPT.with(|kept| kept.get_or_init(endless).clone()),
+    };
     let config = DetectorConfig { arl: 1e9, dead_zone: zone, seed: rng.u64(..), ..DetectorConfig::default() };
     let detector = ScalarDetector::new(reference, config, Timestamp::default()).expect("sound settings");
-    assert!((detector.dead_zone().sigmas() - DeadZone::at_least(zone, enough).sigmas()).abs() < 1e-12);
+    let size = observations.unwrap_or(ENDLESS);
+    assert!((detector.dead_zone().sigmas() - DeadZone::at_least(zone, size).sigmas()).abs() < 1e-12);
     detector
 }
 
 thread_local! {
-    static ENDLESS: std::cell::OnceCell<ScalarReference> = const { std::cell::OnceCell::new() };
+    static KEPT: std::cell::OnceCell<ScalarReference> = const { std::cell::OnceCell::new() };
 }
 
 /// Adds to each rung of the ladder when it was first reached.

@@ -120,8 +120,10 @@ fn alarms(all: &Value) -> Vec<String> {
 
 /// The last alert of a signal that a receiver heard of.
 fn alert(hook: &Hook, signal: &str) -> Value {
-    let alerts = hook.bodies().into_iter().flat_map(|body| body["alerts"].as_array().cloned().unwrap_or_default());
-    alerts.filter(|alert| alert["labels"]["signal"] == signal).last().unwrap_or(Value::Null)
+    let alerts = |body: Value| body["alerts"].as_array().cloned().unwrap_or_default();
+    let mut all = hook.bodies().into_iter().flat_map(alerts).collect::<Vec<_>>();
+    all.retain(|alert| alert["labels"]["signal"] == signal);
+    all.pop().unwrap_or(Value::Null)
 }
 
 async fn told(hook: &Hook, signal: &str, status: &str) -> Value {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plimsoll_rules::drift::{Combination, DetectorConfig};
 use plimsoll_rules::text::{HashedEmbedder, is_refusal, language};
-use plimsoll_rules::{Exchange, ExchangeOutcome, Timestamp};
+use plimsoll_rules::{Exchange, ExchangeOutcome, MaskedText, Timestamp};
 
 use super::course::{Parts, Step};
 use super::method::MethodConfig;
@@ -210,13 +210,13 @@ impl Bench {
     fn observed(&self, signal: Signal, exchange: &Exchange) -> Option<Observed> {
         let answered = exchange.outcome == ExchangeOutcome::Ok;
         let text = exchange.text.as_ref().filter(|_| answered);
-        let prompt = || text.and_then(|text| text.prompt.as_ref()).map(|text| text.as_str());
+        let prompt = || text.and_then(|text| text.prompt.as_ref()).map(MaskedText::as_str);
         match signal {
             Signal::ErrorKind => Some(category(exchange.outcome.as_str())),
             Signal::FinishReason => exchange.finish_reason.as_deref().filter(|_| answered).map(category),
             Signal::Language => prompt().map(|text| category(language(text))),
             Signal::Refusal => {
-                let answer = text.and_then(|text| text.response.as_ref()).map(|text| text.as_str())?;
+                let answer = text.and_then(|text| text.response.as_ref()).map(MaskedText::as_str)?;
                 Some(category(if is_refusal(answer) { "refused" } else { "answered" }))
             }
             Signal::Embedding => self.embedded(prompt()?).map(Observed::Text),

@@ -63,14 +63,14 @@ pub(super) fn said(value: f64) -> String {
     match size {
         _ if !value.is_finite() || value == 0.0 => "0".into(),
         _ if size >= 100.0 => format!("{value:.0}"),
-        _ if size >= 10.0 => trimmed(format!("{value:.1}")),
-        _ if size >= 1.0 => trimmed(format!("{value:.2}")),
-        _ if size >= 0.001 => trimmed(format!("{value:.4}")),
+        _ if size >= 10.0 => trimmed(&format!("{value:.1}")),
+        _ if size >= 1.0 => trimmed(&format!("{value:.2}")),
+        _ if size >= 0.001 => trimmed(&format!("{value:.4}")),
         _ => format!("{value:.1e}"),
     }
 }
 
-fn trimmed(text: String) -> String {
+fn trimmed(text: &str) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 

@@ -320,3 +320,6 @@ pub struct CategoricalExplanation {
     /// Observations behind the recent shares.
     pub recent_values: usize,
 }
+
+#[cfg(test)]
+mod tests;

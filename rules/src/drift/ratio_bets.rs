@@ -117,3 +117,101 @@ fn log_mean(logs: impl Iterator<Item = f64> + Clone) -> f64 {
     let (sum, count) = logs.fold((0.0, 0.0), |(sum, count), log| (sum + (log - most).exp(), count + 1.0));
     most + f64::ln(sum / count)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::drift::{Change, RatioDetector};
+
+    #[derive(Deserialize)]
+    struct Golden {
+        tolerance: f64,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        y: Vec<f64>,
+        m0: f64,
+        grid: Vec<f64>,
+        cap: f64,
+        times: Vec<usize>,
+        log_e: Vec<f64>,
+        log_sr: Vec<f64>,
+        log_cusum: Vec<f64>,
+        max_log_sr: f64,
+        max_log_cusum: f64,
+    }
+
+    const START: Timestamp = Timestamp::from_millis(0);
+
+    #[expect(clippy::disallowed_methods, reason = "golden files lie outside the repository")]
+    fn golden(name: &str) -> Option<Golden> {
+        let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/golden");
+        let folder = std::env::var("PLIMSOLL_GOLDEN").map_or_else(|_| beside(), PathBuf::from);
+        let Ok(text) = std::fs::read_to_string(folder.join(name)) else {
+            println!("SKIPPED: {name} is not in {}; set PLIMSOLL_GOLDEN", folder.display());
+            return None;
+        };
+        Some(serde_json::from_str(&text).unwrap())
+    }
+
+    /// Reference: `core.py` of the golden files (e-SR and e-CUSUM of Shin, Ramdas and Rinaldo, 2023).
+    #[test]
+    fn golden_drift_eprocess_edetector() {
+        let Some(golden) = golden("drift_eprocess_edetector.json") else { return };
+        for (number, case) in golden.cases.iter().enumerate() {
+            let config = RatioConfig { grid: case.grid.clone(), cap: case.cap, ..RatioConfig::new(case.m0, 1000.0) };
+            let mut bets = RatioBets::new(&config, START).unwrap();
+            let (mut most_sr, mut most_cusum) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+            let near = |what: &str, found: f64, expected: f64| {
+                let wrong = (found - expected).abs() > golden.tolerance * expected.abs().max(1.0);
+                assert!(!wrong, "case {number} {what}: {found} instead of {expected}");
+            };
+            for (index, outcome) in case.y.iter().enumerate() {
+                bets.observe(START, *outcome).unwrap();
+                (most_sr, most_cusum) = (most_sr.max(bets.log_sr()), most_cusum.max(bets.log_cusum()));
+                if let Some(at) = case.times.iter().position(|time| *time == index + 1) {
+                    near("log_e", bets.log_e(), case.log_e[at]);
+                    near("log_sr", bets.log_sr(), case.log_sr[at]);
+                    near("log_cusum", bets.log_cusum(), case.log_cusum[at]);
+                }
+            }
+            near("max_log_sr", most_sr, case.max_log_sr);
+            near("max_log_cusum", most_cusum, case.max_log_cusum);
+        }
+    }
+
+    #[test]
+    fn a_ratio_below_its_floor_is_found_and_one_above_is_left_alone() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        let mut run = |mean: f64, most: usize| {
+            let mut detector = RatioDetector::new(RatioConfig::new(0.9, 10_000.0), START).unwrap();
+            let outcome = |rng: &mut fastrand::Rng| if rng.f64() < mean { 1.0 } else { 0.0 };
+            (0..most).find(|_| detector.observe(START, outcome(&mut rng)) == Change::Raised)
+        };
+        assert!((0..20).all(|_| run(0.8, 1000).is_some_and(|at| at < 500)));
+        assert!((0..20).filter(|_| run(0.93, 5000).is_some()).count() <= 1);
+    }
+
+    #[test]
+    fn senseless_settings_and_outcomes_are_refused() {
+        for config in [
+            RatioConfig::new(1.0, 1000.0),
+            RatioConfig::new(f64::NAN, 1000.0),
+            RatioConfig::new(0.9, 1.0),
+            RatioConfig { grid: vec![], ..RatioConfig::new(0.9, 1000.0) },
+            RatioConfig { grid: vec![f64::NAN], ..RatioConfig::new(0.9, 1000.0) },
+            RatioConfig { cap: 1.0, ..RatioConfig::new(0.9, 1000.0) },
+        ] {
+            assert!(RatioDetector::new(config, START).is_err());
+        }
+        let mut detector = RatioDetector::new(RatioConfig::new(0.9, 1000.0), START).unwrap();
+        for outcome in [f64::NAN, f64::INFINITY, -0.1, 1.1] {
+            assert_eq!(detector.observe(START, outcome), Change::Refused);
+        }
+        assert_eq!(detector.seen(), (0, 4));
+    }
+}

@@ -54,7 +54,7 @@ mod tests {
         let mut recent = Recent::new();
         (0..2000).for_each(|at| recent.push(Timestamp::from_millis(at), -(at as f64)));
         let all = recent.sorted_since(Timestamp::from_millis(0), 1);
-        assert_eq!((all.len(), all[0], all[255]), (1024, -1999.0, -976.0));
+        assert_eq!((all.len(), all[0], all[1023]), (1024, -1999.0, -976.0));
         assert_eq!(recent.sorted_since(Timestamp::from_millis(1998), 2), [-1999.0, -1998.0]);
         assert_eq!(recent.sorted_since(Timestamp::from_millis(1998), 3).len(), 1024, "two are too few to show");
         let newest = recent.since(Timestamp::from_millis(1998));

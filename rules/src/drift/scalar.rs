@@ -21,8 +21,8 @@ use crate::Timestamp;
 pub struct DetectorConfig {
     /// Mean number of observations between two false alarms, 50 to 1e9.
     pub arl: f64,
-    /// The shift that is too small to matter, in standard deviations of the normal scores, 0 to 1. The default of
-    /// 0.25 is a population stability index of 0.06.
+    /// The shift that is too small to matter, in standard deviations of the normal scores, 0 to 1. A shift of 0.3 is a
+    /// population stability index of 0.09.
     pub dead_zone: f64,
     /// When a standing alarm falls.
     pub calm: Calm,
@@ -31,12 +31,18 @@ pub struct DetectorConfig {
 }
 
 impl Default for DetectorConfig {
+    /// One false alarm in 30 days of one observation a second.
     fn default() -> Self {
-        Self { arl: 2_592_000.0, dead_zone: 0.25, calm: Calm::default(), seed: 0 }
+        Self::new(2_592_000.0)
     }
 }
 
 impl DetectorConfig {
+    /// For this average run length, with the usual dead zone: see [`DeadZone::usual`].
+    pub fn new(arl: f64) -> Self {
+        Self { arl, dead_zone: DeadZone::usual(arl), calm: Calm::default(), seed: 0 }
+    }
+
     pub(super) fn check(&self) -> Result<(), DriftError> {
         let (least, most) = ARL_RANGE;
         within(self.arl >= least && self.arl <= most, "the average run length", "between 50 and 1e9", self.arl)?;
@@ -141,7 +147,7 @@ impl ScalarDetector {
         self.statistic = mean(&self.bets.earned);
     }
 
-    /// Takes one value; about 0.05 µs. A value that is not finite is counted and refused.
+    /// Takes one value. A value that is not finite is counted and refused.
     #[inline]
     pub fn observe(&mut self, now: Timestamp, value: f64) -> Change {
         if !value.is_finite() {
@@ -328,3 +334,6 @@ impl Bets {
 fn mean(earned: &Lanes) -> f64 {
     earned.iter().sum::<f64>() / ALTERNATIVES as f64
 }
+
+#[cfg(test)]
+mod tests;

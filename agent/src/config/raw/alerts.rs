@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::units::Span;
-use super::section;
 
 section! {
     /// Who is told.

@@ -1,0 +1,105 @@
+//! The detectors on real traces: one that does not drift and one that does.
+
+use fastrand::Rng;
+use plimsoll_rules::Timestamp;
+use plimsoll_rules::drift::{Change, DetectorConfig, FalseAlarms, ScalarDetector, ScalarReference};
+
+/// Tokens of a service in order, with times in seconds since its first request.
+pub struct Trace {
+    pub seconds: Vec<f64>,
+    pub input: Vec<f64>,
+    pub output: Vec<f64>,
+}
+
+/// What is shared beside the checkout.
+pub struct Traces {
+    pub azure: Trace,
+    pub mooncake: Trace,
+}
+
+impl Trace {
+    pub fn len(&self) -> usize {
+        self.seconds.len()
+    }
+
+    fn read(path: &str, time: fn(&str) -> Option<f64>) -> Option<Self> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let mut trace = Self { seconds: vec![], input: vec![], output: vec![] };
+        for line in text.lines().skip(1) {
+            let mut cells = line.split(',');
+            trace.seconds.push(time(cells.next()?)?);
+            trace.input.push(cells.next()?.parse().ok()?);
+            trace.output.push(cells.next()?.trim().parse().ok()?);
+        }
+        let first = *trace.seconds.first()?;
+        trace.seconds.iter_mut().for_each(|second| *second -= first);
+        Some(trace)
+    }
+
+    fn rate(&self) -> f64 {
+        self.len() as f64 / self.seconds.last().copied().unwrap_or(1.0)
+    }
+}
+
+impl Traces {
+    pub fn read(folder: &str) -> Option<Self> {
+        // 2023-11-16 18:17:03.9799600
+        let clock = |text: &str| Some(Timestamp::from_rfc3339(&format!("{}Z", text.replace(' ', "T")))?.secs_f64());
+        let azure = Trace::read(&format!("{folder}/azure.csv"), clock)?;
+        let millis = |text: &str| text.parse::<f64>().ok().map(|millis| millis / 1000.0);
+        Some(Self { azure, mooncake: Trace::read(&format!("{folder}/mooncake.csv"), millis)? })
+    }
+}
+
+/// The rows of alarms, and the most evidence seen as a share of the level.
+fn watch(values: &[f64], seconds: &[f64], learned: usize, arl: f64) -> (Vec<usize>, f64, ScalarDetector) {
+    let at = |row: usize| Timestamp::from_secs_f64(seconds[row]);
+    let reference = ScalarReference::learn(&values[..learned], 1).expect("large enough");
+    let mut detector = ScalarDetector::new(reference, DetectorConfig::new(arl), at(learned)).expect("sound settings");
+    let (mut alarms, mut most) = (vec![], f64::NEG_INFINITY);
+    for row in learned..values.len() {
+        if detector.observe(at(row), values[row]) == Change::Raised {
+            alarms.push(row);
+        }
+        most = most.max(detector.evidence() / detector.level());
+    }
+    (alarms, most, detector)
+}
+
+/// Prints what happens on both traces at one false alarm in 30 days.
+pub fn report(traces: Option<&Traces>) {
+    let Some(Traces { azure, mooncake }) = traces else {
+        println!("SKIPPED: traces (no --data FOLDER)");
+        return;
+    };
+    let month = FalseAlarms::new(1.0, std::time::Duration::from_secs(30 * 86_400)).expect("sound");
+    let arl = month.arl(azure.rate());
+    for (name, values) in [("input", &azure.input), ("output", &azure.output)] {
+        for learned in [500, 1000, 2000, 3000, 4000, 5000] {
+            let (alarms, most, _) = watch(values, &azure.seconds, learned, arl);
+            println!(
+                "azure {name:<6} in order, m={learned}: alarms at rows {alarms:?}; most evidence {most:.2} of the level"
+            );
+        }
+        let shuffled = (1..=20).map(|seed| {
+            let mut values = values.clone();
+            Rng::with_seed(seed).shuffle(&mut values);
+            watch(&values, &azure.seconds, 2000, arl).0.len()
+        });
+        println!("azure {name:<6} 20 shuffles, m=2000: {} alarms", shuffled.sum::<usize>());
+    }
+    let arl = month.arl(mooncake.rate());
+    for (name, values) in [("input", &mooncake.input), ("output", &mooncake.output)] {
+        for learned in [500, 1000, 1500] {
+            let (alarms, most, detector) = watch(values, &mooncake.seconds, learned, arl);
+            let seconds: Vec<f64> = alarms.iter().map(|row| mooncake.seconds[*row].round()).collect();
+            let why = detector.explain();
+            let (before, now) = (why.reference.p50, why.recent.map_or(f64::NAN, |recent| recent.p50));
+            println!(
+                "mooncake {name:<6} m={learned}: alarms at {seconds:?} s (evidence {most:.2}); {:?} since {:.0} s, median {before} -> {now}",
+                why.direction,
+                why.since.secs_f64()
+            );
+        }
+    }
+}
