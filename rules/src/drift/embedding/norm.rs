@@ -59,3 +59,30 @@ pub(crate) fn traces(rows: &[Vec<f64>]) -> (f64, f64) {
     }
     ((0..width).map(|at| covariance[at * width + at]).sum(), covariance.iter().map(|value| value * value).sum())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `x = [[1, 2], [3, 5], [-2, 0], [0, 1.5]]; S = np.cov(x.T, bias=True); np.trace(S), np.trace(S @ S)`
+    #[test]
+    fn traces_against_numpy() {
+        let rows = [[1.0, 2.0], [3.0, 5.0], [-2.0, 0.0], [0.0, 1.5]].map(Vec::from);
+        let (trace, squared) = traces(&rows);
+        assert!((trace - 6.546875).abs() < 1e-12, "{trace}");
+        assert!((squared - 41.752197265625).abs() < 1e-12, "{squared}");
+    }
+
+    #[test]
+    fn the_largest_term_counts() {
+        let norm = Norm { trace: 4.0, spread: 2.0, sizes: [0.5, 0.25, 0.125] };
+        for (why, lengths, dead_zone, wanted) in [
+            ("as expected", [2.0, 1.0, 0.5], 0.0, Peak { score: 0.0, at: 0 }),
+            ("the slow one", [2.0, 1.0, 1.0], 0.0, Peak { score: 2.0, at: 2 }),
+            ("nothing", [0.0; 3], 0.0, Peak { score: -2.0, at: 0 }),
+            ("within the dead zone", [4.0; 3], 1.0, Peak { score: -2.0, at: 0 }),
+        ] {
+            assert_eq!(norm.score(&lengths, dead_zone), wanted, "{why}");
+        }
+    }
+}
