@@ -3,7 +3,7 @@
 
 use plimsoll_rules::Timestamp;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Executor as _, Row as _};
+use sqlx::{Connection as _, Executor as _, Row as _, SqliteConnection};
 
 use super::course::SavedCourse;
 use super::rate::Rate;
@@ -61,8 +61,21 @@ fn read(row: &SqliteRow) -> Option<Saved> {
 }
 
 /// Writes all of it, or nothing.
+///
+/// After a failure the connection is closed: on a full disk SQLite ends the transaction by itself, sqlx does not learn of it,
+/// and the next one to begin on that connection would be refused for ever.
 pub(super) async fn save(pool: &SqlitePool, all: &[Saved], now: Timestamp) -> Result<(), sqlx::Error> {
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut connection = pool.acquire().await?;
+    let written = write(&mut connection, all, now).await;
+    if written.is_err() {
+        // what is wrong with it has been said already
+        let _ = connection.close().await;
+    }
+    written
+}
+
+async fn write(connection: &mut SqliteConnection, all: &[Saved], now: Timestamp) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     for Saved { id, settings, rate, course } in all {
         let [signal, model, variant] = id.labels();
         let rate = serde_json::to_string(rate).unwrap_or_default();

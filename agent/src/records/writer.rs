@@ -161,8 +161,24 @@ impl Writer {
 
     async fn write(&mut self, batch: &[Job], done: &mut Done) -> Result<(), sqlx::Error> {
         let pool = self.pool.clone().ok_or_else(|| sqlx::Error::Protocol("the records are not open".into()))?;
+        let mut connection = pool.acquire().await?;
+        let written = self.write_on(&mut connection, batch, done).await;
+        if written.is_err() {
+            // On a full disk SQLite ends the transaction by itself and sqlx does not learn of it: no transaction could ever begin
+            // on this connection again. What is wrong with it has been said already.
+            let _ = connection.close().await;
+        }
+        written
+    }
+
+    async fn write_on(
+        &mut self,
+        connection: &mut SqliteConnection,
+        batch: &[Job],
+        done: &mut Done,
+    ) -> Result<(), sqlx::Error> {
         let now = crate::clock::wall();
-        let mut tx = database::begin(&pool).await?;
+        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut waiting = HashSet::new();
         let mut joined = Vec::new();
         for (place, job) in batch.iter().enumerate() {
