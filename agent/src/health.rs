@@ -65,6 +65,7 @@ pub fn metrics_of(source: &str) -> &'static [Metric] {
             GpuEccErrors,
         ],
         "engine" => &[QueueTime, RequestsWaiting, KvCacheUtilization],
+        "drift" => &[DriftAlarm, DriftScore, DriftEvidence, DriftSince, DriftTop],
         "records" => &[TaskCompletion, Satisfaction, Tasks, SatisfactionRatings, SatisfactionScore],
         _ => &[],
     }

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod demo;
+pub mod drift;
 pub mod feed;
 pub mod health;
 pub mod http;

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 pub use desk::{Desk, Question};
 
 use crate::clock::Clock;
+use crate::drift::Drift;
 use crate::health::{Health, metrics_of};
 use crate::shutdown::Shutdown;
 use crate::state::StateFiles;
@@ -69,6 +70,8 @@ pub struct PipelineOptions {
     pub state: StateFiles,
     /// Where people look a rule up; start of the links in alerts.
     pub external_url: String,
+    /// Says more of alerts on signals than their series can.
+    pub drift: Drift,
 }
 
 /// Samples in, alerts out.
@@ -83,6 +86,7 @@ pub struct Pipeline {
     clock: Clock,
     sampling: Duration,
     external_url: String,
+    drift: Drift,
     snapshot: watch::Sender<Arc<Snapshot>>,
     groups: BTreeMap<String, GroupReport>,
     last_sampled: Timestamp,
@@ -122,6 +126,7 @@ impl Pipeline {
             clock,
             sampling: options.sampling,
             external_url: options.external_url,
+            drift: options.drift,
             snapshot,
             groups: BTreeMap::new(),
             last_sampled: Timestamp::default(),
@@ -268,7 +273,8 @@ impl Pipeline {
     }
 
     fn publish_snapshot(&mut self, now: Timestamp) {
-        let alerts: Vec<ActiveAlert> = self.engine.alerts().into_iter().cloned().collect();
+        let mut alerts: Vec<ActiveAlert> = self.engine.alerts().into_iter().cloned().collect();
+        alerts.iter_mut().for_each(|alert| alert.annotations = self.annotations(alert));
         let stats = self.store.stats();
         self.registry.set(Metric::StoreSeries, &[], stats.series as f64);
         self.registry.set(Metric::StoreSamples, &[], stats.samples as f64);
@@ -303,7 +309,7 @@ impl Pipeline {
         Notification {
             status: if resolved { Status::Resolved } else { Status::Firing },
             labels: alert.labels.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-            annotations: alert.annotations.clone(),
+            annotations: self.annotations(alert),
             starts_at: started,
             ends_at: if resolved { alert.resolved_at.unwrap_or(alert.valid_until) } else { alert.valid_until },
             value: alert.value,
@@ -314,6 +320,20 @@ impl Pipeline {
             ),
             expr: alert.expr.clone(),
         }
+    }
+
+    /// What the rule says, and of an alert on a drifted signal what its detector says: direction, size, terms, examples.
+    fn annotations(&self, alert: &ActiveAlert) -> BTreeMap<String, String> {
+        let mut said = alert.annotations.clone();
+        let label = |name| alert.labels.get(name).unwrap_or("").to_owned();
+        if alert.labels.get("signal").is_some() {
+            let snapshot = self.drift.snapshot();
+            let more = snapshot.annotations.get(&(label("signal"), label("model"), label("variant")));
+            for (name, text) in more.into_iter().flatten() {
+                said.entry(name.clone()).or_insert_with(|| text.clone());
+            }
+        }
+        said
     }
 
     /// Saves the alert states if any has changed.

@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock;
 use crate::config::{self, Checked, Overrides};
-use crate::feed::DriftFeed;
+use crate::drift::{self, Drift, DriftTask, Outcome, OutcomeFeed};
+use crate::feed::{DriftFeed, DriftInbox};
 use crate::health::Health;
 use crate::http::api::{ApiState, ReloadRequest};
 use crate::http::health::Readiness;
@@ -114,11 +115,25 @@ impl Agent {
         );
         registry.set(Metric::ConfigReloadSuccess, &[], 1.0);
         let masker = masking::start(&config)?;
-        let drift = None::<DriftFeed>;
-        let records = Records::open(records_options(&config), registry.clone(), health.clone(), drift.clone()).await;
+        let on = config.raw.drift.enabled;
+        let (feed, inbox) = on.then(|| DriftFeed::new(registry.clone())).unzip();
+        let (outcomes, outcome_inbox) = OutcomeFeed::new(registry.clone());
+        let records = Records::open(
+            records_options(&config, on.then_some(outcomes)),
+            registry.clone(),
+            health.clone(),
+            feed.clone(),
+        )
+        .await;
         let dispatcher = receivers::start(&config, records.pool(), shutdown).await?;
-        let (pipeline, snapshot) =
-            Pipeline::new(pipeline_options(&config), registry.clone(), health.clone(), dispatcher.clone());
+        let drift = match inbox {
+            Some(inbox) => {
+                start_drift(&config, (inbox, outcome_inbox), &records, (&registry, &health), shutdown).await?
+            }
+            None => Drift::off(),
+        };
+        let options = pipeline_options(&config, drift.clone());
+        let (pipeline, snapshot) = Pipeline::new(options, registry.clone(), health.clone(), dispatcher.clone());
         let (commands, command_queue) = mpsc::channel(8);
         let (config_sender, config) = watch::channel(Arc::new(config));
         let (reload, reloads) = mpsc::channel(1);
@@ -134,10 +149,11 @@ impl Agent {
             reload,
             started: clock::wall(),
             pipeline: Desk::new(commands.clone()),
+            drift,
         };
         announce(&config.borrow(), &listeners);
         let started_with = config.borrow().clone();
-        let outlets = Outlets { records: exchanges, drift, masker };
+        let outlets = Outlets { records: exchanges, drift: feed, masker };
         listeners.serve(config, api, &records, &registry, &readiness, outlets, shutdown);
         shutdown.spawn("pipeline", pipeline.run(command_queue, shutdown.clone()));
         drop(latch);
@@ -186,6 +202,7 @@ fn needs_restart(old: &Checked, new: &Checked) -> Vec<&'static str> {
     changed("masking", old.masking != new.masking);
     changed("records", old.records != new.records);
     changed("business", old.business != new.business);
+    changed("drift", old.drift != new.drift);
     changed("limits", old.limits != new.limits);
     changed("log", old.log != new.log);
     keys
@@ -197,7 +214,22 @@ fn sampling(config: &Checked) -> std::time::Duration {
     s.system.interval.0.min(s.gpu.interval.0).min(s.engine.interval.0)
 }
 
-fn pipeline_options(config: &Checked) -> PipelineOptions {
+/// Reads what was saved before it returns: the series must be there before a rule looks for them.
+async fn start_drift(
+    config: &Checked,
+    (inbox, outcomes): (DriftInbox, mpsc::Receiver<Outcome>),
+    records: &Records,
+    (registry, health): (&Registry, &Health),
+    shutdown: &Shutdown,
+) -> anyhow::Result<Drift> {
+    let settings = drift::Settings::new(&config.raw.drift)?;
+    let database = (records.pool(), config.database.clone());
+    let (task, drift) = DriftTask::start(settings, registry.clone(), health.clone(), database, outcomes).await;
+    shutdown.spawn("drift", task.run(inbox, shutdown.clone()));
+    Ok(drift)
+}
+
+fn pipeline_options(config: &Checked, drift: Drift) -> PipelineOptions {
     let external_url =
         config.raw.alerts.external_url.clone().unwrap_or_else(|| format!("http://{}", config.raw.listen.api));
     PipelineOptions {
@@ -214,10 +246,11 @@ fn pipeline_options(config: &Checked) -> PipelineOptions {
         sampling: sampling(config),
         state: StateFiles::new(&config.data),
         external_url,
+        drift,
     }
 }
 
-fn records_options(config: &Checked) -> RecordsOptions {
+fn records_options(config: &Checked, outcomes: Option<OutcomeFeed>) -> RecordsOptions {
     RecordsOptions {
         path: config.database.clone(),
         sample: config.raw.records.sample,
@@ -225,6 +258,7 @@ fn records_options(config: &Checked) -> RecordsOptions {
         retention: config.raw.records.retention.0,
         disk: config.raw.limits.disk.0,
         window: config.raw.business.window.0,
+        outcomes,
     }
 }
 

@@ -154,6 +154,18 @@ catalog! {
     SatisfactionScore "user_satisfaction_score_total" Counter, ["model", "variant"], "Sum of satisfaction ratings, each 0 to 1.";
     Feedback "feedback_total" Counter, ["metric"], "Feedback items accepted.";
     FeedbackUnjoined "feedback_unjoined" Gauge, [], "Stored feedback items whose exchange is not known yet.";
+    // Drift
+    DriftScore "drift_score" Gauge, ["signal", "model", "variant", "statistic"], "How far a signal has drifted (statistic: threshold_ratio, 1 is an alarm; reference_median and recent_median in the signal's unit; reference_share and recent_share of the category that grew; shift of texts, in spreads of the reference).";
+    DriftEvidence "drift_evidence" Gauge, ["signal", "model", "variant"], "Log e-value in nats that a signal has left its baseline.";
+    DriftThreshold "drift_threshold" Gauge, ["signal", "model", "variant"], "The evidence in nats at which an alarm is raised.";
+    DriftAlarm "drift_alarm" Gauge, ["signal", "model", "variant"], "1 while an alarm stands: raised once, kept until the signal has been calm for long enough or the change is accepted.";
+    DriftSince "drift_since_timestamp_seconds" Gauge, ["signal", "model", "variant"], "When the change behind a standing alarm most likely happened, in seconds since the Unix epoch.";
+    DriftTop "drift_top" Gauge, ["signal", "model", "variant", "kind", "item"], "What is new behind a standing alarm (kind: term, weight of a distinctive term of masked texts; cluster, its share now as a ratio of its share in the baseline; category, the same of a category).";
+    DriftReference "drift_reference_observations" Gauge, ["signal", "model", "variant"], "Observations that the baseline was, or is being, learned from.";
+    DriftLearning "drift_learning" Gauge, ["signal", "model", "variant"], "1 while a signal's first baseline is being learned: nothing is judged yet.";
+    DriftArl "drift_arl_observations" Gauge, ["signal", "model", "variant"], "Mean observations between two false alarms that the threshold is set to.";
+    DriftBaseline "drift_baseline_version" Gauge, ["signal", "model", "variant"], "The baseline in force.";
+    DriftObservations "drift_observations_total" Counter, ["signal", "model", "variant"], "Observations taken by a signal's detector.";
     // Judgement and telling
     Alerts "alerts" Gauge, ["alertname", "alertstate"], "Active alerts by name and state (pending, firing).";
     RuleEvaluations "rule_evaluations_total" Counter, ["group"], "Rule evaluations.";

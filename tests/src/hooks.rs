@@ -57,6 +57,7 @@ pub struct Hook {
     /// Where it listens, on loopback.
     pub port: u16,
     heard: Arc<Mutex<Vec<Heard>>>,
+    bodies: Arc<Mutex<Vec<Value>>>,
     failed: Arc<Mutex<u64>>,
 }
 
@@ -68,7 +69,12 @@ impl Hook {
     #[expect(clippy::disallowed_methods, reason = "it lives as long as the test")]
     pub async fn start(mood: Mood) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a free port")?;
-        let hook = Self { port: listener.local_addr()?.port(), heard: Arc::default(), failed: Arc::default() };
+        let hook = Self {
+            port: listener.local_addr()?.port(),
+            heard: Arc::default(),
+            bodies: Arc::default(),
+            failed: Arc::default(),
+        };
         let (shared, born) = (hook.clone(), Instant::now());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -90,6 +96,11 @@ impl Hook {
     /// Everything it took, in order.
     pub fn heard(&self) -> Vec<Heard> {
         self.heard.lock().map(|heard| heard.clone()).unwrap_or_default()
+    }
+
+    /// The bodies it took, in order.
+    pub fn bodies(&self) -> Vec<Value> {
+        self.bodies.lock().map(|bodies| bodies.clone()).unwrap_or_default()
     }
 
     /// The last state it took of each alert.
@@ -130,7 +141,11 @@ async fn answer(
         }
         Mood::Refusing(_) => {}
     }
-    let states = states(&serde_json::from_slice(&body).unwrap_or(Value::Null));
+    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let states = states(&body);
+    if let Ok(mut bodies) = hook.bodies.lock() {
+        bodies.push(body);
+    }
     if let Ok(mut heard) = hook.heard.lock() {
         heard.extend(states.into_iter().map(|state| Heard { state, id: id.clone(), at }));
     }

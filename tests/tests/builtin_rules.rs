@@ -57,6 +57,15 @@ fn scene(second: f64) -> Vec<(Labels, f64)> {
     );
     add("plimsoll_user_satisfaction_ratings_total", &owner, second);
     add("plimsoll_user_satisfaction_score_total", &owner, growth(second, 50.0, 0.5, 1.0));
+    let drift = [("model", "m"), ("signal", "input_tokens")];
+    add("plimsoll_drift_alarm", &drift, change(second, 30.0, 0.0, 1.0));
+    add("plimsoll_drift_evidence", &drift, change(second, 30.0, 0.5, 17.25));
+    add("plimsoll_drift_threshold", &drift, 14.5);
+    add("plimsoll_drift_arl_observations", &drift, 2_592_000.0);
+    let median = |statistic| [("model", "m"), ("signal", "input_tokens"), ("statistic", statistic)];
+    add("plimsoll_drift_score", &median("reference_median"), 310.0);
+    add("plimsoll_drift_score", &median("recent_median"), change(second, 30.0, 308.0, 575.0));
+    add("plimsoll_drift_since_timestamp_seconds", &drift, change(second, 30.0, 0.0, 1799.0));
     add("plimsoll_collector_up", &[("source", "gpu")], change(second, 20.0, 1.0, 0.0));
     add("plimsoll_notifications_dead_letters", &[("sink", "http://am:9093")], change(second, 20.0, 0.0, 2.0));
     all
@@ -83,8 +92,9 @@ fn states(store: &Store, now: Timestamp) -> serde_json::Value {
 /// The alerts that fire, by name, with everything a person reads. (Those over ranges are compared by state alone: a
 /// range is closed on the left in the Prometheus of Debian and open since 3.0, which moves figures by one sample.)
 fn texts(alerts: &[&ActiveAlert], second: u32) -> Vec<serde_json::Value> {
-    let firing =
-        |a: &&&ActiveAlert| a.state == AlertState::Firing && matches!(a.labels.get("layer"), Some("system" | "self"));
+    let firing = |a: &&&ActiveAlert| {
+        a.state == AlertState::Firing && matches!(a.labels.get("layer"), Some("system" | "drift" | "self"))
+    };
     let one = |alert: &&ActiveAlert| {
         let mut labels = serde_json::Map::new();
         labels.extend(alert.labels.iter().map(|(name, value)| (name.to_owned(), json!(value))));
@@ -122,7 +132,7 @@ fn prometheus_and_plimsoll_say_the_same() {
             alerts.extend(texts(&on, second));
         }
     }
-    assert_eq!(names.len(), 9, "nine of eleven alerts fire here: {names:?}");
+    assert_eq!(names.len(), 10, "ten of twelve alerts fire here: {names:?}");
     let input: Vec<_> =
         series.into_iter().map(|(series, values)| json!({"series": series, "values": values.join(" ")})).collect();
     let test = json!({"interval": format!("{STEP}s"), "input_series": input, "alert_rule_test": alerts, "promql_expr_test": expressions});

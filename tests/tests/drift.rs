@@ -1,303 +1,369 @@
-//! `plimsoll drift`: the same data gives the same verdict in every format; bad files are said with their place; a file is
-//! watched as a stream.
+//! Drift end to end: what is usual is learned, a change is told with its reasons, and neither a stop nor a kill forgets it.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
+use std::time::Duration;
 
-use plimsoll_tests::{binary, shared};
+use plimsoll_rules::builtin_scaled;
+use plimsoll_tests::{Agent, AgentBuilder, Alertmanager, Hook, Mood, Upstream, binary, eventually, get_json, series};
 use serde_json::{Value, json};
 
-/// One row: input tokens, why it ended, what was asked.
-struct Row {
-    tokens: Option<u32>,
-    reason: &'static str,
-    prompt: String,
+const SOON: Duration = Duration::from_secs(60);
+/// Observations that are learned from.
+const REFERENCE: usize = 300;
+/// Texts that are learned from.
+const TEXTS: usize = 1000;
+
+/// An agent that learns quickly, and judges every second by the built-in rules.
+fn agent(hook: &Hook, upstream: &str) -> AgentBuilder {
+    Agent::before(upstream)
+        .rules("builtin.yml", &builtin_scaled(1.0 / 15.0))
+        .set("drift.reference", json!({"observations": REFERENCE, "texts": TEXTS}))
+        .set("text", json!({"sample": 1.0}))
+        .set("alerts.receivers", json!([{"name": "ops", "webhook": {"url": hook.url("/x")}}]))
+        .set("alerts.route", json!({"group_by": ["..."], "group_wait": "0s", "group_interval": "0s"}))
+        .set("alerts.resend_delay", json!("1s"))
 }
 
-const SUBJECTS: [&str; 6] = ["card", "transfer", "account", "refund", "limit", "address"];
-
-/// Requests of a bank's assistant; `moved` of them are longer, end early and ask about something new.
-fn rows(count: usize, moved: f64, seed: u64) -> Vec<Row> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let mut row = || {
-        let new = random.f64() < moved;
-        let base = (0..6).map(|_| random.u32(0..60)).sum::<u32>();
-        let subject = SUBJECTS[random.usize(..SUBJECTS.len())];
-        let (number, ask) =
-            (random.u32(..), ["where is my", "please change my", "what happened to the"][random.usize(..3)]);
-        let prompt = if new {
-            format!("how do I buy bitcoin with my {subject}? write to eve{number}@example.com")
-        } else {
-            format!("{ask} {subject} from last week, thank you")
-        };
-        Row {
-            tokens: (random.u32(..50) > 0).then_some(if new { base * 2 + 100 } else { base }),
-            reason: if new && random.bool() { "length" } else { "stop" },
-            prompt,
-        }
-    };
-    (0..count).map(|_| row()).collect()
+/// Exchanges of a fixed stream, numbered so that no id comes twice.
+struct Stream {
+    rng: fastrand::Rng,
+    next: usize,
 }
 
-fn csv(rows: &[Row]) -> String {
-    let mut out = "timestamp,tokens,reason,prompt\n".to_owned();
-    for (at, row) in rows.iter().enumerate() {
-        let tokens = row.tokens.map_or(String::new(), |tokens| tokens.to_string());
-        writeln!(out, "{at},{tokens},{},\"{}\"", row.reason, row.prompt).unwrap();
+impl Stream {
+    fn new() -> Self {
+        Self { rng: fastrand::Rng::with_seed(11), next: 0 }
     }
-    out
-}
 
-fn jsonl(rows: &[Row]) -> String {
-    let line = |(at, row): (usize, &Row)| {
-        let object = json!({"timestamp": at, "tokens": row.tokens, "reason": row.reason, "prompt": row.prompt});
-        format!("{object}\n")
-    };
-    rows.iter().enumerate().map(line).collect()
-}
-
-fn packed(text: &str) -> Vec<u8> {
-    let mut pack = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    pack.write_all(text.as_bytes()).unwrap();
-    pack.finish().unwrap()
-}
-
-fn drift(arguments: &[&str]) -> Output {
-    Command::new(binary().unwrap()).arg("drift").args(arguments).output().unwrap()
-}
-
-fn compared(reference: &Path, current: &Path, more: &[&str]) -> Output {
-    let files = ["--reference", reference.to_str().unwrap(), "--current", current.to_str().unwrap()];
-    drift(&[&files, more].concat())
-}
-
-/// The JSON report.
-fn judged(reference: &Path, current: &Path) -> Value {
-    let output = compared(reference, current, &["--format", "json"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn column<'r>(report: &'r Value, name: &str) -> &'r Value {
-    report["columns"].as_array().unwrap().iter().find(|column| column["name"] == name).unwrap()
-}
-
-/// No number of a report is NaN, infinite or null.
-fn assert_numbers_exist(value: &Value) {
-    match value {
-        Value::Null => panic!("a number that does not exist is absent"),
-        Value::Array(all) => all.iter().for_each(assert_numbers_exist),
-        Value::Object(all) => all.values().for_each(assert_numbers_exist),
-        _ => {}
+    /// `count` exchanges with prompts `factor` times as long as usual.
+    fn exchanges(&mut self, count: usize, factor: f64) -> Vec<Value> {
+        (0..count).map(|_| self.exchange(factor)).collect()
     }
-}
 
-#[test]
-fn every_format_gives_the_same_verdict() {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, bytes: &[u8]| -> PathBuf {
-        let path = folder.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path
-    };
-    let (before, after) = (rows(800, 0.0, 1), rows(700, 0.4, 2));
-    let a = write("a.csv", csv(&before).as_bytes());
-    let expected = judged(&a, &write("b.csv", csv(&after).as_bytes()));
-    for name in ["tokens", "reason", "prompt"] {
-        assert_eq!(column(&expected, name)["drift"], true, "{expected:#}");
-        assert!(column(&expected, name)["p_adjusted"].as_f64().unwrap() < 0.05);
-    }
-    assert_eq!(expected["drift"], true);
-    let tokens = column(&expected, "tokens");
-    assert_eq!((&tokens["kind"], &tokens["direction"]), (&json!("numeric"), &json!("up")));
-    let there = after.iter().filter(|row| row.tokens.is_some()).count();
-    assert_eq!((&tokens["n_current"], &tokens["missing_current"]), (&json!(there), &json!(700 - there)));
-    for key in ["wasserstein", "psi", "js", "hellinger"] {
-        assert!(tokens["effect"][key].as_f64().unwrap() > 0.0, "{key}");
-    }
-    assert!(tokens["tests"]["ks"]["p_value"].is_number() && tokens["tests"]["cvm"]["statistic"].is_number());
-    assert_eq!(column(&expected, "reason")["kind"], "categorical");
-    let prompt = column(&expected, "prompt");
-    assert_eq!(prompt["kind"], "text");
-    assert!(prompt["tests"]["classifier"]["auc"].as_f64().unwrap() > 0.6 && prompt["effect"].get("psi").is_none());
-    assert_eq!(expected["skipped"][0]["name"], "timestamp");
-    assert_numbers_exist(&expected);
-
-    for (name, bytes) in [
-        ("b.csv.gz", packed(&csv(&after))),
-        ("b.jsonl", jsonl(&after).into_bytes()),
-        ("b.jsonl.gz", packed(&jsonl(&after))),
-    ] {
-        assert_eq!(judged(&a, &write(name, &bytes)), expected, "{name}");
-    }
-}
-
-/// `tests/golden/drift/generate.py` wrote the same rows in every format.
-#[test]
-fn parquet_says_what_jsonl_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/drift");
-    let mut before = String::new();
-    for (at, row) in rows(400, 0.0, 9).iter().enumerate() {
-        let (seconds, ok) = (f64::from(at as u32 % 97) / 40.0, at % 10 != 0);
-        let object =
-            json!({"tokens": row.tokens, "seconds": seconds, "reason": row.reason, "ok": ok, "prompt": row.prompt});
-        writeln!(before, "{object}").unwrap();
-    }
-    let reference = folder.path().join("a.jsonl");
-    std::fs::write(&reference, before).unwrap();
-    let expected = judged(&reference, &golden.join("rows.jsonl"));
-    let kinds: Vec<&str> =
-        expected["columns"].as_array().unwrap().iter().map(|column| column["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["numeric", "numeric", "categorical", "categorical", "text"]);
-    for compression in ["none", "snappy", "gzip"] {
-        let found = judged(&reference, &golden.join(format!("rows.{compression}.parquet")));
-        assert_eq!(found, expected, "{compression}");
-    }
-}
-
-#[test]
-fn size_of_the_data_does_not_make_drift_and_codes_say_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, rows: &[Row]| -> PathBuf {
-        let path = folder.path().join(name);
-        std::fs::write(&path, csv(rows)).unwrap();
-        path
-    };
-    let (a, same) = (file("a.csv", &rows(20_000, 0.0, 3)), file("same.csv", &rows(20_000, 0.004, 4)));
-    let few = file("few.csv", &rows(6, 0.0, 5));
-    for (why, current) in [("much data, almost nothing moved", &same), ("six rows", &few)] {
-        let output = compared(&a, current, &["--fail-on-drift", "--format", "json"]);
-        assert_eq!(output.status.code(), Some(0), "{why}: {}", String::from_utf8_lossy(&output.stdout));
-    }
-    let moved = file("moved.csv", &rows(3_000, 0.5, 6));
-    assert_eq!(compared(&a, &moved, &[]).status.code(), Some(0));
-    let output = compared(&a, &moved, &["--fail-on-drift"]);
-    let table = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{table}");
-    assert!(table.starts_with("3 of 3 columns have drifted: tokens, reason, prompt."), "{table}");
-    assert!(table.contains("not compared: timestamp: times always differ"), "{table}");
-
-    let page = folder.path().join("report.html");
-    let output = compared(&a, &moved, &["--html", page.to_str().unwrap()]);
-    assert!(output.status.success());
-    let page = std::fs::read_to_string(page).unwrap();
-    assert!(
-        page.contains("bitcoin") && page.contains("&lt;EMAIL:") && !page.contains("@example.com"),
-        "text is masked"
-    );
-    for outside in ["src=", "http://", "https://", "<script", "@import", "url("] {
-        assert!(!page.contains(outside), "{outside} in the page");
-    }
-    for tag in ["svg", "section", "table", "div"] {
-        assert_eq!(page.matches(&format!("<{tag}")).count(), page.matches(&format!("</{tag}>")).count(), "{tag}");
-    }
-}
-
-#[test]
-fn bad_files_are_said_with_their_place() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| -> String {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let numbers: String = (0..2_000).map(|n| format!("{n}\n")).collect();
-    let good = file("good.csv", &format!("x\n{numbers}"));
-    let late = file("late.csv", &format!("x\n{numbers}oops\n"));
-    let endless = file("endless.csv", &format!("x\n{numbers}inf\n"));
-    let other = file("other.csv", "y\n1\n");
-    let ragged = file("ragged.csv", "x,y\n1,2\n3\n");
-    let broken = file("broken.jsonl", "{\"x\": 1}\n{\"x\": \n");
-    for (reference, current, more, expected) in [
-        (
-            &good,
-            &late,
-            &[][..],
-            "late.csv:2002: column \"x\": \"oops\" is no number; leave it empty, or say --columns x=",
-        ),
-        (&good, &endless, &[], "endless.csv:2002: column \"x\": inf is not finite"),
-        (&good, &other, &[], "there is no column to compare: x ("),
-        (&good, &ragged, &[], "ragged.csv:3: 1 cell where the first line has 2"),
-        (&good, &broken, &[], "broken.jsonl:2: column"),
-        (&good, &good, &["--columns", "z=text"], "--columns z: neither file has such a column; they have x"),
-        (&good, &"missing.csv".to_owned(), &[], "missing.csv cannot be read"),
-        (&good, &good, &["--columns", "x=number"], "KIND one of numeric, categorical, text, skip"),
-        (&good, &good, &["--alpha", "NaN"], "a number between 0 and 1 is wanted"),
-    ] {
-        let output = compared(Path::new(reference), Path::new(current), more);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && said.contains(expected), "{expected}: {said}");
-    }
-    assert_eq!(drift(&[]).status.code(), Some(2));
-}
-
-#[test]
-fn a_file_is_watched_as_a_stream() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("stream.jsonl");
-    let mut all = rows(3_000, 0.0, 7);
-    all.extend(rows(1_500, 0.9, 8));
-    std::fs::write(&path, jsonl(&all)).unwrap();
-    let output = drift(&["watch", path.to_str().unwrap(), "--reference-rows", "1000", "--arl", "20000"]);
-    let (said, complaint) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{complaint}");
-    let mut lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let summary = lines.pop().unwrap()["summary"].clone();
-    assert_eq!((&summary["rows"], &summary["reference_rows"]), (&json!(4500), &json!(1000)), "{said}");
-    assert_eq!(summary["alarms"], lines.len());
-    for signal in ["tokens", "reason", "prompt"] {
-        let alarm = lines.iter().find(|alarm| alarm["signal"] == signal).unwrap_or_else(|| panic!("{signal}: {said}"));
-        let row = alarm["row"].as_u64().unwrap();
-        assert!((3_001..3_400).contains(&row), "{alarm}");
-        for key in ["evidence", "direction", "effect", "explanation"] {
-            assert!(!alarm[key].is_null(), "{key}: {alarm}");
-        }
-        assert!(!alarm.to_string().contains("@example.com"), "{alarm}");
-    }
-    let tokens = lines.iter().find(|alarm| alarm["signal"] == "tokens").unwrap();
-    assert_eq!(tokens["direction"], "up");
-    let output = drift(&["watch", path.to_str().unwrap(), "--reference-rows", "5000", "--arl", "20000"]);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && complaint.contains("has 4500 rows"), "{complaint}");
-}
-
-/// Real traces: what is known to have drifted has, what has not has not.
-#[test]
-fn real_traces_get_the_known_verdicts() {
-    let Some(azure) = shared("data/llm/azure_code_2023.csv.gz") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let parts = |path: &Path, cut: &dyn Fn(usize, &str) -> bool| -> [PathBuf; 2] {
-        let mut text = String::new();
-        let packed = std::fs::File::open(path).unwrap();
-        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(packed), &mut text).unwrap();
-        let (head, rest) = text.split_once('\n').unwrap();
-        let mut halves = [format!("{head}\n"), format!("{head}\n")];
-        for (at, line) in rest.lines().enumerate() {
-            writeln!(halves[usize::from(cut(at, line))], "{line}").unwrap();
-        }
-        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        [0, 1].map(|half| {
-            let path = folder.path().join(format!("{half}-{stem}"));
-            std::fs::write(&path, &halves[half]).unwrap();
-            path
+    fn exchange(&mut self, factor: f64) -> Value {
+        self.next += 1;
+        let rng = &mut self.rng;
+        // the product of a few uniform numbers is close to lognormal
+        let mut spread = || 0.5 * (0..4).map(|_| 0.6 + 0.8 * rng.f64()).product::<f64>() + 0.5;
+        let (input, output, speed) = (spread(), spread(), spread());
+        let tokens = 1.0 + (120.0 * output).round();
+        json!({
+            "id": format!("x-{}", self.next),
+            "model": "m",
+            "input_tokens": (400.0 * factor * input) as u64,
+            "output_tokens": tokens as u64,
+            "finish_reason": if self.rng.f64() < 0.9 { "stop" } else { "length" },
+            "time_to_first_token_seconds": 0.2 * speed,
+            "duration_seconds": 0.2 * speed + 0.02 * tokens * speed,
         })
+    }
+
+    /// `count` exchanges about one of `topics`.
+    fn texts(&mut self, count: usize, topics: &[&str], more: &str) -> Vec<Value> {
+        (0..count)
+            .map(|_| {
+                let mut exchange = self.exchange(1.0);
+                let mut words: Vec<&str> = topics[self.rng.usize(..topics.len())].split(' ').collect();
+                self.rng.shuffle(&mut words);
+                exchange["prompt"] = json!(format!("please {} {more}", words.join(" ")));
+                exchange["response"] = json!("here is what you asked for");
+                exchange
+            })
+            .collect()
+    }
+}
+
+/// Posts, and waits for the detectors every few hundred: what does not fit into their queue is dropped.
+async fn post(agent: &Agent, exchanges: &[Value]) {
+    let before = signal(agent, "error_kind").await["observations"].as_u64().unwrap_or(0);
+    let mut posted = before as usize;
+    for part in exchanges.chunks(100) {
+        let answer = reqwest::Client::new().post(agent.api_url("/api/v1/exchanges")).json(part).send().await.unwrap();
+        assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
+        posted += part.len();
+        if posted.is_multiple_of(500) {
+            taken(agent, "error_kind", posted).await;
+        }
+    }
+    taken(agent, "error_kind", posted).await;
+}
+
+/// What the API says of a signal.
+async fn signal(agent: &Agent, name: &str) -> Value {
+    let all = get_json(&agent.api_url("/api/v1/drift")).await.unwrap();
+    let found = all["data"]["signals"].as_array().unwrap().iter().find(|signal| signal["signal"] == name).cloned();
+    found.unwrap_or(Value::Null)
+}
+
+/// Waits until `count` observations of a signal have been taken.
+async fn taken(agent: &Agent, name: &str, count: usize) -> Value {
+    eventually("the exchanges have been taken", SOON, async || {
+        let seen = signal(agent, name).await;
+        if seen["observations"].as_u64() >= Some(count as u64) { Ok(seen) } else { Err(seen) }
+    })
+    .await
+}
+
+async fn in_state(agent: &Agent, name: &str, state: &str) -> Value {
+    eventually("the signal's state", SOON, async || {
+        let seen = signal(agent, name).await;
+        if seen["state"] == state { Ok(seen) } else { Err(seen) }
+    })
+    .await
+}
+
+fn alarms(all: &Value) -> Vec<String> {
+    let signals = all["data"]["signals"].as_array().unwrap();
+    let name = |signal: &Value| signal["signal"].as_str().unwrap().to_owned();
+    signals.iter().filter(|signal| signal["state"] == "alarm").map(name).collect()
+}
+
+/// The last alert of a signal that a receiver heard of.
+fn alert(hook: &Hook, signal: &str) -> Value {
+    let alerts = |body: Value| body["alerts"].as_array().cloned().unwrap_or_default();
+    let mut all = hook.bodies().into_iter().flat_map(alerts).collect::<Vec<_>>();
+    all.retain(|alert| alert["labels"]["signal"] == signal);
+    all.pop().unwrap_or(Value::Null)
+}
+
+async fn told(hook: &Hook, signal: &str, status: &str) -> Value {
+    eventually("the receiver is told", SOON, async || {
+        let last = alert(hook, signal);
+        if last["status"] == status { Ok(last) } else { Err(last) }
+    })
+    .await
+}
+
+fn plimsoll(agent: &Agent, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(binary().unwrap()).args(arguments).args(["--api", &agent.api_url("")]).output().unwrap();
+    let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(out.into_owned()) } else { Err(said.into_owned()) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
+    let hook = Hook::start(Mood::Well).await.unwrap();
+    let manager = Alertmanager::start(None).await.unwrap();
+    let managers = manager.as_ref().map(|manager| json!({"url": manager.url()}));
+    let agent = agent(&hook, "http://127.0.0.1:9").set("alerts.alertmanagers", json!(managers.as_slice()));
+    let mut agent = agent.start().await.unwrap();
+    let mut stream = Stream::new();
+    post(&agent, &stream.exchanges(REFERENCE - 100, 1.0)).await;
+    let learning = signal(&agent, "input_tokens").await;
+    assert_eq!(
+        (&learning["state"], &learning["reference_observations"]),
+        (&json!("learning"), &json!(REFERENCE - 100))
+    );
+    agent.process.kill();
+    agent.restart().await.unwrap();
+    post(&agent, &stream.exchanges(REFERENCE + 1200, 1.0)).await;
+    let calm = signal(&agent, "input_tokens").await;
+    assert_eq!((&calm["state"], &calm["baseline"]), (&json!("watching"), &json!(1)), "{calm}");
+    let all = get_json(&agent.api_url("/api/v1/drift")).await.unwrap();
+    assert_eq!(alarms(&all), Vec::<String>::new(), "{all:#}");
+
+    post(&agent, &stream.exchanges(200, 2.0)).await;
+    let alarm = in_state(&agent, "input_tokens", "alarm").await;
+    assert_eq!(alarm["explanation"]["direction"], "up", "{alarm}");
+    let firing = told(&hook, "input_tokens", "firing").await;
+    let said = &firing["annotations"];
+    assert_eq!(said["direction"], "up", "{firing:#}");
+    assert!(said["size"].as_str().unwrap().contains("tokens (+"), "{said:#}");
+    assert!(said["next_step"].as_str().unwrap().contains("prompts"), "{said:#}");
+    assert!(said["summary"].as_str().unwrap().starts_with("input_tokens of m has drifted"), "{said:#}");
+    assert!(said["description"].as_str().unwrap().contains("it was"), "{said:#}");
+    assert!(said["since"].as_str().unwrap().starts_with("20"), "{said:#}");
+    if let Some(manager) = &manager {
+        eventually("the real Alertmanager has it", SOON, async || {
+            let alerts = get_json(&format!("{}/api/v2/alerts", manager.url())).await.map_err(|e| e.to_string())?;
+            let found = alerts.as_array().unwrap().iter().find(|alert| alert["labels"]["signal"] == "input_tokens");
+            let size = found.and_then(|alert| alert["annotations"]["size"].as_str());
+            if size.is_some_and(|size| size.contains("tokens (+")) { Ok(()) } else { Err(alerts.to_string()) }
+        })
+        .await;
+    }
+    let text = agent.scrape().await.unwrap();
+    let label = "signal=\"input_tokens\"";
+    assert_eq!(series(&text, "plimsoll_drift_alarm", &[label]), Some(1.0), "{text}");
+    assert_eq!(series(&text, "plimsoll_drift_alarm", &["signal=\"output_tokens\""]), Some(0.0), "{text}");
+    assert_eq!(series(&text, "plimsoll_drift_reference_observations", &[label]), Some(300.0), "{text}");
+
+    for way in [libc::SIGTERM, libc::SIGKILL] {
+        agent.process.signal(way);
+        assert!(agent.process.wait(Duration::from_secs(30)).is_some(), "it ends");
+        agent.restart().await.unwrap();
+        let after = signal(&agent, "input_tokens").await;
+        assert_eq!(after["alarm"]["raised"], alarm["alarm"]["raised"], "after signal {way}: {after:#}");
+        assert_eq!((&after["state"], &after["baseline"]), (&json!("alarm"), &json!(1)));
+        assert_eq!(signal(&agent, "latency").await["baseline"], json!(1));
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(alert(&hook, "input_tokens")["status"], "firing", "no stop made it resolve");
+    let status = plimsoll(&agent, &["status"]).unwrap();
+    assert!(status.contains("DRIFTED: input_tokens of m"), "{status}");
+
+    let accepted = plimsoll(&agent, &["baselines", "accept", "--signal", "input_tokens"]).unwrap();
+    assert_eq!(accepted, "input_tokens of m: baseline 2 is in force\n");
+    told(&hook, "input_tokens", "resolved").await;
+    post(&agent, &stream.exchanges(400, 2.0)).await;
+    let seen = in_state(&agent, "input_tokens", "watching").await;
+    assert_eq!(seen["baseline"], 2, "{seen}");
+    let compared =
+        plimsoll(&agent, &["baselines", "compare", "--signal", "input_tokens", "--a", "1", "--b", "2"]).unwrap();
+    assert!(compared.contains("psi:") && compared.contains("after p50:"), "{compared}");
+
+    assert!(plimsoll(&agent, &["baselines", "pin", "--signal", "input_tokens"]).is_ok());
+    let refused = plimsoll(&agent, &["baselines", "accept", "--signal", "input_tokens"]).unwrap_err();
+    assert!(refused.contains("409") && refused.contains("pinned"), "{refused}");
+    let shown = plimsoll(&agent, &["baselines", "show", "--signal", "input_tokens"]).unwrap();
+    assert!(shown.contains("2   in force, pinned  accepted"), "{shown}");
+    agent.process.kill();
+    agent.restart().await.unwrap();
+    let refused = plimsoll(&agent, &["baselines", "rollback", "--signal", "input_tokens", "--id", "1"]).unwrap_err();
+    assert!(refused.contains("pinned"), "a kill unpins nothing: {refused}");
+    plimsoll(&agent, &["baselines", "unpin", "--signal", "input_tokens"]).unwrap();
+    let back = plimsoll(&agent, &["baselines", "rollback", "--signal", "input_tokens", "--id", "1"]).unwrap();
+    assert_eq!(back, "input_tokens of m: baseline 1 is in force\n");
+    post(&agent, &stream.exchanges(200, 2.0)).await;
+    in_state(&agent, "input_tokens", "alarm").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_topic_is_told_in_its_own_words_and_no_secret_gets_out() {
+    const BANKING: [&str; 4] = [
+        "block my lost bank card",
+        "explain this fee on my account",
+        "transfer money to savings account",
+        "raise the limit of my credit card",
+    ];
+    const COOKING: [&str; 2] = ["give me a recipe for tomato soup", "how long do I roast garlic and onions for soup"];
+    let hook = Hook::start(Mood::Well).await.unwrap();
+    let mut agent = agent(&hook, "http://127.0.0.1:9").start().await.unwrap();
+    let mut stream = Stream::new();
+    let usual = stream.texts(TEXTS + 500, &BANKING, "");
+    post(&agent, &usual).await;
+    let calm = signal(&agent, "embedding").await;
+    assert_eq!((&calm["state"], &calm["baseline"]), (&json!("watching"), &json!(1)), "{calm:#}");
+    post(&agent, &stream.texts(200, &COOKING, "write to eve.mallory@secret-corp.example or 4111 1111 1111 1111")).await;
+    let alarm = in_state(&agent, "embedding", "alarm").await;
+    let items: Vec<&str> =
+        alarm["explanation"]["top"].as_array().unwrap().iter().filter_map(|top| top["item"].as_str()).collect();
+    assert!(
+        items.iter().any(|item| ["soup", "recipe", "garlic", "roast"].iter().any(|word| item.contains(word))),
+        "{alarm:#}"
+    );
+    let firing = told(&hook, "embedding", "firing").await;
+    eventually("terms and examples are told", SOON, async || {
+        let last = alert(&hook, "embedding");
+        let said = |name: &str| last["annotations"][name].as_str().unwrap_or("").to_owned();
+        let (terms, examples) = (said("terms"), said("examples"));
+        if terms.contains("soup") && examples.contains("<EMAIL:") { Ok(()) } else { Err(last) }
+    })
+    .await;
+    assert!(firing["annotations"]["next_step"].as_str().unwrap().contains("Read the examples"), "{firing:#}");
+    let shown = [
+        get_json(&agent.api_url("/api/v1/drift")).await.unwrap().to_string(),
+        get_json(&agent.api_url("/api/v1/alerts")).await.unwrap().to_string(),
+        get_json(&agent.api_url("/api/v1/drift/embedding/baselines")).await.unwrap().to_string(),
+        agent.scrape().await.unwrap(),
+        Value::from(hook.bodies()).to_string(),
+        agent.process.log(),
+    ];
+    assert!(shown[3].contains("plimsoll_drift_top{"), "{}", shown[3]);
+    agent.process.signal(libc::SIGTERM);
+    assert!(agent.process.wait(Duration::from_secs(30)).is_some(), "it ends");
+    let mut disk = Vec::new();
+    for file in std::fs::read_dir(agent.folder.path().join("data")).unwrap() {
+        disk.extend(std::fs::read(file.unwrap().path()).unwrap_or_default());
+    }
+    for secret in ["mallory", "secret-corp", "4111 1111", "4111111111111111"] {
+        assert!(!shown.iter().any(|text| text.contains(secret)), "{secret} is shown");
+        assert!(memchr::memmem::find(&disk, secret.as_bytes()).is_none(), "{secret} is on disk");
+    }
+    for exchange in usual {
+        let prompt = exchange["prompt"].as_str().unwrap().trim();
+        assert!(
+            memchr::memmem::find(&disk, prompt.as_bytes()).is_none(),
+            "texts are not stored unless told to: {prompt}"
+        );
+    }
+    agent.restart().await.unwrap();
+    let after = signal(&agent, "embedding").await;
+    assert_eq!((&after["alarm"]["raised"], &after["baseline"]), (&alarm["alarm"]["raised"], &json!(1)), "{after:#}");
+}
+
+/// A model that answers every chat request, and refuses those that ask for a poem.
+async fn model() -> Upstream {
+    Upstream::start(async |mut wire, _| {
+        let mut count = 0;
+        while let Some(request) = wire.request().await {
+            count += 1;
+            let poem = String::from_utf8_lossy(&request.body).contains("poem");
+            let said = if poem { "I'm sorry, but I can't help with that." } else { "Of course, here is how it goes." };
+            let body = json!({
+                "id": format!("chat-{:p}-{count}", &wire), "model": "m",
+                "choices": [{"message": {"role": "assistant", "content": said}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 20, "completion_tokens": 9},
+            })
+            .to_string();
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
+            wire.send(format!("{head} {}\r\n\r\n{body}", body.len())).await.unwrap();
+        }
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_begins_to_refuse_is_told_of_the_traffic_through_the_tap() {
+    let hook = Hook::start(Mood::Well).await.unwrap();
+    let upstream = model().await;
+    let agent = agent(&hook, &upstream.url()).start().await.unwrap();
+    let client = reqwest::Client::new();
+    let ask = async |count: usize, question: &str| {
+        let before = signal(&agent, "error_kind").await["observations"].as_u64().unwrap_or(0) as usize;
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": question}]});
+        for _ in 0..count {
+            let answer = client.post(agent.tap_url("/v1/chat/completions")).json(&body).send().await.unwrap();
+            assert!(answer.text().await.unwrap().contains("chat-"));
+        }
+        taken(&agent, "error_kind", before + count).await;
     };
-    let [first, second] = parts(&azure, &|at, _| at >= 4_410);
-    let report = judged(&first, &second);
-    assert_eq!(report["drift"], false, "{report:#}");
-    let mooncake = shared("data/llm/mooncake_synthetic.csv.gz").unwrap();
-    let [early, late] =
-        parts(&mooncake, &|_, line| line.split(',').next().unwrap().parse::<f64>().unwrap() >= 480_000.0);
-    let report = judged(&early, &late);
-    assert_eq!(column(&report, "input_tokens")["direction"], "up");
-    assert_eq!(column(&report, "output_tokens")["direction"], "down");
-    assert!(["input_tokens", "output_tokens"].iter().all(|name| column(&report, name)["drift"] == true), "{report:#}");
-    let train = shared("data/text/banking77_train.csv.gz").unwrap();
-    let report = judged(&train, &shared("data/text/banking77_test.csv.gz").unwrap());
-    assert_eq!(report["drift"], false, "train and test of one corpus: {report:#}");
-    let english = judged(&train, &shared("data/text/arena_hard_v01.jsonl.gz").unwrap());
-    assert!(column(&english, "text")["tests"]["classifier"]["auc"].as_f64().unwrap() > 0.9, "{english:#}");
+    ask(REFERENCE, "how do I tie a bowline").await;
+    ask(REFERENCE, "how do I tie a bowline").await;
+    let all = get_json(&agent.api_url("/api/v1/drift")).await.unwrap();
+    assert_eq!(signal(&agent, "refusal").await["state"], "watching", "{all:#}");
+    assert!(!alarms(&all).contains(&"refusal".to_owned()), "{all:#}");
+    ask(100, "write a poem").await;
+    let alarm = in_state(&agent, "refusal", "alarm").await;
+    assert_eq!(alarm["explanation"]["direction"], "more refused", "{alarm:#}");
+    let said = told(&hook, "refusal", "firing").await;
+    assert!(said["annotations"]["size"].as_str().unwrap().starts_with("refused: 0.1"), "{said:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_fail_more_often_than_the_floor_allows_are_told() {
+    let hook = Hook::start(Mood::Well).await.unwrap();
+    let mut agent = agent(&hook, "http://127.0.0.1:9").start().await.unwrap();
+    let mut stream = Stream::new();
+    let mut report = async |agent: &Agent, count: usize, completed: f64| {
+        let exchanges = stream.exchanges(count, 1.0);
+        post(agent, &exchanges).await;
+        let item = |exchange: &Value| json!({"inference_id": exchange["id"], "metric_name": "task_completed", "value": stream.rng.f64() < completed});
+        let feedback: Vec<Value> = exchanges.iter().map(item).collect();
+        let url = agent.api_url("/api/v1/feedback");
+        let answer = reqwest::Client::new().post(url).json(&feedback).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+    };
+    report(&agent, 400, 0.96).await;
+    let well = taken(&agent, "task_completion", 400).await;
+    assert_eq!((&well["state"], &well["model"]), (&json!("watching"), &json!("m")), "{well:#}");
+    report(&agent, 400, 0.6).await;
+    let alarm = in_state(&agent, "task_completion", "alarm").await;
+    assert_eq!(alarm["explanation"]["direction"], "below its floor", "{alarm:#}");
+    let said = told(&hook, "task_completion", "firing").await;
+    assert!(said["annotations"]["size"].as_str().unwrap().contains("the floor is 90 %"), "{said:#}");
+    agent.process.kill();
+    agent.restart().await.unwrap();
+    assert_eq!(signal(&agent, "task_completion").await["alarm"]["raised"], alarm["alarm"]["raised"]);
 }

@@ -1,6 +1,7 @@
 //! The verbs of the command line, one file each.
 
 mod backtest;
+mod baselines;
 mod check;
 mod csv_cells;
 pub mod demo;
@@ -56,6 +57,9 @@ enum Verb {
     /// List what could not be delivered, or try it again.
     #[command(after_help = "Example:\n  plimsoll outbox list\n  plimsoll outbox retry --sink ops")]
     Outbox(outbox::Args),
+    /// What is usual: list, show, pin, accept, compare and roll back the baselines of a running agent.
+    #[command(after_help = "Example:\n  plimsoll baselines list\n  plimsoll baselines accept --signal input_tokens")]
+    Baselines(baselines::Args),
     /// Print the JSON Schema of the configuration, or its manual.
     #[command(after_help = "Example:\n  plimsoll schema > plimsoll.schema.json\n  plimsoll schema --markdown")]
     Schema(schema::Args),
@@ -102,6 +106,7 @@ pub fn main() -> ExitCode {
         Verb::Probe(args) => probe::main(&args),
         Verb::Status(args) => status::main(&args),
         Verb::Outbox(args) => outbox::main(&args),
+        Verb::Baselines(args) => baselines::main(&args),
         Verb::Schema(args) => schema::main(&args),
         Verb::Rules(args) => rules::main(&args),
         Verb::Mask(args) => mask::main(&args),

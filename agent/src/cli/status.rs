@@ -73,6 +73,7 @@ fn table(status: &Value, alerts: &Value, failing: &[Value]) -> String {
         "  store    {} series, {} samples, {} bytes",
         status["store"]["series"], status["store"]["samples"], status["store"]["bytes"]
     );
+    let _ = writeln!(out, "  drift    {}", drift(&status["drift"]));
     let _ = writeln!(
         out,
         "  rules    {} groups, {} failing; {} alerts firing, {} pending",
@@ -92,6 +93,18 @@ fn table(status: &Value, alerts: &Value, failing: &[Value]) -> String {
         );
     }
     out
+}
+
+fn drift(drift: &Value) -> String {
+    if drift["enabled"] != true {
+        return "off".into();
+    }
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let alarm = |alarm: &Value| format!("{} of {}", text(&alarm["signal"]), text(&alarm["model"]));
+    let alarms: Vec<String> = drift["alarms"].as_array().into_iter().flatten().map(alarm).collect();
+    let drifted =
+        if alarms.is_empty() { "none has drifted".to_owned() } else { format!("DRIFTED: {}", alarms.join(", ")) };
+    format!("{} signals, {} learning; {drifted}", drift["signals"], drift["learning"])
 }
 
 #[cfg(test)]

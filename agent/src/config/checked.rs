@@ -124,6 +124,7 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
     let mut c = Check { locate, problems: Vec::new() };
     spans(&mut c, &raw);
     texts(&mut c, &raw);
+    super::drift::check(&mut c, &raw.drift);
     listeners(&mut c, &raw);
     let upstream = c.url("sources.tap.upstream", &raw.sources.tap.upstream);
     if let Some(upstream) = &upstream {

@@ -4,6 +4,7 @@
 
 mod checked;
 pub mod docs;
+mod drift;
 mod masking;
 mod raw;
 mod receivers;
@@ -17,10 +18,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 pub use checked::{Checked, Secret, Tokens};
+pub use drift::{Drift, Setting, Signals, Tuning};
 pub use masking::Masking;
 pub use raw::{EngineKind, LogFormat, LogLevel, Raw, StoreText};
 pub use schema::schema;
-pub use units::{ByteSize, Span};
+pub use units::{AlarmBudget, ByteSize, Span};
 
 use tree::{Data, Node, Place};
 

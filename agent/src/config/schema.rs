@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Raw;
 use super::tree::{Data, Node, Place};
-use super::units::{ByteSize, Span};
+use super::units::{AlarmBudget, ByteSize, Span};
 
 /// The JSON Schema of the configuration file.
 pub fn schema() -> Schema {
@@ -27,7 +27,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn visit(&mut self, node: &Node, schema: &'a Value, path: &str) {
-        let schema = self.resolve(schema);
+        let schema = self.resolve(schema, &node.data);
         if let Data::Scalar(Value::Null) = node.data {
             return; // a key without a value means its default
         }
@@ -75,14 +75,16 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Follows `$ref` and picks the non-null arm of an optional value.
-    fn resolve(&self, mut schema: &'a Value) -> &'a Value {
+    /// Follows `$ref` and picks the arm that `data` has the form of, else the first one that is not null.
+    fn resolve(&self, mut schema: &'a Value, data: &Data) -> &'a Value {
         loop {
             if let Some(reference) = schema["$ref"].as_str() {
                 schema = self.root.pointer(reference.trim_start_matches('#')).unwrap_or(&Value::Null);
-            } else if let Some(arm) =
-                schema["anyOf"].as_array().and_then(|arms| arms.iter().find(|a| a["type"] != "null"))
-            {
+            } else if let Some(arms) = schema["anyOf"].as_array() {
+                let mut fitting = arms.iter().filter(|arm| arm["type"] != "null");
+                let mapping = matches!(data, Data::Map(_));
+                let meant = fitting.clone().find(|arm| (arm["type"] == "object") == mapping);
+                let Some(arm) = meant.or_else(|| fitting.next()) else { return schema };
                 schema = arm;
             } else {
                 return schema;
@@ -118,6 +120,7 @@ fn scalar_mistake(value: &Value, schema: &Value) -> Option<String> {
         return match schema["format"].as_str() {
             Some("duration") => Span::parse(text).err(),
             Some("size") => ByteSize::parse(text).err(),
+            Some("false_alarms") => AlarmBudget::parse(text).err(),
             Some("address") => address_mistake(text),
             Some("url") => url_mistake(text),
             _ => None,
@@ -180,6 +183,7 @@ fn wanted(schema: &Value) -> String {
         ("number", _) => "a number".into(),
         (_, Some("duration")) => "a duration such as 5s or 10m".into(),
         (_, Some("size")) => "a size such as 64MiB".into(),
+        (_, Some("false_alarms")) => "a rate such as 1 per 30d".into(),
         (_, Some("address")) => "an address such as 0.0.0.0:8080".into(),
         _ if !words_of(schema).is_empty() => format!("one of {}", words_of(schema).join(", ")),
         _ => "text".into(),

@@ -112,6 +112,62 @@ fn masking_is_checked_with_its_places() {
 }
 
 #[test]
+fn drift_is_checked_with_its_places() {
+    for (why, text, expected) in [
+        ("off", "{enabled: false}", vec![]),
+        (
+            "signals off, on and tuned",
+            "{signals: {latency: off, language: on, embedding: {minimum_effect: 0.4, reference: 500}}}",
+            vec![],
+        ),
+        ("a budget", "{false_alarms: 2 per 1w}", vec![]),
+        (
+            "no budget",
+            "{false_alarms: 30d}",
+            vec!["p.yaml:2:23: drift.false_alarms: \"30d\" is not a rate of false alarms; write NUMBER per DURATION"],
+        ),
+        ("none at all", "{false_alarms: 0 per 30d}", vec!["is not a rate of false alarms"]),
+        ("a number", "{false_alarms: 1}", vec!["drift.false_alarms is 1; a rate such as 1 per 30d is expected"]),
+        ("too large an effect", "{minimum_effect: 3}", vec!["drift.minimum_effect: 3 is outside 0 to 1"]),
+        (
+            "too few",
+            "{reference: {observations: 10}}",
+            vec!["drift.reference.observations: 10 is outside 128 to 100000"],
+        ),
+        ("no such signal", "{signals: {latencyy: off}}", vec!["did you mean drift.signals.latency?"]),
+        (
+            "neither off nor on",
+            "{signals: {latency: maybe}}",
+            vec!["p.yaml:2:28: drift.signals.latency: \"maybe\" is not one of off, on"],
+        ),
+        ("a list", "{signals: {latency: [1]}}", vec!["drift.signals.latency is a list"]),
+        (
+            "a slip in a signal",
+            "{signals: {latency: {minimum_efect: 1}}}",
+            vec!["did you mean drift.signals.latency.minimum_effect?"],
+        ),
+        ("a floor", "{signals: {task_completion: {floor: 0.8}}}", vec![]),
+        (
+            "a floor of what is learned",
+            "{signals: {latency: {floor: 0.8}}}",
+            vec!["p.yaml:2:36: drift.signals.latency.floor: only task_completion"],
+        ),
+        (
+            "a reference of what is not",
+            "{signals: {user_satisfaction: {reference: 500}}}",
+            vec!["nothing is learned of this signal"],
+        ),
+        (
+            "a bad figure in a signal",
+            "{signals: {latency: {reference: 1}}}",
+            vec!["drift.signals.latency.reference: 1 is outside 128"],
+        ),
+    ] {
+        check(why, &format!("drift: {text}"), &expected);
+    }
+}
+
+#[test]
 fn receivers_and_routes_are_checked_with_their_places() {
     let alerts = |text: &str| format!("alerts: {text}");
     for (why, text, expected) in [

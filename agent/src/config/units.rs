@@ -101,6 +101,38 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// How many false alarms are borne in how much time, written `1 per 30d`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AlarmBudget {
+    /// So many on average; above 0.
+    pub count: f64,
+    /// In each of these; longer than 0 s.
+    pub per: Span,
+}
+
+impl AlarmBudget {
+    /// Reads `1 per 30d`, `0.5 per 1w`.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a rate of false alarms; write NUMBER per DURATION, such as 1 per 30d");
+        let (count, per) = text.split_once(" per ").ok_or_else(wrong)?;
+        let count: f64 = count.trim().parse().map_err(|_| wrong())?;
+        let per = Span::parse(per.trim())?;
+        if !(count > 0.0 && count.is_finite()) || per.0.is_zero() {
+            return Err(wrong());
+        }
+        Ok(Self { count, per })
+    }
+}
+
+impl fmt::Display for AlarmBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {}", self.count, self.per)
+    }
+}
+
 /// Text forms of one kind of quantity: serde, JSON Schema with our own `format`.
 macro_rules! as_text {
     ($type:ident, $format:literal, $example:literal) => {
@@ -129,6 +161,7 @@ macro_rules! as_text {
 }
 as_text!(Span, "duration", "5s");
 as_text!(ByteSize, "size", "64MiB");
+as_text!(AlarmBudget, "false_alarms", "1 per 30d");
 
 #[cfg(test)]
 mod tests {
@@ -152,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_prints_what_it_reads() {
+        for (why, input, expected) in [
+            ("the usual one", "1 per 30d", "1 per 30d"),
+            ("a fraction", "0.5 per 1w", "0.5 per 1w"),
+            ("spaces", " 2  per  90s ", "2 per 1m30s"),
+        ] {
+            assert_eq!(AlarmBudget::parse(input).unwrap().to_string(), expected, "{why}");
+        }
+    }
+
+    #[test]
     fn what_is_not_a_quantity_is_refused() {
         for input in ["", "5", "s", "5 parsecs", "-1s", "1e3s", "99999999999999999999s", "18446744073709551615y", "5s5"]
         {
@@ -159,6 +203,20 @@ mod tests {
         }
         for input in ["", "5", "GiB", "1.5GiB", "-1B", "99999999999GiB", "5 apples"] {
             assert!(ByteSize::parse(input).is_err(), "{input}");
+        }
+        for input in [
+            "",
+            "1",
+            "1 per",
+            "per 30d",
+            "0 per 30d",
+            "-1 per 30d",
+            "NaN per 30d",
+            "inf per 1d",
+            "1 per 0s",
+            "1 in 30d",
+        ] {
+            assert!(AlarmBudget::parse(input).is_err(), "{input}");
         }
     }
 }

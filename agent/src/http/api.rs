@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Checked;
+use crate::drift::{Drift, State as DriftState};
 use crate::health::Health;
 use crate::pipeline::{Desk, Snapshot};
 
@@ -37,6 +38,8 @@ pub struct ApiState {
     pub started: Timestamp,
     /// Where queries look.
     pub pipeline: Desk,
+    /// Where drift is looked at.
+    pub drift: Drift,
 }
 
 /// Routes of the status and `/-/reload`.
@@ -74,8 +77,22 @@ async fn status(State(state): State<ApiState>) -> Json<Value> {
         "alerts": {"firing": count(AlertState::Firing), "pending": count(AlertState::Pending)},
         "rule_groups": snapshot.groups.len(),
         "rule_failures": snapshot.groups.values().map(|g| g.failures.len()).sum::<usize>(),
+        "drift": drift(&state.drift),
         "store": {"series": snapshot.series, "samples": snapshot.samples, "bytes": snapshot.bytes},
     }))
+}
+
+/// How many signals are watched and learned, and which have drifted.
+fn drift(drift: &Drift) -> Value {
+    let snapshot = drift.snapshot();
+    let count = |wanted: DriftState| snapshot.signals.iter().filter(|signal| signal.state == wanted).count();
+    let alarms = snapshot.signals.iter().filter(|signal| signal.state == DriftState::Alarm);
+    json!({
+        "enabled": drift.is_on(),
+        "signals": snapshot.signals.len(),
+        "learning": count(DriftState::Learning),
+        "alarms": alarms.map(|signal| json!(signal.id)).collect::<Vec<_>>(),
+    })
 }
 
 async fn reload(State(state): State<ApiState>) -> Response {

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod auth;
 pub mod capped;
+pub mod drift;
 pub mod feedback;
 pub mod health;
 pub mod metrics;

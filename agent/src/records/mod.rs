@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use item::{Feedback, Meaning};
 
 use crate::config::StoreText;
+use crate::drift::OutcomeFeed;
 use crate::feed::DriftFeed;
 use crate::health::Health;
 use crate::shutdown::Shutdown;
@@ -50,6 +51,8 @@ pub struct RecordsOptions {
     pub disk: u64,
     /// Window of the business ratios.
     pub window: Duration,
+    /// Hears of every outcome once it is durable.
+    pub outcomes: Option<OutcomeFeed>,
 }
 
 /// Why something was not taken.
@@ -178,6 +181,14 @@ impl Records {
         self.jobs.try_send(job(answer)).map_err(|_| Refused::Busy)?;
         done.await.unwrap_or_else(|_| Err(Refused::Unavailable("the agent is stopping".into())))
     }
+}
+
+/// Opens the database, for other tables of ours: when it could not be opened at start.
+///
+/// # Errors
+/// It still cannot.
+pub(crate) async fn open_database(path: &std::path::Path) -> Result<SqlitePool, String> {
+    database::open(path).await
 }
 
 /// Remembers every exchange of the tap, keeps a share of them and all that feedback waits for.

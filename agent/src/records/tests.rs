@@ -16,6 +16,7 @@ fn options(path: &Path) -> RecordsOptions {
         retention: Duration::from_secs(3600),
         disk: 1 << 30,
         window: Duration::from_secs(300),
+        outcomes: None,
     }
 }
 

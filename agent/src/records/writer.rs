@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::database::{self, Before};
 use super::item::{Feedback, Meaning};
 use super::{Refused, Shared};
+use crate::drift::{Outcome, Signal};
 use crate::shutdown::Shutdown;
 
 /// Jobs committed together at most.
@@ -160,8 +161,24 @@ impl Writer {
 
     async fn write(&mut self, batch: &[Job], done: &mut Done) -> Result<(), sqlx::Error> {
         let pool = self.pool.clone().ok_or_else(|| sqlx::Error::Protocol("the records are not open".into()))?;
+        let mut connection = pool.acquire().await?;
+        let written = self.write_on(&mut connection, batch, done).await;
+        if written.is_err() {
+            // On a full disk SQLite ends the transaction by itself and sqlx does not learn of it: no transaction could ever begin
+            // on this connection again. What is wrong with it has been said already.
+            let _ = connection.close().await;
+        }
+        written
+    }
+
+    async fn write_on(
+        &mut self,
+        connection: &mut SqliteConnection,
+        batch: &[Job],
+        done: &mut Done,
+    ) -> Result<(), sqlx::Error> {
         let now = crate::clock::wall();
-        let mut tx = database::begin(&pool).await?;
+        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut waiting = HashSet::new();
         let mut joined = Vec::new();
         for (place, job) in batch.iter().enumerate() {
@@ -293,6 +310,13 @@ impl Writer {
                 registry.add(Metric::SatisfactionRatings, &[&model, &variant], 1.0);
                 registry.add(Metric::SatisfactionScore, &[&model, &variant], score);
             }
+        }
+        if let Some(outcomes) = &self.shared.options.outcomes {
+            let signal = match item.meaning {
+                Meaning::Completion => Signal::TaskCompletion,
+                _ => Signal::UserSatisfaction,
+            };
+            outcomes.offer(Outcome { signal, model: model.clone(), variant: variant.clone(), score });
         }
         window.add(crate::clock::wall(), (model, variant), item.meaning, score);
     }

@@ -183,6 +183,41 @@ fn user_satisfaction_below_90_percent() {
 }
 
 #[test]
+fn a_drift_alarm_is_told_at_once_and_says_what_its_series_say() {
+    let scene: Scene = |t, out| {
+        let labels = [("model", "m"), ("signal", "input_tokens")];
+        gauge(out, "plimsoll_drift_alarm", &labels, if t < 100.0 { 0.0 } else { 1.0 });
+        gauge(out, "plimsoll_drift_evidence", &labels, 17.25);
+        gauge(out, "plimsoll_drift_threshold", &labels, 14.5);
+        gauge(out, "plimsoll_drift_arl_observations", &labels, 2_592_000.0);
+        gauge(out, "plimsoll_drift_since_timestamp_seconds", &labels, 1_700_000_100.0);
+        for (statistic, value) in [("recent_median", 575.0), ("reference_median", 310.0)] {
+            let of = [("model", "m"), ("signal", "input_tokens"), ("statistic", statistic)];
+            gauge(out, "plimsoll_drift_score", &of, value);
+        }
+    };
+    let alert = check("numbers", scene, 200.0, "PlimsollDrift", 105.0..=105.0);
+    assert_eq!(alert.annotations["summary"], "input_tokens of m has drifted from its baseline");
+    assert!(
+        alert.annotations["description"].starts_with(
+            "The signal input_tokens has left what was usual; the evidence is 17.25 nats (threshold 14.5), one false alarm in \
+             2.592M observations. The median is 575 now, it was 310 in the baseline. Look next at"
+        ),
+        "{:?}",
+        alert.annotations
+    );
+    assert_eq!(alert.annotations["since"], "2023-11-14 22:15:00 +0000 UTC");
+    let words: Scene = |_, out| {
+        let labels = [("model", "m"), ("signal", "finish_reason"), ("variant", "canary")];
+        gauge(out, "plimsoll_drift_alarm", &labels, 1.0);
+    };
+    let alert = check("nothing but the alarm", words, 20.0, "PlimsollDrift", 0.0..=0.0);
+    assert!(
+        alert.annotations["description"].starts_with("The signal finish_reason has left what was usual. Look next")
+    );
+}
+
+#[test]
 fn the_watcher_watches_itself() {
     let down: Scene = |t, out| {
         gauge(out, "plimsoll_collector_up", &[("source", "gpu")], if t < 100.0 { 1.0 } else { 0.0 });
@@ -205,7 +240,7 @@ fn fast_motion_is_the_same_only_faster() {
     let text = builtin_scaled(1.0 / 30.0);
     let fast = load_rules("fast.yml", &text, Duration::from_secs(60)).unwrap();
     let slow = load_rules("builtin.yml", BUILTIN_RULES, Duration::from_secs(60)).unwrap();
-    assert_eq!(slow.len(), 4);
+    assert_eq!(slow.len(), 5);
     for (fast, slow) in fast.iter().zip(&slow) {
         assert_eq!((&fast.name, fast.interval), (&slow.name, Duration::from_secs(1)));
         for (fast, slow) in fast.rules.iter().zip(&slow.rules) {

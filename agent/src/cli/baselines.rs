@@ -1,0 +1,259 @@
+//! `plimsoll baselines`: what a running agent holds for usual, and what an operator may do about it.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::running::Running;
+use super::{Format, block_on, print};
+
+/// Arguments of `baselines`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum What {
+    /// List every watched signal: where it stands and which baseline is in force.
+    #[command(after_help = "Example:\n  plimsoll baselines list\n  plimsoll baselines list --format json")]
+    List(List),
+    /// Show every version of a signal's baseline.
+    #[command(after_help = "Example:\n  plimsoll baselines show --signal input_tokens")]
+    Show(One),
+    /// Keep the baseline in force, or the one given, until it is unpinned.
+    #[command(after_help = "Example:\n  plimsoll baselines pin --signal latency --id 1")]
+    Pin(Maybe),
+    /// Let the baseline be replaced again.
+    #[command(after_help = "Example:\n  plimsoll baselines unpin --signal latency")]
+    Unpin(One),
+    /// Make what has been seen since the change the new baseline: the alarm falls.
+    #[command(after_help = "Example:\n  plimsoll baselines accept --signal embedding --model llama-3.1-8b")]
+    Accept(One),
+    /// Put an earlier baseline in force again.
+    #[command(after_help = "Example:\n  plimsoll baselines rollback --signal latency --id 1")]
+    Rollback(Version),
+    /// Say how far two baselines lie apart.
+    #[command(after_help = "Example:\n  plimsoll baselines compare --signal input_tokens --a 1 --b 2")]
+    Compare(Pair),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct List {
+    #[command(flatten)]
+    agent: Running,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct One {
+    #[command(flatten)]
+    agent: Running,
+    /// Which signal, such as input_tokens, latency or embedding.
+    #[arg(long, value_name = "NAME")]
+    signal: String,
+    /// Which model; may be left out where there is only one.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Which variant; may be left out where there is only one.
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Maybe {
+    #[command(flatten)]
+    one: One,
+    /// Which baseline; the one in force when left out.
+    #[arg(long, value_name = "NUMBER")]
+    id: Option<u64>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Version {
+    #[command(flatten)]
+    one: One,
+    /// Which baseline.
+    #[arg(long, value_name = "NUMBER")]
+    id: u64,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Pair {
+    #[command(flatten)]
+    one: One,
+    /// The older baseline.
+    #[arg(long, value_name = "NUMBER")]
+    a: u64,
+    /// The newer baseline.
+    #[arg(long, value_name = "NUMBER")]
+    b: u64,
+}
+
+/// Asks the agent; exit code 1 when it cannot be reached or refuses.
+pub fn main(args: &Args) -> ExitCode {
+    block_on(async {
+        Ok(match &args.what {
+            What::List(list) => {
+                let answer = list.agent.get("/api/v1/drift").await?;
+                let signals = &answer["data"]["signals"];
+                shown(list.agent.format, signals, |signals| table(&HEADER, rows(signals)))
+            }
+            What::Show(one) => {
+                let answer = one.ask(Method::GET, "baselines", &[]).await?;
+                shown(one.agent.format, &answer["data"], |data| table(&VERSIONS, versions(&data["baselines"])))
+            }
+            What::Compare(Pair { one, a, b }) => {
+                let answer = one.ask(Method::GET, "compare", &[("a", *a), ("b", *b)]).await?;
+                shown(one.agent.format, &answer["data"], difference)
+            }
+            What::Accept(one) => act(one, "accept", None).await?,
+            What::Unpin(one) => act(one, "unpin", None).await?,
+            What::Pin(Maybe { one, id }) => act(one, "pin", *id).await?,
+            What::Rollback(Version { one, id }) => act(one, "rollback", Some(*id)).await?,
+        })
+    })
+}
+
+async fn act(one: &One, act: &str, id: Option<u64>) -> anyhow::Result<ExitCode> {
+    let id = id.map(|id| ("id", id));
+    let answer = one.ask(Method::POST, act, id.as_slice()).await?;
+    Ok(shown(one.agent.format, &answer["data"], |data| {
+        let kept = if data["durable"] == true { "" } else { " (NOT saved: the disk refuses)" };
+        format!("{} of {}: baseline {} is in force{kept}\n", one.signal, text(&data["model"]), data["baseline"])
+    }))
+}
+
+fn shown(format: Format, data: &Value, table: impl Fn(&Value) -> String) -> ExitCode {
+    match format {
+        Format::Json => print(&format!("{data:#}\n")),
+        Format::Table => print(&table(data)),
+    }
+}
+
+impl One {
+    async fn ask(&self, method: Method, what: &str, numbers: &[(&str, u64)]) -> anyhow::Result<Value> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [("model", &self.model), ("variant", &self.variant)] {
+            query.extend_pairs(value.as_ref().map(|value| (name, value)));
+        }
+        query.extend_pairs(numbers.iter().map(|(name, value)| (name, value.to_string())));
+        let signal: String = form_urlencoded::byte_serialize(self.signal.as_bytes()).collect();
+        self.agent.ask(method, &format!("/api/v1/drift/{signal}/{what}?{}", query.finish()), |request| request).await
+    }
+}
+
+const HEADER: [&str; 8] = ["SIGNAL", "MODEL", "VARIANT", "STATE", "SCORE", "BASELINE", "LEARNED FROM", "SINCE"];
+
+fn rows(signals: &Value) -> Vec<[String; 8]> {
+    let row = |signal: &Value| {
+        [
+            text(&signal["signal"]),
+            text(&signal["model"]),
+            text(&signal["variant"]),
+            text(&signal["state"]),
+            signal["score"].as_f64().map_or_else(|| "-".into(), |score| format!("{score:.2}")),
+            text(&signal["baseline"]),
+            text(&signal["reference_observations"]),
+            text(&signal["since"]),
+        ]
+    };
+    signals.as_array().into_iter().flatten().map(row).collect()
+}
+
+const VERSIONS: [&str; 6] = ["ID", "STATE", "KIND", "OBSERVATIONS", "FROM", "UNTIL"];
+
+fn versions(baselines: &Value) -> Vec<[String; 6]> {
+    let row = |baseline: &Value| {
+        let state = match (&baseline["current"], &baseline["pinned"]) {
+            (Value::Bool(true), Value::Bool(true)) => "in force, pinned",
+            (Value::Bool(true), _) => "in force",
+            _ => "kept",
+        };
+        [
+            text(&baseline["id"]),
+            state.into(),
+            text(&baseline["kind"]),
+            text(&baseline["observations"]),
+            text(&baseline["from"]),
+            text(&baseline["until"]),
+        ]
+    };
+    baselines.as_array().into_iter().flatten().map(row).collect()
+}
+
+/// One figure a line, by its path.
+fn difference(data: &Value) -> String {
+    let mut out = format!("baseline {} -> {}\n", data["comparison"]["a"], data["comparison"]["b"]);
+    figures(&mut out, "", &data["comparison"]["difference"]);
+    out
+}
+
+fn figures(out: &mut String, path: &str, value: &Value) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| figures(out, &format!("{path} {key}"), value)),
+        Value::Array(list) => list.iter().for_each(|value| figures(out, path, value)),
+        Value::Null => {}
+        _ => drop(writeln!(out, " {path}: {}", text(value))),
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) if text.is_empty() => "-".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn table<const N: usize>(header: &[&str; N], body: Vec<[String; N]>) -> String {
+    if body.is_empty() {
+        return "nothing has been observed yet\n".into();
+    }
+    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_owned)).chain(body).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut out = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tables_have_a_row_a_signal_and_a_row_a_version() {
+        let signals = json!([
+            {"signal": "latency", "model": "m", "variant": "", "state": "learning", "reference_observations": 12},
+            {"signal": "input_tokens", "model": "m", "variant": "b", "state": "alarm", "score": 0.25, "baseline": 2,
+             "reference_observations": 300, "since": "2026-08-04T10:00:00.000Z"},
+        ]);
+        assert_eq!(
+            table(&HEADER, rows(&signals)),
+            "SIGNAL        MODEL  VARIANT  STATE     SCORE  BASELINE  LEARNED FROM  SINCE\n\
+             latency       m      -        learning  -      -         12            -\n\
+             input_tokens  m      b        alarm     0.25   2         300           2026-08-04T10:00:00.000Z\n"
+        );
+        let baselines = json!([{"id": 1, "current": true, "pinned": true, "kind": "first", "observations": 300,
+            "from": "a", "until": "b"}]);
+        assert_eq!(
+            table(&VERSIONS, versions(&baselines)),
+            "ID  STATE             KIND   OBSERVATIONS  FROM  UNTIL\n1   in force, pinned  first  300           a     b\n"
+        );
+        assert_eq!(table(&HEADER, Vec::new()), "nothing has been observed yet\n");
+        let data = json!({"comparison": {"a": 1, "b": 2, "difference": {"psi": 0.5, "before": {"p50": 3.0}}}});
+        assert_eq!(difference(&data), "baseline 1 -> 2\n  psi: 0.5\n  before p50: 3.0\n");
+    }
+}

@@ -1,0 +1,107 @@
+//! Drift on disk: baselines, detectors and recent values in the agent's SQLite database. No text is: only what masking
+//! left of words, counted.
+
+use plimsoll_rules::Timestamp;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{Connection as _, Executor as _, Row as _, SqliteConnection};
+
+use super::course::SavedCourse;
+use super::rate::Rate;
+use super::signal::{Signal, SignalId};
+
+// What changes with every observation stands apart from what seldom does: a row is written whole.
+const CREATE: &str = "
+CREATE TABLE IF NOT EXISTS drift_state (
+    signal TEXT NOT NULL, model TEXT NOT NULL, variant TEXT NOT NULL, saved_ms INTEGER NOT NULL,
+    settings TEXT NOT NULL, observations INTEGER NOT NULL, rate TEXT NOT NULL, detector TEXT,
+    PRIMARY KEY (signal, model, variant)
+) STRICT;
+CREATE TABLE IF NOT EXISTS drift_baselines (
+    signal TEXT NOT NULL, model TEXT NOT NULL, variant TEXT NOT NULL, saved_ms INTEGER NOT NULL,
+    baselines TEXT, recent TEXT,
+    PRIMARY KEY (signal, model, variant)
+) STRICT;";
+const KEEP_STATE: &str = "INSERT OR REPLACE INTO drift_state
+    (signal, model, variant, saved_ms, settings, observations, rate, detector) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+const KEEP_BASELINES: &str = "INSERT INTO drift_baselines (signal, model, variant, saved_ms, baselines, recent)
+    VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET saved_ms = excluded.saved_ms,
+    baselines = coalesce(excluded.baselines, baselines), recent = coalesce(excluded.recent, recent)";
+const LOAD: &str = "SELECT signal, model, variant, settings, observations, rate, detector, baselines, recent
+    FROM drift_state LEFT JOIN drift_baselines USING (signal, model, variant)";
+
+/// One signal as it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    pub(super) id: SignalId,
+    pub(super) settings: String,
+    pub(super) rate: Rate,
+    pub(super) course: SavedCourse,
+}
+
+/// Everything that was saved. Signals that this version does not know stay where they are.
+pub(super) async fn load(pool: &SqlitePool) -> Result<Vec<Saved>, sqlx::Error> {
+    pool.execute(CREATE).await?;
+    let rows = sqlx::query(LOAD).fetch_all(pool).await?;
+    Ok(rows.iter().filter_map(read).collect())
+}
+
+fn read(row: &SqliteRow) -> Option<Saved> {
+    let signal = Signal::named(row.get(0))?;
+    Some(Saved {
+        id: SignalId { signal, model: row.get(1), variant: row.get(2) },
+        settings: row.get(3),
+        rate: serde_json::from_str(row.get(5)).unwrap_or_default(),
+        course: SavedCourse {
+            observations: u64::try_from(row.get::<i64, _>(4)).unwrap_or(0),
+            detector: row.get(6),
+            baselines: row.get(7),
+            ring: row.get(8),
+        },
+    })
+}
+
+/// Writes all of it, or nothing.
+///
+/// After a failure the connection is closed: on a full disk SQLite ends the transaction by itself, sqlx does not learn of it,
+/// and the next one to begin on that connection would be refused for ever.
+pub(super) async fn save(pool: &SqlitePool, all: &[Saved], now: Timestamp) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let written = write(&mut connection, all, now).await;
+    if written.is_err() {
+        // what is wrong with it has been said already
+        let _ = connection.close().await;
+    }
+    written
+}
+
+async fn write(connection: &mut SqliteConnection, all: &[Saved], now: Timestamp) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for Saved { id, settings, rate, course } in all {
+        let [signal, model, variant] = id.labels();
+        let rate = serde_json::to_string(rate).unwrap_or_default();
+        sqlx::query(KEEP_STATE)
+            .bind(signal)
+            .bind(model)
+            .bind(variant)
+            .bind(now.millis())
+            .bind(settings)
+            .bind(i64::try_from(course.observations).unwrap_or(i64::MAX))
+            .bind(rate)
+            .bind(&course.detector)
+            .execute(&mut *tx)
+            .await?;
+        if course.baselines.is_none() && course.ring.is_none() {
+            continue;
+        }
+        sqlx::query(KEEP_BASELINES)
+            .bind(signal)
+            .bind(model)
+            .bind(variant)
+            .bind(now.millis())
+            .bind(&course.baselines)
+            .bind(&course.ring)
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await
+}

@@ -1,0 +1,221 @@
+//! Signals from exchanges to alarms and back from disk, without files or sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_rules::mask::{MaskOptions, Masker};
+use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
+
+use super::act::{Act, ActError};
+use super::bench::Bench;
+use super::course::Parts;
+use super::desk::{Ask, Refusal, Which, answer};
+use super::settings::Settings;
+use super::signal::Signal;
+use super::view::{SignalView, State, annotations, readings, views};
+use crate::config::{Drift, Setting};
+
+fn settings(change: impl FnOnce(&mut Drift)) -> Settings {
+    let mut config = Drift::default();
+    (config.reference.observations, config.reference.texts) = (300, 1000);
+    change(&mut config);
+    Settings::new(&config).unwrap()
+}
+
+fn at(second: usize) -> Timestamp {
+    Timestamp::from_secs_f64(1_700_000_000.0 + second as f64)
+}
+
+fn exchange(rng: &mut fastrand::Rng, factor: f64) -> Exchange {
+    let tokens = (100.0 * factor * (0.5 + rng.f64() + rng.f64())).round();
+    Exchange {
+        id: "x".into(),
+        request_id: None,
+        started: Timestamp::default(),
+        source: Source::Push,
+        endpoint: Endpoint::Chat,
+        model: "m".into(),
+        variant: String::new(),
+        outcome: ExchangeOutcome::Ok,
+        status: 200,
+        finish_reason: Some(if rng.f64() < 0.9 { "stop" } else { "length" }.into()),
+        stream: true,
+        input_tokens: TokenCount::Reported(tokens as u64),
+        output_tokens: TokenCount::Estimated(11),
+        time_to_first_token: Some(Duration::from_millis(500)),
+        inter_token_seconds: Vec::new(),
+        duration: Duration::from_millis(2500),
+        text: None,
+    }
+}
+
+/// One exchange a second.
+fn play(bench: &mut Bench, from: usize, exchanges: impl IntoIterator<Item = Exchange>) -> usize {
+    let mut second = from;
+    for exchange in exchanges {
+        bench.take(&[exchange], at(second));
+        bench.pass(Duration::from_secs(1));
+        second += 1;
+    }
+    second
+}
+
+fn view(bench: &mut Bench, signal: Signal) -> SignalView {
+    views(bench).into_iter().find(|view| view.id.signal == signal).unwrap()
+}
+
+#[test]
+fn values_are_read_off_answered_exchanges_only() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let good = exchange(&mut rng, 1.0);
+    let failed = Exchange { outcome: ExchangeOutcome::Timeout, ..good.clone() };
+    let whole = Exchange { time_to_first_token: None, ..good.clone() };
+    let short = Exchange { output_tokens: TokenCount::Reported(1), ..good.clone() };
+    for (why, signal, exchange, expected) in [
+        ("tokens after the first", Signal::TokensPerSecond, &good, Some(5.0)),
+        ("not streamed", Signal::TokensPerSecond, &whole, Some(4.4)),
+        ("one token has no speed", Signal::TokensPerSecond, &short, None),
+        ("latency", Signal::Latency, &good, Some(2.5)),
+        ("not answered", Signal::Latency, &failed, None),
+        ("no text", Signal::PromptLength, &good, None),
+        ("of another kind", Signal::FinishReason, &good, None),
+    ] {
+        assert_eq!(signal.number(exchange), expected, "{why}");
+    }
+}
+
+#[test]
+fn a_signal_is_learned_watched_drifts_and_is_accepted() {
+    let mut rng = fastrand::Rng::with_seed(2);
+    let mut bench = Bench::new(settings(|_| ()));
+    let mut now = play(&mut bench, 0, (0..299).map(|_| exchange(&mut rng, 1.0)));
+    assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Learning);
+    let which = Which::default();
+    let accept = Ask::Do(Act::Accept);
+    let refused = answer(&mut bench, Signal::InputTokens, &which, accept, at(now));
+    assert_eq!(refused, Err(Refusal::Act(ActError::Learning)));
+    now = play(&mut bench, now, (0..1000).map(|_| exchange(&mut rng, 1.0)));
+    let calm = views(&mut bench);
+    assert!(calm.iter().all(|view| view.state == State::Watching && view.baseline == Some(1)), "{calm:#?}");
+    let arl = calm[0].arl.unwrap();
+    let expected = 30.0 * 86_400.0 * calm.len() as f64;
+    assert!((arl / expected - 1.0).abs() < 0.1, "one a second, {} signals share: {arl}", calm.len());
+    assert!(annotations(&calm).is_empty());
+
+    bench.take_urgent();
+    now = play(&mut bench, now, (0..150).map(|_| exchange(&mut rng, 2.0)));
+    assert!(bench.take_urgent(), "an alarm is saved at once");
+    let drifted = view(&mut bench, Signal::InputTokens);
+    let why = drifted.explanation.clone().unwrap();
+    assert_eq!((drifted.state, &*why.direction), (State::Alarm, "up"));
+    assert!(why.size.starts_with("median 1") && why.size.contains(" -> 2"), "{}", why.size);
+    assert!(drifted.since.unwrap() >= at(1299 - 30), "{drifted:?}");
+    let all = views(&mut bench);
+    let said = &annotations(&all)[&("input_tokens".into(), "m".into(), String::new())];
+    assert!(said["size"].contains("tokens (+") && said["next_step"].contains("prompts"), "{said:?}");
+    let names: Vec<&str> = readings(&all).iter().map(|reading| reading.metric.name()).collect();
+    assert!(names.contains(&"plimsoll_drift_since_timestamp_seconds") && names.contains(&"plimsoll_drift_alarm"));
+
+    let done = answer(&mut bench, Signal::InputTokens, &which, accept, at(now)).unwrap();
+    assert_eq!(done["baseline"], 2);
+    now = play(&mut bench, now, (0..300).map(|_| exchange(&mut rng, 2.0)));
+    assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Watching);
+    let back = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(1)), at(now)).unwrap();
+    assert_eq!(back["baseline"], 1);
+    let missing = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(9)), at(now));
+    assert!(missing.unwrap_err().to_string().contains('9'));
+    play(&mut bench, now, (0..150).map(|_| exchange(&mut rng, 2.0)));
+    assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Alarm);
+}
+
+#[test]
+fn a_restart_changes_nothing() {
+    let mut rng = fastrand::Rng::with_seed(3);
+    let mut first = Bench::new(settings(|_| ()));
+    let now = play(&mut first, 0, (0..600).map(|_| exchange(&mut rng, 1.0)));
+    let mut second = Bench::new(settings(|_| ()));
+    second.restore(first.unsaved(Some(Parts::All)), at(now));
+    assert!(first.unsaved(None).is_empty(), "nothing is saved twice");
+    let more: Vec<Exchange> = (0..200).map(|n| exchange(&mut rng, if n < 100 { 1.0 } else { 2.0 })).collect();
+    play(&mut first, now, more.clone());
+    play(&mut second, now, more);
+    let said = |bench: &mut Bench| serde_json::to_value(views(bench)).unwrap();
+    let (one, other) = (said(&mut first), said(&mut second));
+    for (one, other) in one.as_array().unwrap().iter().zip(other.as_array().unwrap()) {
+        for part in ["signal", "state", "observations", "baseline", "alarm", "since"] {
+            assert_eq!(one[part], other[part], "{one:#} {other:#}");
+        }
+        let evidence = |view: &serde_json::Value| view["evidence"].as_f64();
+        if let (Some(a), Some(b)) = (evidence(one), evidence(other)) {
+            assert!((a - b).abs() < 1e-9 * a.abs().max(1.0), "{a} {b}");
+        }
+    }
+    let mut changed = Bench::new(settings(|drift| drift.minimum_effect = 0.4));
+    first.watches_mut().for_each(|(_, watch)| watch.unsaved = Some(Parts::All));
+    changed.restore(first.unsaved(Some(Parts::All)), at(now + 200));
+    let view = view(&mut changed, Signal::InputTokens);
+    assert_eq!((view.state, view.baseline), (State::Watching, Some(1)), "new settings, old baseline");
+    let mut off = Bench::new(settings(|drift| drift.signals.latency = Setting::Off));
+    first.watches_mut().for_each(|(_, watch)| watch.unsaved = Some(Parts::All));
+    off.restore(first.unsaved(Some(Parts::All)), at(now + 200));
+    assert!(views(&mut off).iter().all(|view| view.id.signal != Signal::Latency));
+}
+
+#[test]
+fn models_are_bounded_and_what_is_meant_must_be_clear() {
+    let mut rng = fastrand::Rng::with_seed(4);
+    let mut bench = Bench::new(settings(|drift| drift.models = 2));
+    for (model, variant) in [("a", ""), ("b", "canary"), ("c", ""), ("a", "other"), ("a", "")] {
+        let one = Exchange { model: model.into(), variant: variant.into(), ..exchange(&mut rng, 1.0) };
+        bench.take(&[one], at(0));
+    }
+    assert_eq!((bench.take_beyond(), bench.take_beyond()), (2, 0));
+    let mut ask = |which| answer(&mut bench, Signal::Latency, &which, Ask::Baselines, at(1));
+    let unclear = ask(Which::default()).unwrap_err();
+    assert!(unclear.to_string().contains("model=\"b\" variant=\"canary\""), "{unclear}");
+    assert!(ask(Which { model: Some("b".into()), variant: None }).is_ok());
+    assert!(matches!(ask(Which { model: Some("z".into()), variant: None }), Err(Refusal::Unknown(_))));
+}
+
+fn about(rng: &mut fastrand::Rng, topic: &str) -> Exchange {
+    let mut words: Vec<&str> = topic.split(' ').collect();
+    rng.shuffle(&mut words);
+    let masker = Masker::new(b"a salt of sixteen bytes", &MaskOptions::default()).unwrap();
+    let prompt = MaskedText::of(&masker, &words.join(" "));
+    let response = MaskedText::of(&masker, "I'm sorry, but I can't help with that.");
+    let text = ExchangeText { prompt: Some(prompt), response: Some(response), ..ExchangeText::default() };
+    Exchange { text: Some(Arc::new(text)), ..exchange(rng, 1.0) }
+}
+
+#[test]
+fn another_topic_is_said_in_its_words_and_no_text_is_saved() {
+    const USUAL: [&str; 3] = [
+        "please block my lost bank card at once",
+        "why is there a fee on my account again",
+        "I want to transfer money to savings",
+    ];
+    let mut rng = fastrand::Rng::with_seed(5);
+    let mut bench = Bench::new(settings(|_| ()));
+    let usual: Vec<Exchange> = (0..1500).map(|n| about(&mut rng, USUAL[n % 3])).collect();
+    let now = play(&mut bench, 0, usual.clone());
+    assert_eq!(view(&mut bench, Signal::Embedding).state, State::Watching);
+    let soup: Vec<Exchange> =
+        (0..150).map(|_| about(&mut rng, "give me a recipe for tomato soup with garlic")).collect();
+    play(&mut bench, now, soup.clone());
+    let drifted = view(&mut bench, Signal::Embedding);
+    let why = drifted.explanation.unwrap();
+    assert_eq!(drifted.state, State::Alarm);
+    assert!(
+        why.top.iter().any(|top| top.kind == "term" && "soup recipe tomato garlic".contains(&*top.item)),
+        "{why:#?}"
+    );
+    assert!(why.examples.iter().any(|text| text.contains("soup")), "{why:#?}");
+    for saved in bench.unsaved(Some(Parts::All)) {
+        for part in [saved.course.ring, saved.course.baselines, saved.course.detector].iter().flatten() {
+            for exchange in usual.iter().chain(&soup) {
+                let prompt = exchange.text.as_ref().unwrap().prompt.as_ref().unwrap().as_str();
+                assert!(!part.contains(prompt), "{}: {prompt:?} is saved", saved.id);
+            }
+        }
+    }
+}

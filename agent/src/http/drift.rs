@@ -1,0 +1,119 @@
+//! Drift over HTTP: where every signal stands and why, its baselines, and what may be done to them.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::drift::{Act, Ask, Drift, Refusal, Signal, Which};
+
+/// Which signal's, and which baseline; in the query or in the body.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    model: Option<String>,
+    variant: Option<String>,
+    id: Option<u64>,
+}
+
+/// Two baselines.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pair {
+    model: Option<String>,
+    variant: Option<String>,
+    a: u64,
+    b: u64,
+}
+
+/// Routes of `/api/v1/drift`.
+pub fn router(drift: Drift) -> Router {
+    Router::new()
+        .route("/api/v1/drift", get(list))
+        .route("/api/v1/drift/{signal}/baselines", get(baselines))
+        .route("/api/v1/drift/{signal}/compare", get(compare))
+        .route("/api/v1/drift/{signal}/{act}", post(act))
+        .with_state(drift)
+}
+
+async fn list(State(drift): State<Drift>) -> Json<Value> {
+    let snapshot = drift.snapshot();
+    let data = json!({"enabled": drift.is_on(), "at": snapshot.at.rfc3339(), "signals": snapshot.signals});
+    Json(json!({"status": "success", "data": data}))
+}
+
+async fn baselines(
+    State(drift): State<Drift>,
+    Path(signal): Path<String>,
+    Query(Wanted { model, variant, .. }): Query<Wanted>,
+) -> Response {
+    respond(&drift, &signal, Which { model, variant }, Ask::Baselines).await
+}
+
+async fn compare(
+    State(drift): State<Drift>,
+    Path(signal): Path<String>,
+    Query(Pair { model, variant, a, b }): Query<Pair>,
+) -> Response {
+    respond(&drift, &signal, Which { model, variant }, Ask::Compare(a, b)).await
+}
+
+async fn act(
+    State(drift): State<Drift>,
+    Path((signal, act)): Path<(String, String)>,
+    Query(query): Query<Wanted>,
+    body: String,
+) -> Response {
+    let text = if body.trim().is_empty() { "{}" } else { &body };
+    let body: Wanted = match serde_json::from_str(text) {
+        Ok(body) => body,
+        Err(why) => {
+            let hint = "write {\"model\": NAME, \"variant\": NAME, \"id\": NUMBER}, each if needed";
+            return refuse(StatusCode::BAD_REQUEST, &format!("{why}; {hint}"));
+        }
+    };
+    let wanted =
+        Wanted { model: body.model.or(query.model), variant: body.variant.or(query.variant), id: body.id.or(query.id) };
+    let act = match (act.as_str(), wanted.id) {
+        ("accept", None) => Act::Accept,
+        ("accept", Some(_)) => {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "accept takes no id: it learns from what is new; to go back, roll back",
+            );
+        }
+        ("pin", id) => Act::Pin(id),
+        ("unpin", _) => Act::Unpin,
+        ("rollback", Some(id)) => Act::RollBack(id),
+        ("rollback", None) => return refuse(StatusCode::BAD_REQUEST, "id is missing: the baseline to go back to"),
+        _ => return refuse(StatusCode::NOT_FOUND, &format!("{act:?} is not one of accept, pin, unpin, rollback")),
+    };
+    respond(&drift, &signal, Which { model: wanted.model, variant: wanted.variant }, Ask::Do(act)).await
+}
+
+async fn respond(drift: &Drift, signal: &str, which: Which, ask: Ask) -> Response {
+    let Some(signal) = Signal::named(signal) else {
+        let known = Signal::ALL.iter().map(|signal| signal.name()).collect::<Vec<_>>().join(", ");
+        return refuse(StatusCode::NOT_FOUND, &format!("there is no signal {signal:?}; known: {known}"));
+    };
+    match drift.ask(signal, which, ask).await {
+        Ok(data) => Json(json!({"status": "success", "data": data})).into_response(),
+        Err(refusal) => refuse(status(&refusal), &refusal.to_string()),
+    }
+}
+
+fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Off | Refusal::Unknown(_) => StatusCode::NOT_FOUND,
+        Refusal::Ambiguous { .. } => StatusCode::BAD_REQUEST,
+        Refusal::Act(_) => StatusCode::CONFLICT,
+        Refusal::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn refuse(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({"error": why}))).into_response()
+}
