@@ -88,7 +88,11 @@ mod tests {
             ("German", "Ich warte immer noch auf meine Karte, wann wird sie endlich geliefert werden?", "deu"),
             ("Japanese", "カードはまだ届いていません", "jpn"),
             ("Russian", "Я до сих пор жду свою карту, когда она придёт? Скажите пожалуйста, где она сейчас?", "rus"),
-            ("Ukrainian", "Я досі чекаю на свою картку, коли вона прийде? Підкажіть, будь ласка, де вона зараз?", "ukr"),
+            (
+                "Ukrainian",
+                "Я досі чекаю на свою картку, коли вона прийде? Підкажіть, будь ласка, де вона зараз?",
+                "ukr",
+            ),
             ("only the start is looked at", &long, "eng"),
             ("cut inside a character", &"好".repeat(1000), "cmn"),
             ("empty", "", UNKNOWN_LANGUAGE),
