@@ -28,6 +28,7 @@ mod state_tests;
 mod template;
 mod template_fields;
 mod template_functions;
+mod template_scope;
 #[cfg(test)]
 mod tests;
 mod unit_test;
