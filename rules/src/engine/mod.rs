@@ -9,6 +9,9 @@ mod builtin;
 mod builtin_tests;
 mod fields;
 mod group;
+mod handover;
+#[cfg(test)]
+mod handover_tests;
 mod humanize;
 mod locate;
 mod names;
@@ -25,18 +28,20 @@ mod state_tests;
 mod template;
 mod template_fields;
 mod template_functions;
+mod template_scope;
 #[cfg(test)]
 mod tests;
 mod unit_test;
 mod yaml;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::Duration;
 
 pub use backtest::{Backtest, BacktestReport, Episode, RuleOutcome, warm_up};
 pub use builtin::{BUILTIN_RULES, builtin_scaled};
 pub use group::GroupReport;
 use group::{GroupRun, RuleRun, Shared};
+use handover::{Known, firing, forget_refuted, hand_over};
 pub use rule::{Action, Group, Rule};
 pub use rule_file::{RuleProblem, load_rules};
 pub use standing::{AlertStanding, GroupStanding, LastRun, RuleStanding};
@@ -108,13 +113,13 @@ impl RuleEngine {
         Self { groups, options, templates, gone: Vec::new(), left: Vec::new(), seen_at: Timestamp::default() }
     }
 
-    /// Takes new groups; rules that are still there (same group, kind, name and labels) keep their alerts, whatever
-    /// happened to their expression or `for`; alerts of rules that are gone resolve.
+    /// Takes new groups; rules that are still there (same kind, name and labels, in the same group or in another) keep
+    /// their alerts, whatever happened to their expression or `for`; alerts of rules that are gone resolve.
     pub fn reload(&mut self, groups: Vec<Group>, now: Timestamp) {
         self.templates = templates(&groups, &self.options);
         let old = std::mem::replace(&mut self.groups, groups.into_iter().map(GroupRun::new).collect());
         let mut slots = HashMap::new();
-        let mut runs: HashMap<String, VecDeque<(String, RuleRun)>> = HashMap::new();
+        let mut runs: Known<(String, RuleRun)> = HashMap::new();
         for group in old {
             let same = (group.group.file.clone(), group.group.name.clone(), group.group.interval);
             slots.insert(same, (group.slots, group.last));
@@ -127,17 +132,14 @@ impl RuleEngine {
             if let Some((known, last)) = slots.remove(&same) {
                 (group.slots, group.last) = (known, last);
             }
-            for (rule, run) in group.group.rules.iter().zip(&mut group.rules) {
-                if let Some((_, known)) = runs.get_mut(&key(&group.group, rule)).and_then(VecDeque::pop_front) {
-                    *run = known;
-                }
-            }
         }
+        hand_over(&mut runs, &mut self.groups, key, |run, (_, known)| *run = known);
         for (name, run) in runs.into_values().flatten() {
             self.gone.extend(run.alerts.end(now));
             self.left.extend(run.written.into_iter().map(Left::Series));
             self.left.extend(run.blocked.then_some(Left::Unavailable(name)));
         }
+        forget_refuted(&mut self.gone, &self.groups);
     }
 
     /// Evaluates every group whose slot has come, at the slot's time; writes recorded series, `ALERTS` and
@@ -170,7 +172,9 @@ impl RuleEngine {
             elapsed,
         };
         let due = self.groups.iter_mut().filter_map(|group| group.slots.take_due(now).map(|due| (group, due)));
-        due.map(|(group, due)| group.evaluate(store, &shared, due)).collect()
+        let reports = due.map(|(group, due)| group.evaluate(store, &shared, due)).collect();
+        forget_refuted(&mut self.gone, &self.groups);
+        reports
     }
 
     /// When the next slot is due.
@@ -192,13 +196,17 @@ impl RuleEngine {
     /// Alerts that receivers must hear of now: newly firing, newly resolved, or due for a repeat. Marks them as told.
     ///
     /// Independent of evaluation: while a rule's evaluation fails, its firing alerts are still repeated, because
-    /// silence would mean to receivers that they are over.
+    /// silence would mean to receivers that they are over. The end of an alert that fires for another rule too is no
+    /// news: receivers know alerts by their labels.
     pub fn to_notify(&mut self, now: Timestamp) -> Vec<ActiveAlert> {
         let resend = self.options.resend_delay;
         let mut told = Vec::new();
+        let firing = firing(&self.groups);
         for group in &mut self.groups {
             let interval = group.group.interval;
-            for tracked in group.rules.iter_mut().flat_map(|run| run.alerts.0.values_mut()) {
+            let live = group.rules.iter_mut().flat_map(|run| run.alerts.0.values_mut());
+            let refuted = |alert: &ActiveAlert| alert.state == AlertState::Resolved && firing.contains(&alert.labels);
+            for tracked in live.filter(|tracked| !refuted(&tracked.alert)) {
                 told.extend(tracked.tell(now, resend, interval));
             }
         }

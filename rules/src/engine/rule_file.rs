@@ -295,6 +295,11 @@ groups:
             ],
         );
         checked(
+            "durations that Prometheus cannot hold",
+            "alert: a\n    expr: x[9999999y]\n    for: 300y\n    keep_firing_for: 292y",
+            &["r.yml:5:13: expr: \"9999999y\" is out of range", "r.yml:6:10: for: \"300y\" is out of range"],
+        );
+        checked(
             "types",
             "alert: [a]\n    expr: up\n    labels: x\n    annotations: {s: {t: u}}",
             &[
@@ -326,6 +331,11 @@ groups:
             "template",
             "alert: a\n    expr: up\n    annotations:\n      summary: 'x {{ $value | humanise }}'",
             &["r.yml:7:31: the template of summary does not parse: function \"humanise\" not defined"],
+        );
+        checked(
+            "a variable that nobody declared",
+            "alert: a\n    expr: up\n    annotations:\n      summary: 'x {{ $labls.foo }}'",
+            &["r.yml:7:22: the template of summary does not parse: undefined variable $labls; a template knows"],
         );
         checked(
             "template in a block",

@@ -1,10 +1,11 @@
 //! The engine's state as JSON and back: what was pending, firing and lately resolved survives a restart.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::handover::{Known, forget_refuted, hand_over};
 use super::state::{ActiveAlert, AlertState, Tracked};
 use super::{Group, Rule, RuleEngine};
 use crate::{Labels, Timestamp};
@@ -73,24 +74,22 @@ pub(super) fn from_json(engine: &mut RuleEngine, saved: &str, now: Timestamp) ->
     if state.version != VERSION {
         return Err(format!("it has version {}, this program reads version {VERSION}", state.version));
     }
-    let mut known: HashMap<String, VecDeque<Vec<(Labels, Tracked)>>> = HashMap::new();
+    let mut known: Known<Vec<(Labels, Tracked)>> = HashMap::new();
     for rule in state.rules {
         let alerts = rule.alerts.iter().map(|alert| load(alert, now)).collect::<Result<_, _>>()?;
         known.entry(rule.rule).or_default().push_back(alerts);
     }
     let mut gone = state.gone.iter().map(|alert| load(alert, now).map(|(_, t)| t)).collect::<Result<Vec<_>, _>>()?;
     let forget_pending = now.since(state.seen_at) > OUTAGE_TOLERANCE;
-    for group in &mut engine.groups {
-        for (rule, run) in group.group.rules.iter().zip(&mut group.rules) {
-            let Some(alerts) = known.get_mut(&key(&group.group, rule)).and_then(VecDeque::pop_front) else { continue };
-            run.alerts.0 = alerts.into_iter().filter(|(_, t)| !(forget_pending && is_pending(t))).collect();
-            run.written = run.alerts.series().into_iter().map(|(labels, _)| labels).collect();
-            run.restored_at = Some(now);
-        }
-    }
+    hand_over(&mut known, &mut engine.groups, key, |run, alerts| {
+        run.alerts.0 = alerts.into_iter().filter(|(_, t)| !(forget_pending && is_pending(t))).collect();
+        run.written = run.alerts.series().into_iter().map(|(labels, _)| labels).collect();
+        run.restored_at = Some(now);
+    });
     let orphaned = known.into_values().flatten().map(|alerts| super::Alerts(alerts.into_iter().collect()));
     gone.extend(orphaned.flat_map(|alerts| alerts.end(now)));
     engine.gone.extend(gone);
+    forget_refuted(&mut engine.gone, &engine.groups);
     engine.seen_at = engine.seen_at.max(state.seen_at.min(now));
     Ok(())
 }

@@ -9,6 +9,7 @@ use gotmpl::{TemplateError, Value};
 
 use super::template_fields;
 use super::template_functions::{self, functions};
+use super::template_scope;
 use crate::Labels;
 use crate::promql::VectorSample;
 
@@ -31,7 +32,7 @@ pub(super) struct TemplateMistake {
     pub(super) message: String,
 }
 
-/// Whether `text` parses and calls only functions that exist.
+/// Whether `text` parses and names only functions and variables that exist.
 pub(super) fn check(text: &str) -> Result<(), TemplateMistake> {
     if is_plain(text) {
         return Ok(());
@@ -50,8 +51,12 @@ pub(super) fn check(text: &str) -> Result<(), TemplateMistake> {
     for list in std::iter::once(&tree).chain(defines.iter().map(|define| &define.body)) {
         find_unknown(list, &mut unknown);
     }
-    match unknown {
-        Some((pos, name)) => Err(at_pos(&full, pos, format!("function {name:?} not defined"))),
+    if let Some((pos, name)) = unknown {
+        return Err(at_pos(&full, pos, format!("function {name:?} not defined")));
+    }
+    let bodies = std::iter::once(&tree).chain(defines.iter().map(|define| &define.body));
+    match bodies.filter_map(template_scope::first_mistake).min_by_key(|(pos, _)| pos.offset) {
+        Some((pos, why)) => Err(at_pos(&full, pos, why)),
         None => Ok(()),
     }
 }

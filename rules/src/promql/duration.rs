@@ -13,6 +13,9 @@ const UNITS: [(&str, i64); 7] = [
     ("ms", 1),
 ];
 
+/// The longest, in milliseconds: Prometheus counts nanoseconds in 64 bits with a sign.
+pub(super) const LONGEST: i64 = i64::MAX / 1_000_000;
+
 /// Parses a Prometheus duration such as `5m` or `1h30m`; `0` needs no unit.
 ///
 /// # Errors
@@ -32,9 +35,14 @@ pub(super) fn parse_millis(text: &str) -> Result<i64, String> {
         let letters = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
         let (number, unit) = (&rest[..digits], &rest[digits..digits + letters]);
         let place = UNITS.iter().position(|(name, _)| *name == unit).filter(|p| *p >= next_unit).ok_or_else(wrong)?;
-        let number: i64 = number.parse().map_err(|_| wrong())?;
+        if number.is_empty() {
+            return Err(wrong());
+        }
+        // digits that do not fit are too many
+        let number: i64 = number.parse().unwrap_or(i64::MAX);
         let span = number.checked_mul(UNITS[place].1).and_then(|span| total.checked_add(span));
-        total = span.ok_or_else(|| format!("{text:?} is longer than 292 million years"))?;
+        let span = span.filter(|span| *span <= LONGEST);
+        total = span.ok_or_else(|| format!("{text:?} is out of range; durations go up to 292y"))?;
         (rest, next_unit) = (&rest[digits + letters..], place + 1);
     }
     Ok(total)
@@ -80,8 +88,17 @@ mod tests {
             ("5µ", None),
             ("99999999999999999999s", None),
             ("9999999999y", None),
+            ("292y", Some(9_208_512_000_000)),
+            ("293y", None),
+            ("9223372036854ms", Some(9_223_372_036_854)),
+            ("9223372036855ms", None),
+            ("292y999w", None),
         ] {
             assert_eq!(parse_duration(text).ok().map(|d| d.as_millis()), expected, "{text}");
+        }
+        for text in ["300y", "99999999999999999999s"] {
+            let said = parse_duration(text).unwrap_err();
+            assert_eq!(said, format!("{text:?} is out of range; durations go up to 292y"));
         }
     }
 

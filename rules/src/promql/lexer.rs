@@ -133,7 +133,10 @@ impl<'a> Lexer<'a> {
         if let Some(number) = parse_number(text, hex) {
             return Ok(Token::Number(number));
         }
-        parse_millis(text).map(Token::Duration).or_else(|_| {
+        parse_millis(text).map(Token::Duration).or_else(|why| {
+            if why.contains("out of range") {
+                return refuse(start, why);
+            }
             refuse(start, format!("{text:?} is neither a number nor a duration; write 1.5, 1e3, 0x1f, 5m or 1h30m"))
         })
     }

@@ -2,6 +2,7 @@
 //! (`[2 * 5m]`, `offset (1h - 30m)`); the result is all that the tree keeps.
 
 use super::super::ast::At;
+use super::super::duration::LONGEST;
 use super::super::lexer::{Refusal, Token, refuse};
 use super::Parser;
 
@@ -9,7 +10,7 @@ impl Parser<'_> {
     /// A positive span in milliseconds.
     pub(super) fn span_value(&mut self, what: &str) -> Result<i64, Refusal> {
         let at = self.offset();
-        let millis = to_millis(self.span_sum()?, at)?;
+        let millis = span_millis(self.span_sum()?, at)?;
         if millis <= 0 {
             return refuse(at, format!("{what} must be longer than zero"));
         }
@@ -24,7 +25,7 @@ impl Parser<'_> {
             self.take_mark("+");
         }
         let seconds = self.span_atom()?;
-        to_millis(if negative { -seconds } else { seconds }, at)
+        span_millis(if negative { -seconds } else { seconds }, at)
     }
 
     /// What follows `@`: seconds since the epoch, `start()` or `end()`.
@@ -113,6 +114,14 @@ impl Parser<'_> {
         self.advance();
         Ok(seconds)
     }
+}
+
+/// A span or an offset: as long as a duration may be.
+fn span_millis(seconds: f64, at: usize) -> Result<i64, Refusal> {
+    to_millis(seconds, at)
+        .ok()
+        .filter(|millis| (-LONGEST..=LONGEST).contains(millis))
+        .map_or_else(|| refuse(at, format!("a span of {seconds} seconds is out of range; durations go up to 292y")), Ok)
 }
 
 fn to_millis(seconds: f64, at: usize) -> Result<i64, Refusal> {

@@ -95,7 +95,13 @@ fn mistakes_are_named_with_their_place() {
         ("on", 1, 1, "an expression"),
         ("holt_winters(x[5m], 0.5, 0.5)", 1, 1, "no function"),
         ("x[5m", 1, 5, "\"]\""),
-        ("x[99999999999y]", 1, 3, "neither"),
+        ("x[99999999999y]", 1, 3, "out of range; durations go up to 292y"),
+        ("x[9999999y]", 1, 3, "out of range"),
+        ("x[5m:300y]", 1, 6, "out of range"),
+        ("x offset 300y", 1, 10, "out of range"),
+        ("x offset -300y", 1, 11, "out of range"),
+        ("x[200y + 200y]", 1, 3, "out of range"),
+        ("300y", 1, 1, "out of range"),
         ("x[1e300]", 1, 3, "out of range"),
     ] {
         let why = parse(text).map(|e| panic!("{text} gave {e}")).unwrap_err();
@@ -185,7 +191,7 @@ fn expressions() -> impl Strategy<Value = String> {
         "{\"u.v\"}",
         "x offset 5m",
         "x @ 10",
-        "deriv(x[70000000y] @ 1e15 offset -70000000y)",
+        "deriv(x[292y] @ 1e15 offset -292y)",
         "predict_linear(y[1y:100d], 1e300)",
         "year(vector(1e300))",
         "increase(x[1h] offset 9y)",
