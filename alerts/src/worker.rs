@@ -134,7 +134,9 @@ fn log(sink: &str, batch: &Batch, verdict: &Verdict, failures: (u32, u32)) {
         }
         (Verdict::Retry { failure, .. }, _) => tracing::debug!(sink, alerts, why = failure.detail, "not delivered"),
         (Verdict::Refused(failure), _) if alerts == 1 => {
-            tracing::warn!(sink, why = failure.detail, "the sink refuses an alert; given up");
+            let of = |label: &str| batch.items.first().and_then(|item| item.notification.labels.get(label)).cloned();
+            let alert = of("alertname").unwrap_or_default();
+            tracing::warn!(sink, alert, why = failure.detail, "the sink refuses an alert; given up");
         }
         (Verdict::Refused(failure), _) => tracing::debug!(sink, alerts, why = failure.detail, "refused; trying halves"),
         (Verdict::Disabled(failure), _) => {

@@ -108,6 +108,23 @@ async fn every_source_gives_the_same_alerts() {
 }
 
 #[test]
+fn a_metric_that_the_data_lacks_is_no_silent_all_clear() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.csv");
+    std::fs::write(&data, format!("{},0.9\n{START},0.9\n", START + 600)).unwrap();
+    let run = |more: &[&str]| {
+        let output = backtest(folder.path(), &data.display().to_string(), more);
+        (output.status.success(), output.stdout, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (fine, report, said) = run(&["--metric", "cpu_typo", "--format", "json"]);
+    assert!(fine && said.contains("warning: no sample of cpu_ratio in the data (rule cpu:avg5m)"), "{said}");
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 2, "{report:#}");
+    let (fine, _, said) = run(&["--metric", "cpu_ratio", "--interval", "0s"]);
+    assert!(!fine && said.contains("\"0s\" would evaluate without end"), "{said}");
+}
+
+#[test]
 fn tables_and_timelines_are_written_and_mistakes_have_their_place() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("cpu.csv");

@@ -70,6 +70,10 @@ async fn a_silence_mutes_repeats_until_it_is_ended() {
         .await
     };
     heard(2).await;
+    for (name, some) in [("Hot", true), ("Other", false)] {
+        let listed = get_json(&agent.api_url(&format!("/api/v1/alerts?alertname={name}"))).await.unwrap();
+        assert_eq!(!listed["data"]["alerts"].as_array().unwrap().is_empty(), some, "{name}: {listed}");
+    }
     let client = reqwest::Client::new();
     let url = agent.api_url("/api/v1/silences");
     let body = r#"{"matchers": ["alertname=Hot"], "duration": "1h", "createdBy": "ada", "comment": "upgrade"}"#;
@@ -88,6 +92,8 @@ async fn a_silence_mutes_repeats_until_it_is_ended() {
     assert_eq!(client.delete(format!("{url}/{id}")).send().await.unwrap().status(), 200);
     assert_eq!(client.delete(format!("{url}/nope")).send().await.unwrap().status(), 404);
     heard(before + 1).await;
+    let other = body.replacen('{', "{\"id\": \"nope\", ", 1);
+    assert_eq!(client.post(&url).body(other).send().await.unwrap().status(), 404, "no such silence to replace");
     let everything = client.post(&url).body(r#"{"matchers": [], "duration": "1h"}"#).send().await.unwrap();
     assert_eq!(everything.status(), 400);
 }

@@ -68,6 +68,9 @@ pub fn main(args: &Args) -> ExitCode {
                 }
                 let path = "/api/v1/outbox/retry";
                 let answer = retry.agent.ask(Method::POST, path, |request| request.json(&wanted)).await?;
+                if let Some(id) = retry.id.as_deref().filter(|_| answer["data"]["retried"] == 0) {
+                    anyhow::bail!("{}", not_there(id, retry.sink.as_deref()));
+                }
                 match retry.agent.format {
                     Format::Json => print(&format!("{:#}\n", answer["data"])),
                     Format::Table => print(&format!("{} alerts are tried again\n", answer["data"]["retried"])),
@@ -75,6 +78,11 @@ pub fn main(args: &Args) -> ExitCode {
             }
         })
     })
+}
+
+fn not_there(id: &str, sink: Option<&str>) -> String {
+    let of = sink.map_or_else(String::new, |sink| format!(" of receiver {sink:?}"));
+    format!("no message {id:?}{of} is parked or was given up; plimsoll outbox list shows those that are")
 }
 
 fn path(sink: Option<&str>) -> String {
@@ -122,6 +130,15 @@ fn table(entries: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_that_is_not_there_is_named() {
+        let said = not_there("msg_1", Some("hook"));
+        assert_eq!(
+            said,
+            "no message \"msg_1\" of receiver \"hook\" is parked or was given up; plimsoll outbox list shows those that are"
+        );
+    }
 
     #[test]
     fn the_table_has_a_row_an_alert() {

@@ -74,10 +74,15 @@ async fn one(State(dispatcher): State<Dispatcher>, Path(id): Path<String>) -> Re
 }
 
 async fn add(State(dispatcher): State<Dispatcher>, body: String) -> Response {
-    let silence = match read(&body, clock::wall()) {
+    let mut silence = match read(&body, clock::wall()) {
         Ok(silence) => silence,
         Err(why) => return (StatusCode::BAD_REQUEST, Json(json!({"error": why}))).into_response(),
     };
+    if silence.id.is_empty() {
+        silence.id = uuid::Uuid::new_v4().to_string();
+    } else if !dispatcher.silences().iter().any(|known| known.id == silence.id) {
+        return refusal(&SilenceError::Unknown { id: silence.id });
+    }
     let id = silence.id.clone();
     match dispatcher.silence(silence).await {
         Ok(()) => Json(json!({"silenceID": id})).into_response(),
@@ -101,6 +106,7 @@ fn refusal(why: &SilenceError) -> Response {
     (status, Json(json!({"error": why.to_string()}))).into_response()
 }
 
+/// The silence that was posted; its id is empty where it is a new one.
 fn read(body: &str, now: Timestamp) -> Result<Silence, String> {
     let posted: Posted = serde_json::from_str(body).map_err(|why| {
         format!("{why}; write {{\"matchers\": [\"alertname=\\\"X\\\"\"], \"duration\": \"2h\", \"comment\": \"why\"}}")
@@ -123,8 +129,7 @@ fn read(body: &str, now: Timestamp) -> Result<Silence, String> {
         (None, Some(text)) => starts_at + Span::parse(&text)?.0.min(Duration::from_secs(10 * 365 * 86_400)),
         _ => return Err("say when it is over: endsAt or duration, one of them".into()),
     };
-    let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    Ok(Silence { id, matchers, starts_at, ends_at, created_by, comment })
+    Ok(Silence { id: id.unwrap_or_default(), matchers, starts_at, ends_at, created_by, comment })
 }
 
 fn time(key: &str, text: &str) -> Result<Timestamp, String> {

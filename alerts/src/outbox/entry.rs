@@ -82,6 +82,8 @@ pub(crate) struct Dead {
     pub(crate) queued_at: Timestamp,
     pub(crate) died_at: Timestamp,
     pub(crate) why: String,
+    /// How often it was tried, as far as this process knows.
+    pub(crate) attempts: u32,
 }
 
 /// [`Dead::why`] of what grew too old; anything else is the sink's refusal.
@@ -163,7 +165,7 @@ pub struct Pending {
     pub id: Arc<str>,
     /// What is to be said.
     pub notification: Arc<Notification>,
-    /// When this state was handed over, milliseconds since the epoch.
+    /// Since when it waits, however often it was handed over again meanwhile, milliseconds since the epoch.
     pub queued_at: Timestamp,
     /// Attempts since this process started.
     pub attempts: u32,

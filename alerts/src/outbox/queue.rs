@@ -266,7 +266,8 @@ impl Queue {
         // A clock that was set back must not make an entry immortal.
         let queued_at = queued_at.min(now);
         if let Some((died_at, why)) = dead {
-            self.dead.insert(fingerprint, Dead { id, notification, queued_at, died_at: died_at.min(now), why });
+            let died_at = died_at.min(now);
+            self.dead.insert(fingerprint, Dead { id, notification, queued_at, died_at, why, attempts: 0 });
             return;
         }
         let version = self.unsaved.next_version();
@@ -323,13 +324,10 @@ impl Queue {
     fn failed(&mut self, batch: &Batch, failure: &Failure) {
         self.count_failure(failure);
         for item in &batch.items {
-            if let Some(entry) = self.waiting.get_mut(&item.fingerprint).filter(|e| e.version == item.version) {
-                entry.attempts = entry.attempts.saturating_add(1);
-                entry.last_error = Some(failure.detail.clone());
-                if entry.then.is_some() {
-                    // The sink does not work: it hears the latest state.
-                    self.advance(item.fingerprint);
-                }
+            self.note_failure(item, failure);
+            if self.waiting.get(&item.fingerprint).is_some_and(|e| e.version == item.version && e.then.is_some()) {
+                // The sink does not work: it hears the latest state.
+                self.advance(item.fingerprint);
             }
         }
         if batch.part {
@@ -337,9 +335,18 @@ impl Queue {
         }
     }
 
+    /// Notes an attempt that came to nothing; a fresher copy of the same message that came meanwhile has failed too.
+    fn note_failure(&mut self, item: &Item, failure: &Failure) {
+        if let Some(entry) = self.waiting.get_mut(&item.fingerprint).filter(|entry| entry.id == item.id) {
+            entry.attempts = entry.attempts.saturating_add(1);
+            entry.last_error = Some(failure.detail.clone());
+        }
+    }
+
     /// One alert: given up. Several: which one it was the sink does not say, so each half is tried for itself.
     fn refused(&mut self, batch: &Batch, failure: &Failure, now: Timestamp) {
         if let [item] = &batch.items[..] {
+            self.note_failure(item, failure);
             // When its end follows, that is tried for itself.
             if let Some(entry) = self.remove_version(item)
                 && !self.waiting.contains_key(&item.fingerprint)
@@ -359,9 +366,9 @@ impl Queue {
     }
 
     fn bury(&mut self, fingerprint: u64, entry: Waiting, now: Timestamp, why: String) {
-        let Waiting { id, notification, queued_at, then, .. } = entry;
+        let Waiting { id, notification, since, attempts, then, .. } = entry;
         let Then { id, notification } = then.unwrap_or(Then { id, notification });
-        self.dead.insert(fingerprint, Dead { id, notification, queued_at, died_at: now, why });
+        self.dead.insert(fingerprint, Dead { id, notification, queued_at: since, died_at: now, why, attempts });
         self.touch(fingerprint);
         while self.dead.len() > DEAD_MOST
             && let Some(oldest) = self.dead.iter().min_by_key(|(_, dead)| dead.died_at).map(|(f, _)| *f)

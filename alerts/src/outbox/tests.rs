@@ -116,6 +116,29 @@ fn the_id_stays_over_retries_and_repeats_and_changes_with_the_state() {
 }
 
 #[test]
+fn repeats_do_not_hide_how_long_and_how_often_a_sink_has_failed() {
+    let mut box_ = outbox(OutboxLimits::default(), &[("a", PEER)]);
+    let again = |value: f64| Notification { value, ..firing("Hot", 1) };
+    put(&mut box_, again(0.0), 1);
+    let mut now = 1;
+    for tries in 1..=5 {
+        // the request times out after 10 s; meanwhile the alert is handed over again
+        let sent = batch(&mut box_, "a", now).unwrap();
+        put(&mut box_, again(f64::from(tries)), now + 5);
+        now += 10;
+        box_.done("a", &sent, &retry(None), at(now), 0.0);
+        put(&mut box_, again(f64::from(tries) + 0.5), now + 1);
+        now += 3600;
+        let shown = &box_.list(at(now))[0];
+        assert_eq!((shown.queued_at, shown.attempts), (at(1), tries));
+        assert_eq!(shown.last_error.as_deref(), Some("HTTP 503"));
+    }
+    assert_eq!(send(&mut box_, "a", now, &refused()), ["Hot firing"]);
+    let shown = &box_.list(at(now))[0];
+    assert_eq!((shown.standing, shown.queued_at, shown.attempts), (Standing::Dead, at(1), 6));
+}
+
+#[test]
 fn a_refused_batch_is_halved_until_the_culprit_stands_alone() {
     let mut box_ = outbox(OutboxLimits::default(), &[("a", PEER)]);
     for name in ["A", "B", "Bad", "D", "E"] {
@@ -231,7 +254,9 @@ fn bounds_drop_the_oldest_and_time_gives_up() {
     put(&mut box_, firing("C", 1), HOUR);
     assert_eq!(send(&mut box_, "a", 24 * HOUR, &retry(None)), ["C firing"], "B is too old, C was refreshed");
     assert_eq!(counts(&box_, "a").dead, 1);
-    assert_eq!(box_.list(at(0))[0].last_error.as_deref(), Some("expired"));
+    let listed = box_.list(at(0));
+    let dead = listed.iter().find(|entry| entry.standing == Standing::Dead);
+    assert_eq!(dead.and_then(|dead| dead.last_error.as_deref()), Some("expired"));
     assert!(matches!(box_.next("a", at(48 * HOUR + 1)), Step::Idle));
     assert_eq!(counts(&box_, "a").dead, 1, "B is forgotten, C is too old now");
 

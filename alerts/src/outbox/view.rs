@@ -36,7 +36,7 @@ impl Queue {
         if let Some(Waiting { id, notification, queued_at, then, .. }) = self.waiting.get(&fingerprint).cloned() {
             return Some(Saved { id, notification, queued_at, dead: None, then });
         }
-        let Dead { id, notification, queued_at, died_at, why } = self.dead.get(&fingerprint)?.clone();
+        let Dead { id, notification, queued_at, died_at, why, .. } = self.dead.get(&fingerprint)?.clone();
         Some(Saved { id, notification, queued_at, dead: Some((died_at, why)), then: None })
     }
 
@@ -59,7 +59,7 @@ impl Queue {
             standing,
             id: entry.id.clone(),
             notification: entry.notification.clone(),
-            queued_at: entry.queued_at,
+            queued_at: entry.since,
             attempts: entry.attempts,
             next_attempt_at: Some(self.gate.ready_at(entry.attempts == 0).max(entry.queued_at).max(due(fingerprint))),
             last_error: entry.last_error.clone().or_else(|| disabled.map(|failure| failure.detail.clone())),
@@ -70,7 +70,7 @@ impl Queue {
             id: dead.id.clone(),
             notification: dead.notification.clone(),
             queued_at: dead.queued_at,
-            attempts: 0,
+            attempts: dead.attempts,
             next_attempt_at: None,
             last_error: Some(dead.why.clone()),
         });

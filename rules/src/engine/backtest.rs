@@ -77,6 +77,8 @@ pub struct BacktestReport {
     pub episodes: Vec<Episode>,
     /// Alerts beyond.
     pub episodes_over: u64,
+    /// Selectors that met no sample, each with the name of the rule that has it; filled in by who feeds the samples.
+    pub unseen: Vec<(String, String)>,
 }
 
 /// A backtest under way. Memory is that of the samples which the rules can still see.

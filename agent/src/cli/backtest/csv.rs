@@ -2,7 +2,8 @@
 //!
 //! With a column `value` every row is one sample: `timestamp`, `value`, the metric's name in `metric` (or `--metric`),
 //! every other column a label. Without one, every other column is a series, its head the name: `cpu` or `cpu{core="0"}`.
-//! A file of two columns needs no head. Rows in the order of time are streamed; others are sorted in memory, compressed.
+//! A file of two columns needs no head. Rows in the order of time are streamed; others are sorted in memory: compressed
+//! where each series is in the order of time, else as they are, up to ten million samples.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,13 +18,16 @@ use super::replay::{Replay, Tape};
 use super::ticks::moment;
 use crate::cli::csv_cells::{cells, is_open};
 
+/// Samples of a file whose series are not in the order of time, at most: 32 bytes each while they are sorted.
+const SORTED_MOST: usize = 10_000_000;
+
 pub(in crate::cli) const TIME_HEADS: [&str; 5] = ["timestamp", "time", "ts", "date", "datetime"];
 
 /// Reads the whole file into `replay`.
 pub(super) fn feed(path: &Path, metric: Option<&str>, replay: &mut Replay) -> anyhow::Result<()> {
     let in_order = is_in_order(path, metric)?;
-    let mut rows = Rows::open(path, metric)?;
     if in_order {
+        let mut rows = Rows::open(path, metric)?;
         let mut play = |labels: &Labels, at, value, done| {
             replay.push(labels, at, value, done);
             Append::Stored
@@ -31,10 +35,57 @@ pub(super) fn feed(path: &Path, metric: Option<&str>, replay: &mut Replay) -> an
         while rows.next(&mut play)?.is_some() {}
         return Ok(());
     }
-    let mut tape = Tape::new();
-    while rows.next(&mut |labels, at, value, _| tape.push(labels, at, value))?.is_some() {}
-    tape.play(replay, 0.0, 1.0);
+    by_series(path, metric)?.map_or_else(|| sorted(path, metric), Ok)?.play(replay, 0.0, 1.0);
     Ok(())
+}
+
+/// The whole file where each series is in the order of time; `None` where one is not.
+fn by_series(path: &Path, metric: Option<&str>) -> anyhow::Result<Option<Tape>> {
+    let (mut rows, mut tape, mut shuffled) = (Rows::open(path, metric)?, Tape::new(), false);
+    let mut push = |labels: &Labels, at, value, _| match tape.push(labels, at, value) {
+        Append::OutOfOrder => {
+            shuffled = true;
+            Append::Stored
+        }
+        pushed => pushed,
+    };
+    while rows.next(&mut push)?.is_some() {}
+    Ok((!shuffled).then_some(tape))
+}
+
+/// The whole file, sorted by time.
+fn sorted(path: &Path, metric: Option<&str>) -> anyhow::Result<Tape> {
+    let mut rows = Rows::open(path, metric)?;
+    let (mut numbers, mut series) = (HashMap::<Labels, usize>::new(), Vec::<Labels>::new());
+    let mut samples: Vec<(Timestamp, usize, usize, f64)> = Vec::new();
+    loop {
+        let before = samples.len();
+        let more = rows.next(&mut |labels, at, value, _| {
+            let number = numbers.get(labels).copied().unwrap_or_else(|| {
+                series.push(labels.clone());
+                numbers.insert(labels.clone(), series.len() - 1);
+                series.len() - 1
+            });
+            samples.push((at, 0, number, value));
+            Append::Stored
+        })?;
+        samples[before..].iter_mut().for_each(|sample| sample.1 = rows.line);
+        if samples.len() > SORTED_MOST {
+            let file = &rows.file;
+            bail!("{file}: more than {SORTED_MOST} samples of series out of order; sort the file by time first");
+        }
+        if more.is_none() {
+            break;
+        }
+    }
+    samples.sort_by_key(|(at, line, ..)| (*at, *line));
+    let mut tape = Tape::new();
+    for (at, line, number, value) in samples {
+        if tape.push(&series[number], at, value) != Append::Stored {
+            bail!("{}:{line}: {} has a sample of this time further up", rows.file, series[number]);
+        }
+    }
+    Ok(tape)
 }
 
 /// Whether times never go back; every cell is checked on the way.
@@ -294,6 +345,25 @@ mod tests {
             let said = read(text, metric).unwrap_err();
             assert!(said.starts_with(expected), "{text:?}: {said}");
         }
+    }
+
+    #[test]
+    fn shuffled_rows_are_sorted_and_two_samples_of_one_time_refused() {
+        let tape = |text: &str| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let by_series = by_series(file.path(), Some("x")).unwrap().is_some();
+            let shown = |why: anyhow::Error| format!("{why:#}").replace(&file.path().display().to_string(), "FILE");
+            let all = |tape: Tape| tape.samples().map(|(l, at, v)| format!("{l} {} {v}", at.millis())).collect();
+            (by_series, sorted(file.path(), Some("x")).map(all).map_err(shown))
+        };
+        let good = |all: &[&str]| Ok::<Vec<String>, String>(all.iter().map(|text| (*text).to_owned()).collect());
+        assert_eq!(tape("3,30\n1,10\n2,20\n"), (false, good(&["x{} 1000 10", "x{} 2000 20", "x{} 3000 30"])));
+        let two = tape("time,value,host\n1,1,a\n2,2,a\n1,3,b\n");
+        let expected = [r#"x{host="a"} 1000 1"#, r#"x{host="b"} 1000 3"#, r#"x{host="a"} 2000 2"#];
+        assert_eq!(two, (true, good(&expected)));
+        let twice = tape("time,value\n2,1\n1,2\n2,3\n");
+        assert_eq!(twice, (false, Err("FILE:4: x{} has a sample of this time further up".to_owned())));
     }
 
     proptest::proptest! {

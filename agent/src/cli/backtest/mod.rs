@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     step: Option<Duration>,
     /// How often groups without `interval` are evaluated.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1m")]
+    #[arg(long, value_name = "DURATION", value_parser = interval, default_value = "1m")]
     interval: Duration,
     /// File that holds a bearer token for the URL.
     #[arg(long, value_name = "FILE")]
@@ -75,6 +75,14 @@ fn moment(text: &str) -> Result<Timestamp, String> {
     }
     let wrong = || format!("{text:?} is no time; write 2026-08-04T10:00:00Z, seconds since 1970, or how long ago (7d)");
     ticks::moment(text).ok_or_else(wrong)
+}
+
+/// A duration that is not zero.
+fn interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err(format!("{text:?} would evaluate without end; write how often, such as 15s or 1m")),
+        interval => Ok(interval),
+    }
 }
 
 /// Plays it; exit code 78 when a rule file is bad, 1 when the data is.
@@ -167,4 +175,17 @@ fn kind(path: &Path) -> anyhow::Result<Kind> {
         return Ok(if text { Kind::MetricsText } else { Kind::Csv });
     }
     anyhow::bail!("{} is empty", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_of_zero_is_refused() {
+        for zero in ["0", "0s", "0ms"] {
+            assert!(interval(zero).unwrap_err().contains("write how often, such as 15s or 1m"), "{zero}");
+        }
+        assert_eq!(interval("15s"), Ok(Duration::from_secs(15)));
+    }
 }

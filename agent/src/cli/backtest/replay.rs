@@ -1,14 +1,26 @@
 //! Samples into the backtest: those after the end are left out, the order is kept, progress is told.
 
+use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use plimsoll_rules::{Append, Backtest, BacktestReport, Group, Labels, Store, StoreLimits, Timestamp, warm_up};
+use plimsoll_rules::promql::{Selection, parse_selection};
+use plimsoll_rules::{
+    Append, Backtest, BacktestReport, Group, Labels, METRIC_NAME, Store, StoreLimits, Timestamp, warm_up,
+};
 
 use super::ticks::clock;
 
 /// How often progress is told: on a terminal, and in a log.
 const TELL_EVERY: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
+
+/// A selector that no sample has met.
+struct Unseen {
+    /// The first rule that has it.
+    rule: String,
+    text: String,
+    selection: Selection,
+}
 
 /// Takes samples in the order of time.
 pub(super) struct Replay {
@@ -19,6 +31,8 @@ pub(super) struct Replay {
     recorded: Vec<String>,
     /// What the rules read.
     selections: Vec<String>,
+    /// Which of them no sample has met yet, by the metric's name.
+    unseen: HashMap<String, Vec<Unseen>>,
     samples: u64,
     progress: Progress,
 }
@@ -33,9 +47,18 @@ impl Replay {
                 selections.push(selection);
             }
         }
-        let warm_up = warm_up(&groups);
-        let progress = Progress::default();
-        Self { backtest: Backtest::new(groups, start), end, warm_up, recorded, selections, samples: 0, progress }
+        let mut replay = Self {
+            warm_up: warm_up(&groups),
+            backtest: Backtest::new(groups.clone(), start),
+            end,
+            recorded,
+            selections,
+            unseen: HashMap::new(),
+            samples: 0,
+            progress: Progress::default(),
+        };
+        replay.unseen = replay.expected(&groups);
+        replay
     }
 
     /// What the rules look back on before the first evaluation.
@@ -52,12 +75,29 @@ impl Replay {
         self.selections.iter().filter(|text| !recorded(text)).cloned().collect()
     }
 
+    /// What the data has to hold for each rule to be judged, and the first rule that reads it.
+    fn expected(&self, groups: &[Group]) -> HashMap<String, Vec<Unseen>> {
+        let mut expected: HashMap<String, Vec<Unseen>> = HashMap::new();
+        for text in self.wanted() {
+            let mut rules = groups.iter().flat_map(|group| &group.rules);
+            let reader = rules.find(|rule| rule.expr.selections().contains(&text)).map(|rule| rule.name.clone());
+            let (Some(rule), Ok(selection)) = (reader, parse_selection(&text)) else { continue };
+            if let Some(name) = selection.name().map(str::to_owned) {
+                expected.entry(name).or_default().push(Unseen { rule, text, selection });
+            }
+        }
+        expected
+    }
+
     /// One sample; `done` is the share of the data that has been read, 0 to 1.
     pub(super) fn push(&mut self, labels: &Labels, at: Timestamp, value: f64, done: f64) {
         if self.end.is_some_and(|end| at > end) {
             return;
         }
         self.samples += 1;
+        if let Some(unseen) = labels.get(METRIC_NAME).and_then(|name| self.unseen.get_mut(name)) {
+            unseen.retain(|unseen| !unseen.selection.matches(labels));
+        }
         self.backtest.push(labels, at, value);
         // looking at the clock costs more than a sample
         if self.samples.is_multiple_of(4096) {
@@ -72,7 +112,9 @@ impl Replay {
     pub(super) fn finish(self) -> anyhow::Result<BacktestReport> {
         self.progress.end();
         anyhow::ensure!(self.samples > 0, "there is no sample in the data (or none before --end)");
-        Ok(self.backtest.finish())
+        let mut unseen: Vec<_> = self.unseen.into_values().flatten().map(|unseen| (unseen.rule, unseen.text)).collect();
+        unseen.sort();
+        Ok(BacktestReport { unseen, ..self.backtest.finish() })
     }
 }
 
@@ -87,6 +129,12 @@ impl Tape {
 
     pub(super) fn push(&mut self, labels: &Labels, at: Timestamp, value: f64) -> Append {
         self.0.append(labels, at, value)
+    }
+
+    /// Everything, in the order of time.
+    #[cfg(test)]
+    pub(super) fn samples(&self) -> impl Iterator<Item = (&Labels, Timestamp, f64)> {
+        self.0.replay()
     }
 
     /// Everything, in the order of time; `from` and `to` are the shares of all data before and after.

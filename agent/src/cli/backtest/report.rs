@@ -24,6 +24,9 @@ pub(super) fn warnings(report: &BacktestReport) -> Vec<String> {
     if report.span.is_none() {
         all.push("no rule was evaluated: the data is shorter than the groups' interval".to_owned());
     }
+    for (rule, selector) in &report.unseen {
+        all.push(format!("no sample of {selector} in the data (rule {rule})"));
+    }
     for rule in &report.rules {
         if let Some((at, why)) = &rule.first_failure {
             let (name, failures) = (&rule.name, rule.failures);
@@ -170,6 +173,7 @@ pub(super) fn json(report: &BacktestReport) -> Value {
         "days": days,
         "samples": report.samples, "late": report.late, "refused": report.refused,
         "evaluations": report.evaluations,
+        "warnings": warnings(report),
         "rules": rules, "alerts": episodes, "alertsNotListed": report.episodes_over,
     })
 }
@@ -288,6 +292,9 @@ mod tests {
             Hot    1970-01-01 00:01:00  1970-01-01 00:02:00  1970-01-01 00:12:00  10m        0.5    host=\"<a&b>\"\n\
             Hot    1970-01-02 23:58:00  -                    still on             -          inf    host=\"<a&b>\"\n";
         assert_eq!(shown, expected);
+        let typo = BacktestReport { unseen: vec![("Hot".into(), "cpu_typo".into())], rules: Vec::new(), ..report() };
+        assert_eq!(warnings(&typo), ["no sample of cpu_typo in the data (rule Hot)"]);
+        assert_eq!(json(&typo)["warnings"][0], "no sample of cpu_typo in the data (rule Hot)");
         assert_eq!(warnings(&report()), ["rule r failed 3 times, first at 1970-01-01 00:01:00: many-to-many"]);
     }
 

@@ -82,11 +82,12 @@ pub(super) async fn rules(State(desk): State<QueryDesk>, params: Params) -> Resu
     .await
 }
 
-/// Every pending or firing alert.
-pub(super) async fn alerts(State(desk): State<QueryDesk>) -> Result<Success, Failure> {
-    desk.look(|_, engine| {
+/// Every pending or firing alert, or those of the names in `alertname` (the links in alerts have it; Prometheus does not).
+pub(super) async fn alerts(State(desk): State<QueryDesk>, params: Params) -> Result<Success, Failure> {
+    let names: Vec<String> = params.all("alertname").map(str::to_owned).collect();
+    desk.look(move |_, engine| {
         let standing = engine.standing();
-        let rules = standing.iter().flat_map(|group| &group.rules);
+        let rules = standing.iter().flat_map(|group| &group.rules).filter(|rule| named(&names, &rule.rule.name));
         let alerts: Vec<Value> = rules.flat_map(|rule| &rule.alerts).map(alert).collect();
         Success::of(&json!({"alerts": alerts}))
     })
