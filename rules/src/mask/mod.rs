@@ -191,6 +191,26 @@ impl Masker {
         Ok(Self { tokens, kinds, own: OwnPatterns::new(&options.own)? })
     }
 
+    /// As [`Masker::mask`], with tokens that say the kind alone (`<PHONE>`): the same text for whatever salt, so that what is
+    /// computed of it can be computed again.
+    pub fn mask_to_kinds(&self, text: &str) -> String {
+        let masked = self.mask(text).text;
+        let (mut out, mut rest) = (String::with_capacity(masked.len()), &*masked);
+        while let Some(at) = rest.find('<') {
+            let (before, token) = rest.split_at(at);
+            out.push_str(before);
+            let length = token::token_len(token.as_bytes(), self.tokens.digits(), |tag| self.has_tag(tag));
+            let shown = length.map_or(1, |length| length - self.tokens.digits() - 2);
+            out.push_str(&token[..shown]);
+            if length.is_some() {
+                out.push('>');
+            }
+            rest = &token[length.unwrap_or(1)..];
+        }
+        out.push_str(rest);
+        out
+    }
+
     /// `text` with every value found replaced by its token.
     pub fn mask<'t>(&self, text: &'t str) -> Masked<'t> {
         let scanned = self.scan(text);

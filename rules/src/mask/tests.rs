@@ -338,3 +338,17 @@ fn any_text_is_masked_once_and_for_all() {
         unstable[..unstable.len().min(12)].join("\n")
     );
 }
+
+#[test]
+fn kinds_alone_are_the_same_under_every_salt() {
+    let [one, two] = ["0123456789abcdef", "fedcba9876543210"]
+        .map(|salt| Masker::new(salt.as_bytes(), &MaskOptions::default()).unwrap());
+    for (text, expected) in [
+        ("write to a.b@example.com < 5, then to c@example.org", "write to <EMAIL> < 5, then to <EMAIL>"),
+        ("手机号13812345678，<好>", "手机号<PHONE>，<好>"),
+        ("nothing", "nothing"),
+        ("<", "<"),
+    ] {
+        assert_eq!([one.mask_to_kinds(text), two.mask_to_kinds(text)], [expected, expected], "{text}");
+    }
+}

@@ -179,7 +179,7 @@ fn of_counts(
     shown.sort_by(|x, y| moved(&y.1).total_cmp(&moved(&x.1)).then_with(|| x.0.cmp(&y.0)));
     let rest = shown.split_off(shown.len().min(CATEGORIES));
     for (name, _) in &mut shown {
-        *name = masker.mask(name).text.into_owned();
+        *name = masker.mask_to_kinds(name);
     }
     if !rest.is_empty() {
         let sum = rest.iter().fold([0, 0], |sum, (_, counts)| [sum[0] + counts[0], sum[1] + counts[1]]);
@@ -193,8 +193,7 @@ fn of_texts(reference: &[String], current: &[String], masker: &Masker) -> (Compa
         return (Comparison::default(), View::Empty);
     }
     // masked before anything else looks at them, so that nothing private can be a term or an example
-    let masked =
-        |texts: &[String]| -> Vec<String> { texts.iter().map(|text| masker.mask(text).text.into_owned()).collect() };
+    let masked = |texts: &[String]| -> Vec<String> { texts.iter().map(|text| masker.mask_to_kinds(text)).collect() };
     let (a, b) = (masked(reference), masked(current));
     let a: Vec<&str> = a.iter().map(String::as_str).collect();
     let b: Vec<&str> = b.iter().map(String::as_str).collect();

@@ -83,7 +83,7 @@ impl Signal {
                 None => return Ok(false),
             },
             Detector::Texts(texts) => match text_of(cell) {
-                Some(text) => texts.observe(&masker.mask(&text).text),
+                Some(text) => texts.observe(&masker.mask_to_kinds(&text)),
                 None => return Ok(false),
             },
         };
@@ -179,7 +179,7 @@ fn numbers_alarm(name: &str, detector: &ScalarDetector) -> Value {
 fn categories_alarm(name: &str, detector: &CategoricalDetector, masker: &Masker) -> Value {
     let why = detector.explain();
     let shown = |category: &Option<String>| match category {
-        Some(category) => masker.mask(category).text.into_owned(),
+        Some(category) => masker.mask_to_kinds(category),
         None => "(new or rare)".to_owned(),
     };
     let since = row_of(why.since);
@@ -202,7 +202,7 @@ impl Texts {
     fn learn(cells: &[&Kept], arl: f64, masker: &Masker) -> anyhow::Result<Self> {
         let embedder = HashedEmbedder::default();
         let texts = cells.iter().filter_map(|cell| text_of(cell.cell()));
-        let masked: Vec<String> = texts.map(|text| masker.mask(&text).text.into_owned()).collect();
+        let masked: Vec<String> = texts.map(|text| masker.mask_to_kinds(&text)).collect();
         let pairs: Vec<(Vec<f32>, Option<&str>)> = masked
             .iter()
             .map(|text| (embedder.embed(text), Some(text.as_str())))
