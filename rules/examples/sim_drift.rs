@@ -9,6 +9,10 @@
 //! FOLDER holds `azure.csv` and `mooncake.csv`, the unpacked traces of `../shared/data/llm`; without it what needs them
 //! says SKIPPED. Each run draws its reference and its stream anew; figures are means over runs with standard errors.
 
+#![expect(clippy::disallowed_methods, reason = "an example may read files and measure time")]
+#![expect(clippy::print_stdout, reason = "an example may print")]
+#![expect(clippy::expect_used, reason = "a simulation with sound settings; where they are not, it should stop")]
+
 use std::time::Duration;
 
 use fastrand::Rng;

@@ -103,9 +103,27 @@ pub fn report(traces: Option<&Traces>) {
             .map(|learned| watch_with(&azure.input, &azure.seconds, learned, config).0);
         println!("azure input  dead zone {dead_zone}: alarms at rows {rows:?} (m = 500, 1000, 2000, 3000, 4000, 5000)");
     }
+    for dead_zone in [0.3, 0.34] {
+        offsets(azure, DetectorConfig { dead_zone, ..DetectorConfig::new(arl) });
+    }
     for arl in [1000.0, 10_000.0, 100_000.0, month.arl(mooncake.rate())] {
         ramp(mooncake, arl);
     }
+}
+
+/// Other references than those above: how many of them lead to an alarm on what follows.
+fn offsets(azure: &Trace, config: DetectorConfig) {
+    let places = (0..4000).step_by(500).flat_map(|from| (500..=4000).step_by(250).map(move |learned| (from, learned)));
+    let (mut alarmed, mut all) = (0, 0);
+    for (from, learned) in places {
+        let found = watch_with(&azure.input[from..], &azure.seconds[from..], learned, config).0;
+        alarmed += usize::from(!found.is_empty());
+        all += 1;
+    }
+    println!(
+        "azure input  dead zone {:.3}: {alarmed} of {all} references elsewhere lead to an alarm",
+        config.dead_zone
+    );
 }
 
 /// When the ramp of the synthetic trace is found, at one average run length.
