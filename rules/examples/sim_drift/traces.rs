@@ -66,8 +66,8 @@ fn watch_with(
     let reference = ScalarReference::learn(&values[..learned], 1).expect("large enough");
     let mut detector = ScalarDetector::new(reference, config, at(learned)).expect("sound settings");
     let (mut alarms, mut most) = (vec![], f64::NEG_INFINITY);
-    for row in learned..values.len() {
-        if detector.observe(at(row), values[row]) == Change::Raised {
+    for (row, value) in values.iter().enumerate().skip(learned) {
+        if detector.observe(at(row), *value) == Change::Raised {
             alarms.push(row);
         }
         most = most.max(detector.evidence() / detector.level());
