@@ -9,7 +9,11 @@
 //! FOLDER holds `azure.csv` and `mooncake.csv`, the unpacked traces of `../shared/data/llm`; without it what needs them
 //! says SKIPPED. Each run draws its reference and its stream anew; figures are means over runs with standard errors.
 
-use std::time::{Duration, Instant};
+#![expect(clippy::disallowed_methods, reason = "an example may read files and measure time")]
+#![expect(clippy::print_stdout, reason = "an example may print")]
+#![expect(clippy::expect_used, reason = "a simulation with sound settings; where they are not, it should stop")]
+
+use std::time::Duration;
 
 use fastrand::Rng;
 use plimsoll_rules::Timestamp;
@@ -18,6 +22,8 @@ use plimsoll_rules::drift::{
     ScalarDetector, ScalarReference, SignalLevel,
 };
 
+#[path = "sim_drift/cost.rs"]
+mod cost;
 #[path = "sim_drift/traces.rs"]
 mod traces;
 
@@ -40,7 +46,7 @@ fn main() {
         ("categories", &categories),
         ("together", &together),
         ("traces", &|| traces::report(traces.as_ref())),
-        ("cost", &cost),
+        ("cost", &cost::report),
     ];
     for (name, step) in steps {
         if wanted(name) {
@@ -239,32 +245,4 @@ fn together() {
         raised.unwrap_or(most) as f64
     };
     print_arl("five signals, one budget", 2000, arl, &(0..200).map(one).collect::<Vec<_>>());
-}
-
-fn cost() {
-    for (what, phi) in [("independent", 0.0), ("AR(0.5)", 0.5)] {
-        let mut rng = Rng::with_seed(1);
-        let mut state = 0.0;
-        let values: Vec<f64> = (0..100_000)
-            .map(|_| {
-                state = phi * state + normal(&mut rng);
-                state
-            })
-            .collect();
-        let reference = ScalarReference::learn(&values[..5000], 1).expect("large enough");
-        let mut detector = ScalarDetector::new(reference, DetectorConfig::new(1e9), START).expect("sound settings");
-        let began = Instant::now();
-        for round in 0..20 {
-            values.iter().for_each(|value| {
-                let _ = detector.observe(Timestamp::from_millis(round), *value);
-            });
-        }
-        let each = began.elapsed().as_secs_f64() / 2e6;
-        let stored = serde_json::to_string(&detector).map_or(0, |text| text.len());
-        println!(
-            "cost, {what}: {:.3} us an update (evidence {:.2}); {stored} bytes as JSON",
-            each * 1e6,
-            detector.evidence()
-        );
-    }
 }

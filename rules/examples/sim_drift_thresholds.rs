@@ -9,6 +9,10 @@
 //! allows (drawn anew in each run, learned by the product's own code). A run goes on until the highest level, and
 //! each level notes when it was first reached; long run lengths have fewer runs. Seeds are fixed.
 
+#![expect(clippy::disallowed_methods, reason = "an example may read files and measure time")]
+#![expect(clippy::print_stdout, reason = "an example may print")]
+#![expect(clippy::expect_used, reason = "a simulation with sound settings; where they are not, it should stop")]
+
 use std::fmt::Write as _;
 
 use plimsoll_rules::Timestamp;

@@ -53,12 +53,21 @@ impl Traces {
 
 /// The rows of alarms, and the most evidence seen as a share of the level.
 fn watch(values: &[f64], seconds: &[f64], learned: usize, arl: f64) -> (Vec<usize>, f64, ScalarDetector) {
+    watch_with(values, seconds, learned, DetectorConfig::new(arl))
+}
+
+fn watch_with(
+    values: &[f64],
+    seconds: &[f64],
+    learned: usize,
+    config: DetectorConfig,
+) -> (Vec<usize>, f64, ScalarDetector) {
     let at = |row: usize| Timestamp::from_secs_f64(seconds[row]);
     let reference = ScalarReference::learn(&values[..learned], 1).expect("large enough");
-    let mut detector = ScalarDetector::new(reference, DetectorConfig::new(arl), at(learned)).expect("sound settings");
+    let mut detector = ScalarDetector::new(reference, config, at(learned)).expect("sound settings");
     let (mut alarms, mut most) = (vec![], f64::NEG_INFINITY);
-    for row in learned..values.len() {
-        if detector.observe(at(row), values[row]) == Change::Raised {
+    for (row, value) in values.iter().enumerate().skip(learned) {
+        if detector.observe(at(row), *value) == Change::Raised {
             alarms.push(row);
         }
         most = most.max(detector.evidence() / detector.level());
@@ -88,15 +97,47 @@ pub fn report(traces: Option<&Traces>) {
         });
         println!("azure {name:<6} 20 shuffles, m=2000: {} alarms", shuffled.sum::<usize>());
     }
-    let arl = month.arl(mooncake.rate());
+    for dead_zone in [0.3, 0.35, 0.4, 0.5] {
+        let config = DetectorConfig { dead_zone, ..DetectorConfig::new(arl) };
+        let rows = [500, 1000, 2000, 3000, 4000, 5000]
+            .map(|learned| watch_with(&azure.input, &azure.seconds, learned, config).0);
+        println!("azure input  dead zone {dead_zone}: alarms at rows {rows:?} (m = 500, 1000, 2000, 3000, 4000, 5000)");
+    }
+    for dead_zone in [0.3, 0.34] {
+        offsets(azure, DetectorConfig { dead_zone, ..DetectorConfig::new(arl) });
+    }
+    for arl in [1000.0, 10_000.0, 100_000.0, month.arl(mooncake.rate())] {
+        ramp(mooncake, arl);
+    }
+}
+
+/// Other references than those above: how many of them lead to an alarm on what follows.
+fn offsets(azure: &Trace, config: DetectorConfig) {
+    let places = (0..4000).step_by(500).flat_map(|from| (500..=4000).step_by(250).map(move |learned| (from, learned)));
+    let (mut alarmed, mut all) = (0, 0);
+    for (from, learned) in places {
+        let found = watch_with(&azure.input[from..], &azure.seconds[from..], learned, config).0;
+        alarmed += usize::from(!found.is_empty());
+        all += 1;
+    }
+    println!(
+        "azure input  dead zone {:.3}: {alarmed} of {all} references elsewhere lead to an alarm",
+        config.dead_zone
+    );
+}
+
+/// When the ramp of the synthetic trace is found, at one average run length.
+fn ramp(mooncake: &Trace, arl: f64) {
     for (name, values) in [("input", &mooncake.input), ("output", &mooncake.output)] {
         for learned in [500, 1000, 1500] {
             let (alarms, most, detector) = watch(values, &mooncake.seconds, learned, arl);
             let seconds: Vec<f64> = alarms.iter().map(|row| mooncake.seconds[*row].round()).collect();
+            let from = mooncake.seconds[learned].round();
             let why = detector.explain();
             let (before, now) = (why.reference.p50, why.recent.map_or(f64::NAN, |recent| recent.p50));
             println!(
-                "mooncake {name:<6} m={learned}: alarms at {seconds:?} s (evidence {most:.2}); {:?} since {:.0} s, median {before} -> {now}",
+                "mooncake {name:<6} ARL {arl:.0} m={learned} (watched from {from} s): alarms at {seconds:?} s \
+                 (evidence {most:.2}); {:?} since {:.0} s, median {before} -> {now}",
                 why.direction,
                 why.since.secs_f64()
             );

@@ -110,25 +110,25 @@ fn read_frame(snapshot: &mut impl Read, frame: &mut Vec<u8>) -> Result<u64, Stri
     }
     frame.clear();
     // through `take`, so that a lying length asks for no more memory than there are bytes
-    let read = snapshot.take(u64::from(length)).read_to_end(frame).map_err(unreadable)?;
+    let read = snapshot.take(u64::from(length)).read_to_end(frame).map_err(|error| unreadable(&error))?;
     if read < length as usize { Err("it was cut short".into()) } else { Ok(u64::from_le_bytes(sum)) }
 }
 
 fn fill(snapshot: &mut impl Read, bytes: &mut [u8]) -> Result<(), String> {
     snapshot.read_exact(bytes).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => "it was cut short".into(),
-        _ => unreadable(error),
+        _ => unreadable(&error),
     })
 }
 
 fn end(mut snapshot: impl Read) -> Result<(), String> {
-    match snapshot.read(&mut [0]).map_err(unreadable)? {
+    match snapshot.read(&mut [0]).map_err(|error| unreadable(&error))? {
         0 => Ok(()),
         _ => Err("something follows its end".into()),
     }
 }
 
-fn unreadable(error: io::Error) -> String {
+fn unreadable(error: &io::Error) -> String {
     format!("it cannot be read: {error}")
 }
 

@@ -1,3 +1,5 @@
+//! The categorical detector: rates and delays by simulation, merging, odd input.
+
 use super::*;
 
 const START: Timestamp = Timestamp::from_millis(0);

@@ -6,11 +6,11 @@ use super::basis::{Basis, principal};
 use super::error::Unusable;
 use super::linear::{Matrix, dot};
 
-/// Directions kept at most: 77 intents of real questions need about this many for nine tenths of what separates them.
+/// Directions kept at most. Chosen by guess, not tuned.
 const MOST_DIRECTIONS: usize = 32;
 
 /// Weight of a direction: its standard deviation to this power. 0 would leave the vectors as they are, 1 makes all
-/// directions alike; between, a shift is found in strong and in weak directions (`sim-drift-embedding` compares).
+/// directions alike; between, a shift counts in strong and in weak directions. Chosen by guess, not tuned.
 const WHITENING: f64 = 0.5;
 
 /// Weight of the energy outside the directions, beside one average direction.

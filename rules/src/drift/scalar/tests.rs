@@ -1,3 +1,5 @@
+//! The scalar detector: rates and delays by simulation, invariances, merging, resuming, odd input.
+
 use fastrand::Rng;
 use proptest::prelude::*;
 
