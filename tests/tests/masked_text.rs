@@ -233,10 +233,13 @@ async fn story(store_text: &str) -> (Agent, SqlitePool) {
     (agent, pool)
 }
 
+/// Endpoint, source, prompt, response, whether the prompt was cut.
+type Row = (String, String, Option<String>, Option<String>, Option<bool>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_text_has_tokens_where_secrets_were() {
     let (_agent, pool) = story("masked").await;
-    let rows: Vec<(String, String, Option<String>, Option<String>, Option<bool>)> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(
         "SELECT endpoint, source, prompt, response, prompt_truncated FROM exchanges ORDER BY endpoint, stream",
     )
     .fetch_all(&pool)

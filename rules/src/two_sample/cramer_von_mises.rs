@@ -96,9 +96,9 @@ fn merged(left: &[(i128, f64)], right: &[(i128, f64)]) -> Vec<(i128, f64)> {
         let take_left = j == right.len() || (i < left.len() && left[i].0 <= right[j].0);
         let next = if take_left { left[i] } else { right[j] };
         if take_left {
-            i += 1
+            i += 1;
         } else {
-            j += 1
+            j += 1;
         }
         match out.last_mut() {
             Some(last) if last.0 == next.0 => last.1 += next.1,

@@ -195,7 +195,7 @@ fn estimates(tiles: &[Tile], labels: &Array2<f32>, n: f64, m: f64) -> Vec<f64> {
         let across = labels.slice(s![tile.column..tile.column + width, ..]);
         general_mat_mul(1.0, &tile.cells, &across, 0.0, &mut product);
         let down = labels.slice(s![tile.row..tile.row + height, ..]);
-        add_weighted(&mut within, down, product, if tile.on_diagonal() { 1.0 } else { 2.0 });
+        add_weighted(&mut within, &down, &product, if tile.on_diagonal() { 1.0 } else { 2.0 });
         add_row_sums(&mut row_sums, tile);
     }
     let all: f64 = row_sums.iter().sum();
@@ -212,7 +212,7 @@ fn estimates(tiles: &[Tile], labels: &Array2<f32>, n: f64, m: f64) -> Vec<f64> {
 }
 
 /// `within_p += weight Σ_i labels[i, p] product[i, p]`.
-fn add_weighted(within: &mut [f64], labels: ArrayView2<'_, f32>, product: ArrayViewMut2<'_, f32>, weight: f64) {
+fn add_weighted(within: &mut [f64], labels: &ArrayView2<'_, f32>, product: &ArrayViewMut2<'_, f32>, weight: f64) {
     for (labels, sums) in labels.rows().into_iter().zip(product.rows()) {
         for ((within, label), sum) in within.iter_mut().zip(labels).zip(sums) {
             *within += weight * f64::from(label * sum);

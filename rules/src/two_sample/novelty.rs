@@ -71,14 +71,14 @@ pub fn novelty(reference: &[&str], current: &[&str], margins: &[f32], most: usiz
         if members.len() < FEWEST {
             break;
         }
-        groups.push(group(first, members, &sets, &before, words, margins));
+        groups.push(group(&first, members, &sets, &before, words, margins));
         left = rest;
     }
     Novelty { terms, groups }
 }
 
 fn group(
-    first: Term,
+    first: &Term,
     mut members: Vec<usize>,
     sets: &[Vec<u32>],
     before: &Counts,

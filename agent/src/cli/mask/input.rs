@@ -77,7 +77,7 @@ impl Input {
     }
 }
 
-fn named(name: &str, why: Error) -> Error {
+fn named(name: &str, why: &Error) -> Error {
     Error::new(why.kind(), format!("{name}: {why}"))
 }
 
