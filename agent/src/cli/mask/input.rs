@@ -25,7 +25,7 @@ impl Input {
             None => Ok(Self { name: "standard input".into(), reader: Box::new(BufReader::new(std::io::stdin())) }),
             Some(path) => {
                 let name = path.display().to_string();
-                let file = File::open(path).map_err(|why| named(&name, why))?;
+                let file = File::open(path).map_err(|why| named(&name, &why))?;
                 Ok(Self { name, reader: Box::new(BufReader::new(file)) })
             }
         }
@@ -38,7 +38,7 @@ impl Input {
     pub(super) fn text(mut self) -> Result<String> {
         let mut bytes = Vec::new();
         let read = self.reader.by_ref().take(LONGEST + 1).read_to_end(&mut bytes);
-        read.map_err(|why| named(&self.name, why))?;
+        read.map_err(|why| named(&self.name, &why))?;
         self.bounded(bytes.len())?;
         String::from_utf8(bytes).map_err(|why| {
             let at = why.utf8_error().valid_up_to();
@@ -55,7 +55,7 @@ impl Input {
         for number in 1.. {
             line.clear();
             let read = self.reader.by_ref().take(LONGEST + 1).read_until(b'\n', &mut line);
-            if read.map_err(|why| named(&self.name, why))? == 0 {
+            if read.map_err(|why| named(&self.name, &why))? == 0 {
                 break;
             }
             self.bounded(line.len())?;
