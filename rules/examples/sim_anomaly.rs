@@ -76,7 +76,7 @@ fn calibrate(name: &str, correlation: f64, noise: Noise, rows: usize, series: u6
         }
     }
     let all = rows * series as usize;
-    let shown = alarms.map(|count| if count == 0 { format!(">{all}") } else { (all / count).to_string() });
+    let shown = alarms.map(|count| all.checked_div(count).map_or_else(|| format!(">{all}"), |rows| rows.to_string()));
     println!("| {name} | {rows} | {} |", shown.join(" | "));
 }
 

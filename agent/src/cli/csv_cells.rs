@@ -93,7 +93,7 @@ mod tests {
             });
             assert_eq!(
                 (found, is_open(record.as_bytes())),
-                (expected.iter().map(|c| c.to_string()).collect(), open),
+                (expected.iter().map(ToString::to_string).collect(), open),
                 "{record}"
             );
             assert_eq!(count.unwrap(), expected.len());

@@ -193,9 +193,9 @@ mod tests {
                     let (mut i, mut j, mut out) = (0, 0, false);
                     for step in 0..n + m {
                         if path >> step & 1 == 1 {
-                            i += 1
+                            i += 1;
                         } else {
-                            j += 1
+                            j += 1;
                         }
                         out |= (i * m_ - j * n_).abs() >= distance;
                     }

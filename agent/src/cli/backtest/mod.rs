@@ -95,7 +95,7 @@ pub fn main(args: &Args) -> ExitCode {
         }
     };
     block_on(async {
-        let mut replay = Replay::new(groups, args.start, args.end);
+        let mut replay = Replay::new(&groups, args.start, args.end);
         feed(args, &mut replay).await?;
         let report = replay.finish()?;
         for warning in report::warnings(&report) {

@@ -38,7 +38,7 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    pub(super) fn new(groups: Vec<Group>, start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
+    pub(super) fn new(groups: &[Group], start: Option<Timestamp>, end: Option<Timestamp>) -> Self {
         let rules = || groups.iter().flat_map(|group| &group.rules);
         let recorded = rules().map(|rule| rule.name.clone()).chain(["ALERTS".into(), "ALERTS_FOR_STATE".into()]);
         let (recorded, mut selections) = (recorded.collect(), Vec::new());
@@ -48,8 +48,8 @@ impl Replay {
             }
         }
         let mut replay = Self {
-            warm_up: warm_up(&groups),
-            backtest: Backtest::new(groups.clone(), start),
+            warm_up: warm_up(groups),
+            backtest: Backtest::new(groups.to_vec(), start),
             end,
             recorded,
             selections,
@@ -57,7 +57,7 @@ impl Replay {
             samples: 0,
             progress: Progress::default(),
         };
-        replay.unseen = replay.expected(&groups);
+        replay.unseen = replay.expected(groups);
         replay
     }
 
