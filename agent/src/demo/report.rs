@@ -168,6 +168,7 @@ pub(crate) fn judge(board: &Board, facts: Facts) -> Report {
     let belongs = |incident: &Incident| {
         facts.true_before_start.contains(&incident.alert())
             || Planted::ALL.iter().any(|planted| finds(board, *planted, late, incident))
+            || Planted::ALL.iter().any(|planted| drifts(board, *planted, late, incident))
     };
     let matters = board.incidents.iter().filter(|incident| incident.matters());
     let false_alarm_list: Vec<FalseAlarm> = matters.filter(|incident| !belongs(incident)).map(false_alarm).collect();
@@ -206,9 +207,20 @@ fn false_alarm(incident: &Incident) -> FalseAlarm {
 
 /// Whether `incident` is `planted`'s alert at `planted`'s time.
 pub(crate) fn finds(board: &Board, planted: Planted, late: f64, incident: &Incident) -> bool {
+    incident.alert() == planted.alert() && is_at(board, planted, late, incident)
+}
+
+/// Whether `incident` says at `planted`'s time that the signal which `planted` moves has drifted.
+fn drifts(board: &Board, planted: Planted, late: f64, incident: &Incident) -> bool {
+    let signal = incident.labels.get("signal").map(String::as_str);
+    let of = incident.alert() == "PlimsollDrift" && signal.is_some() && signal == planted.signal();
+    of && is_at(board, planted, late, incident)
+}
+
+fn is_at(board: &Board, planted: Planted, late: f64, incident: &Incident) -> bool {
     board.span(planted.act()).is_some_and(|span| {
         let until = span.ended_at.map_or(f64::INFINITY, |ended| ended + late);
-        incident.alert() == planted.alert() && (span.started_at..=until).contains(&incident.fired_at)
+        (span.started_at..=until).contains(&incident.fired_at)
     })
 }
 
@@ -278,6 +290,14 @@ mod tests {
         check("just after its act", vec![incident(input, 214.0, Some(220.0))], false, true, (0, 0));
         check("long after its act", vec![incident(input, 250.0, Some(260.0))], false, false, (1, 0));
         check("one that was not planted", vec![incident("Other", 130.0, None)], false, false, (1, 0));
+        let drift = |signal: &str, at| {
+            let mut drift = incident("PlimsollDrift", at, None);
+            drift.labels.insert("signal".to_owned(), signal.to_owned());
+            vec![drift]
+        };
+        check("the drift of what was planted", drift("input_tokens", 130.0), false, true, (0, 0));
+        check("the drift of something else", drift("output_tokens", 130.0), false, false, (1, 0));
+        check("the drift before it", drift("input_tokens", 50.0), false, false, (1, 1));
         check("the watchdog", vec![incident("Watchdog", 1.0, None)], false, true, (0, 0));
         check("found but never over", vec![incident(input, 115.0, None)], false, false, (0, 0));
     }

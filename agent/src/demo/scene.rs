@@ -139,6 +139,16 @@ impl Planted {
             Self::CpuLoad => "PlimsollCpuHigh",
         }
     }
+
+    /// The drift signal that may find it too.
+    pub(crate) fn signal(self) -> Option<&'static str> {
+        match self {
+            Self::LongerPrompts => Some("input_tokens"),
+            Self::Completion => Some("task_completion"),
+            Self::Satisfaction => Some("user_satisfaction"),
+            Self::CpuLoad => None,
+        }
+    }
 }
 
 #[cfg(test)]
