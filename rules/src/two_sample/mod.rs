@@ -1,6 +1,6 @@
 //! Two samples, one question: did they come from the same distribution, and by how much not?
 //!
-//! Called by `plimsoll drift` with whole columns. One test per file; [`column`] puts them together and [`verdict`] says
+//! Called by `plimsoll drift` with whole columns. One test per file; [`mod@column`] puts them together and [`mod@verdict`] says
 //! *drift* only where an effect is beyond its floor **and** the evidence is: with much data every column differs
 //! "significantly", with little data every column differs "by much" (evidently#50). Nothing here reads a file or starts
 //! a thread; what is random takes a seed.
