@@ -1,6 +1,6 @@
 //! Has what texts are about moved? A detector over embeddings with a stated rate of false alarms.
 //!
-//! Learned from the first `m` vectors, in their order: mean, main directions ([`principal`](basis)), the weights that put
+//! Learned from the first `m` vectors, in their order: mean, main directions (`basis`), the weights that put
 //! directions on one footing, and how long observations hang together. Watched: exponentially weighted means of the
 //! features with 16, 64 and 256 observations of memory; the score is the largest standardised squared length
 //! (`norm.rs` has the formula). The threshold for an average run length comes from a double bootstrap (`bootstrap.rs`)
