@@ -116,15 +116,17 @@ fn run_lengths(traces: Option<&Traces>) {
     }
 }
 
-/// The law beyond what most people wait for.
+/// Where bursts are held, up to what one false alarm in months means.
 fn long_run_lengths() {
-    let (arl, observations) = (100_000.0, 2000);
-    let one = |run: u64| {
-        let mut rng = Rng::with_seed(run);
-        let mut detector = detector(observations, arl, run, &mut || rng.f64());
-        run_length(&mut detector, arl, &mut || rng.f64())
-    };
-    print_arl("iid uniform", observations, arl, &(0..150).map(one).collect::<Vec<_>>());
+    let observations = 2000;
+    for (arl, runs) in [(100_000.0, 200), (1e6, 60), (1e7, 20)] {
+        let one = |run: u64| {
+            let mut rng = Rng::with_seed(run);
+            let mut detector = detector(observations, arl, run, &mut || rng.f64());
+            run_length(&mut detector, arl, &mut || rng.f64())
+        };
+        print_arl("iid uniform", observations, arl, &(0..runs).map(one).collect::<Vec<_>>());
+    }
 }
 
 fn autoregressive() {
@@ -158,23 +160,23 @@ fn delays() {
         ("mean + 2 sigma", |rng| normal(rng) + 2.0),
         ("10 % of values + 3 sigma", |rng| normal(rng) + if rng.f64() < 0.1 { 3.0 } else { 0.0 }),
     ];
-    for observations in [5000, 1000] {
-        for before in [0, 200] {
-            for (what, changed) in changes {
-                let delays: Vec<f64> = (0..RUNS).filter_map(|run| delay(observations, before, changed, run)).collect();
-                let (mean, error) = mean_and_error(&delays);
-                println!(
-                    "delay at ARL 1000, m={observations:<5} after {before:>3}: {what:<26} {mean:>6.1} (se {error:.1})"
-                );
-            }
+    for (arl, observations, before) in
+        [(1000.0, 5000, 0), (1000.0, 5000, 200), (1000.0, 1000, 0), (1000.0, 1000, 200), (6.3e6, 2000, 200)]
+    {
+        for (what, changed) in changes {
+            let one = |run| delay(observations, arl, before, changed, run);
+            let (mean, error) = mean_and_error(&(0..RUNS).filter_map(one).collect::<Vec<f64>>());
+            println!(
+                "delay at ARL {arl}, m={observations:<5} after {before:>3}: {what:<26} {mean:>6.1} (se {error:.1})"
+            );
         }
     }
 }
 
 /// Observations from the change to the alarm; `None` for a run that alarmed before it.
-fn delay(observations: usize, before: usize, changed: fn(&mut Rng) -> f64, run: u64) -> Option<f64> {
+fn delay(observations: usize, arl: f64, before: usize, changed: fn(&mut Rng) -> f64, run: u64) -> Option<f64> {
     let mut rng = Rng::with_seed(run + 77);
-    let mut detector = detector(observations, 1000.0, run, &mut || normal(&mut rng));
+    let mut detector = detector(observations, arl, run, &mut || normal(&mut rng));
     if (0..before).any(|_| detector.observe(START, normal(&mut rng)) == Change::Raised) {
         return None;
     }

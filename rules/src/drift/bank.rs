@@ -49,13 +49,13 @@ impl DeadZone {
         Self(if wanted > error { wanted.min(1.0) } else { error.min(1.0) })
     }
 
-    /// What to leave alone at this average run length: 0.2 standard deviations up to 10 000, rising with its logarithm
-    /// to 0.3 from a million on.
+    /// What to leave alone at this average run length: 0.15 standard deviations up to 1000, rising by 0.05 with each
+    /// factor of ten to 0.3 from a million on.
     ///
     /// Who asks for one false alarm a month wants to hear of what lasts and matters, not of the wandering that every
     /// real service shows; up to 0.3 the population stability index stays below the customary 0.1.
     pub fn usual(arl: f64) -> f64 {
-        0.2 + 0.05 * (arl.max(1.0).log10() - 4.0).clamp(0.0, 2.0)
+        0.15 + 0.05 * (arl.max(1.0).log10() - 3.0).clamp(0.0, 3.0)
     }
 
     /// In standard deviations.

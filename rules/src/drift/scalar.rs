@@ -2,13 +2,15 @@
 //!
 //! `R_k ← (R_k + 1)·q_k(b)/p_k(b)` for each alternative `k` and the bin `b` of a value; the statistic is their mean,
 //! and crossing the [`threshold`] raises an alarm. Several pods add up the bins of a tick and ship 32 counts:
-//! `R_k ← (R_k + n)·Π_b (q_k(b)/p_k(b))^n_b`, the same whatever the order and the number of pods.
+//! `R_k ← (R_k + n)·Π_b (q_k(b)/p_k(b))^n_b`, the same whatever the order and the number of pods. At long run lengths
+//! no short run of values may decide alone: see [`Burst`].
 
 use serde::{Deserialize, Serialize};
 
 use super::alarm::{Crossing, Latch};
 use super::bank::{ALTERNATIVES, Bank, LANES, Lanes};
 use super::budget::ARL_RANGE;
+use super::burst::{Burst, Gained};
 use super::recent::Recent;
 use super::{
     Alarm, BINS, Calm, Change, DeadZone, DriftError, Explanation, Quantiles, ScalarReference, Whitener, arl_of,
@@ -24,6 +26,9 @@ pub struct DetectorConfig {
     /// The shift that is too small to matter, in standard deviations of the normal scores, 0 to 1. A shift of 0.3 is a
     /// population stability index of 0.09.
     pub dead_zone: f64,
+    /// What a short run of values may say; `None`: as usual for the run length, see [`Burst::usual`].
+    #[serde(default)]
+    pub burst: Option<Burst>,
     /// When a standing alarm falls.
     pub calm: Calm,
     /// Breaks ties.
@@ -40,7 +45,7 @@ impl Default for DetectorConfig {
 impl DetectorConfig {
     /// For this average run length, with the usual dead zone: see [`DeadZone::usual`].
     pub fn new(arl: f64) -> Self {
-        Self { arl, dead_zone: DeadZone::usual(arl), calm: Calm::default(), seed: 0 }
+        Self { arl, dead_zone: DeadZone::usual(arl), burst: None, calm: Calm::default(), seed: 0 }
     }
 
     pub(super) fn check(&self) -> Result<(), DriftError> {
@@ -93,6 +98,9 @@ struct Bets {
     /// Log CUSUM statistics: where they last were 0 is where the change is looked for.
     excess: Lanes,
     since: [i64; LANES],
+    /// What was won within the present burst.
+    #[serde(default)]
+    gained: Gained,
 }
 
 /// Tells whether a numeric signal has left its reference.
@@ -101,6 +109,8 @@ pub struct ScalarDetector {
     config: DetectorConfig,
     reference: ScalarReference,
     bank: Bank,
+    #[serde(default)]
+    burst: Burst,
     level: f64,
     /// The level itself, not its logarithm.
     crossing: f64,
@@ -123,10 +133,11 @@ impl ScalarDetector {
         let zone = DeadZone::at_least(config.dead_zone, reference.observations());
         let bank = Bank::new(zone);
         let mut detector = Self {
+            burst: Burst::default(),
             level: 0.0,
             crossing: 0.0,
             statistic: 0.0,
-            bets: Bets { earned: bank.start, excess: [0.0; LANES], since: [0; LANES] },
+            bets: Bets::new(&bank, now),
             whitener: Whitener::new(config.seed),
             latch: Latch::new(config.calm),
             recent: Recent::new(),
@@ -142,8 +153,7 @@ impl ScalarDetector {
     }
 
     fn restart(&mut self, now: Timestamp) {
-        let since = [now.millis(); LANES];
-        self.bets = Bets { earned: self.bank.start, excess: [0.0; LANES], since };
+        self.bets = Bets::new(&self.bank, now);
         self.statistic = mean(&self.bets.earned);
     }
 
@@ -175,7 +185,9 @@ impl ScalarDetector {
 
     #[inline]
     fn advance(&mut self, now: Timestamp, bin: usize) -> Change {
-        let (ratios, logs, bets) = (&self.bank.ratio[bin], &self.bank.log_ratio[bin], &mut self.bets);
+        let (logs, bets) = (&self.bank.log_ratio[bin], &mut self.bets);
+        let mut ratios = self.bank.ratio[bin];
+        bets.gained.hold(self.burst, 1, &mut ratios);
         let mut sum = 0.0;
         for (earned, ratio) in bets.earned.iter_mut().zip(ratios) {
             *earned = ((*earned + 1.0) * ratio).min(MOST);
@@ -203,8 +215,10 @@ impl ScalarDetector {
                 *log += f64::from(*count) * self.bank.log_ratio[bin][lane];
             }
         }
-        for (lane, log) in logs.into_iter().enumerate().take(ALTERNATIVES) {
-            self.bets.bet(lane, now, total as f64, log);
+        let mut ratios = logs.map(|log| log.exp().min(MOST));
+        self.bets.gained.hold(self.burst, total, &mut ratios);
+        for lane in 0..ALTERNATIVES {
+            self.bets.bet(lane, now, total as f64, logs[lane], ratios[lane]);
         }
         self.statistic = mean(&self.bets.earned);
         self.judge(now, total)
@@ -245,7 +259,7 @@ impl ScalarDetector {
 
     /// How long, in observations, one waits for evidence like this while nothing changes.
     pub fn run_length(&self) -> f64 {
-        arl_of(self.bank.zone(), self.reference.observations(), self.evidence())
+        arl_of(self.burst, self.bank.zone(), self.reference.observations(), self.evidence())
     }
 
     /// The alarm that stands.
@@ -316,14 +330,19 @@ impl ScalarDetector {
     pub fn set_arl(&mut self, arl: f64) {
         let arl = if arl.is_nan() { self.config.arl } else { arl };
         self.config.arl = arl.clamp(ARL_RANGE.0, ARL_RANGE.1);
-        self.level = threshold(self.bank.zone(), self.reference.observations(), self.config.arl);
+        self.burst = self.config.burst.unwrap_or_else(|| Burst::usual(self.config.arl));
+        self.level = threshold(self.burst, self.bank.zone(), self.reference.observations(), self.config.arl);
         self.crossing = self.level.exp();
     }
 }
 
 impl Bets {
-    fn bet(&mut self, lane: usize, now: Timestamp, observations: f64, log: f64) {
-        self.earned[lane] = ((self.earned[lane] + observations).ln() + log).exp().min(MOST);
+    fn new(bank: &Bank, now: Timestamp) -> Self {
+        Self { earned: bank.start, excess: [0.0; LANES], since: [now.millis(); LANES], gained: Gained::default() }
+    }
+
+    fn bet(&mut self, lane: usize, now: Timestamp, observations: f64, log: f64, ratio: f64) {
+        self.earned[lane] = ((self.earned[lane] + observations) * ratio).min(MOST);
         if self.excess[lane] <= 0.0 {
             self.since[lane] = now.millis();
         }

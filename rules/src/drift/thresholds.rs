@@ -6,42 +6,46 @@
 //! the last slope, which is how the rate of large deviations of a random walk with negative drift behaves.
 
 use super::budget::ARL_RANGE;
-use super::{DeadZone, MIN_REFERENCE};
+use super::{Burst, DeadZone, MIN_REFERENCE};
 
 mod table;
 
-use table::{LN_ARLS, LN_LEVELS, ZONES};
+use table::{FREE_ARLS, FREE_LEVELS, HELD_ARLS, HELD_LEVELS, ZONES};
 
-const RUNS: usize = LN_ARLS.len();
-
-/// `ln A`: the statistic of a detector with this dead zone and a reference of so many `observations` crosses `A` once
-/// in `arl` observations while nothing changes.
+/// `ln A`: the statistic of a detector with such bursts, this dead zone and a reference of so many `observations`
+/// crosses `A` once in `arl` observations while nothing changes.
 ///
 /// `arl` is clamped to 50..1e9.
-pub fn threshold(zone: DeadZone, observations: usize, arl: f64) -> f64 {
-    along(&levels(zone, observations), &LN_ARLS, arl.clamp(ARL_RANGE.0, ARL_RANGE.1).ln())
+pub fn threshold(burst: Burst, zone: DeadZone, observations: usize, arl: f64) -> f64 {
+    let ln_arl = arl.clamp(ARL_RANGE.0, ARL_RANGE.1).ln();
+    match burst {
+        Burst::Free => along(&column(&FREE_LEVELS, zone, observations), &FREE_ARLS, ln_arl),
+        Burst::Held => along(&column(&HELD_LEVELS, zone, observations), &HELD_ARLS, ln_arl),
+    }
 }
 
 /// The average run length whose threshold is `level` (the logarithm of the statistic): the inverse of [`threshold`].
 ///
 /// It says on one scale how unusual the state of any detector is. At most e^600.
-pub fn arl_of(zone: DeadZone, observations: usize, level: f64) -> f64 {
-    along(&LN_ARLS, &levels(zone, observations), level).min(600.0).exp()
+pub fn arl_of(burst: Burst, zone: DeadZone, observations: usize, level: f64) -> f64 {
+    let ln_arl = match burst {
+        Burst::Free => along(&FREE_ARLS, &column(&FREE_LEVELS, zone, observations), level),
+        Burst::Held => along(&HELD_ARLS, &column(&HELD_LEVELS, zone, observations), level),
+    };
+    ln_arl.min(600.0).exp()
 }
 
-/// The column of the table for this dead zone and reference: between the one simulated for an endless reference and
+/// The column of a table for this dead zone and reference: between the one simulated for an endless reference and
 /// the one for the smallest reference such a dead zone allows, by the share of sampling error.
-fn levels(zone: DeadZone, observations: usize) -> [f64; RUNS] {
+fn column<const N: usize>(levels: &[[[f64; N]; 2]; ZONES.len()], zone: DeadZone, observations: usize) -> [f64; N] {
     let zone = zone.sigmas().clamp(ZONES[0], ZONES[ZONES.len() - 1]);
     let right = ZONES.partition_point(|edge| *edge < zone).clamp(1, ZONES.len() - 1);
     let to_right = (zone - ZONES[right - 1]) / (ZONES[right] - ZONES[right - 1]);
     let finite = (smallest_reference(zone) / observations.max(1) as f64).min(1.0);
-    let mut column = [0.0; RUNS];
-    for (index, level) in column.iter_mut().enumerate() {
-        let at = |zone: usize| LN_LEVELS[zone][0][index] * (1.0 - finite) + LN_LEVELS[zone][1][index] * finite;
-        *level = at(right - 1) * (1.0 - to_right) + at(right) * to_right;
-    }
-    column
+    std::array::from_fn(|index| {
+        let at = |zone: usize| levels[zone][0][index] * (1.0 - finite) + levels[zone][1][index] * finite;
+        at(right - 1) * (1.0 - to_right) + at(right) * to_right
+    })
 }
 
 /// The smallest reference whose own error fits into the dead zone.
@@ -63,31 +67,42 @@ mod tests {
     #[test]
     fn the_table_is_the_output_of_the_simulation() {
         let mut lines = include_str!("thresholds/simulated.csv").lines().filter(|line| !line.starts_with('#'));
-        assert_eq!(lines.next(), Some("zone,observations,arl,ln_level,runs"));
-        let mut rows = 0;
-        for (zone, levels) in ZONES.iter().zip(&LN_LEVELS) {
-            for (column, observations) in ["inf".into(), format!("{:.0}", smallest_reference(*zone))].iter().enumerate()
-            {
-                for (ln_arl, level) in LN_ARLS.iter().zip(levels[column]) {
+        assert_eq!(lines.next(), Some("burst,zone,observations,arl,ln_level,runs"));
+        expect(&mut lines, "Free", &FREE_ARLS, &FREE_LEVELS);
+        expect(&mut lines, "Held", &HELD_ARLS, &HELD_LEVELS);
+        assert_eq!(lines.next(), None);
+    }
+
+    fn expect<const N: usize>(
+        lines: &mut dyn Iterator<Item = &'static str>,
+        burst: &str,
+        ln_arls: &[f64; N],
+        table: &[[[f64; N]; 2]],
+    ) {
+        for (zone, levels) in ZONES.iter().zip(table) {
+            let smallest = format!("{:.0}", smallest_reference(*zone));
+            for (observations, column) in ["inf", &smallest].iter().zip(levels) {
+                for (ln_arl, level) in ln_arls.iter().zip(column) {
                     let line = lines.next().unwrap();
-                    let start = format!("{zone},{observations},{:.0},{level:.3},", ln_arl.exp());
+                    let start = format!("{burst},{zone},{observations},{:.0},{level:.3},", ln_arl.exp());
                     assert!(line.starts_with(&start), "{line} {start}");
-                    rows += 1;
                 }
             }
         }
-        assert_eq!((lines.next(), rows), (None, 2 * ZONES.len() * RUNS));
     }
 
     #[test]
     fn levels_rise_with_the_run_length_and_come_back() {
-        for (wanted, observations) in [(0.0, 100_000), (0.0, 1000), (0.25, 64), (0.25, 5000), (1.0, 2000)] {
+        let places = [(0.0, 100_000), (0.0, 1000), (0.25, 64), (0.25, 5000), (1.0, 2000)];
+        for (burst, (wanted, observations)) in
+            [Burst::Free, Burst::Held].into_iter().flat_map(|b| places.map(|p| (b, p)))
+        {
             let zone = DeadZone::at_least(wanted, observations);
             let mut before = f64::NEG_INFINITY;
             for arl in [50.0, 77.0, 1e3, 1e4, 2e5, 2.6e6, 1e9] {
-                let level = threshold(zone, observations, arl);
-                assert!(level > before && level <= f64::ln(arl) + 1.0, "{wanted} {arl} {level}");
-                assert!((arl_of(zone, observations, level).ln() - f64::ln(arl)).abs() < 1e-9);
+                let level = threshold(burst, zone, observations, arl);
+                assert!(level > before && level <= f64::ln(arl) + 1.0, "{burst:?} {wanted} {arl} {level}");
+                assert!((arl_of(burst, zone, observations, level).ln() - f64::ln(arl)).abs() < 1e-9);
                 before = level;
             }
         }

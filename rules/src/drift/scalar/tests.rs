@@ -104,6 +104,21 @@ fn a_standing_alarm_is_confirmed_then_falls_or_is_accepted() {
 }
 
 #[test]
+fn a_burst_of_like_values_is_no_drift_at_a_long_run_length() {
+    // a hundred requests of one client between hours of usual ones
+    let alarms = |burst: Burst| {
+        let mut rng = Rng::with_seed(12);
+        let reference = ScalarReference::learn(&normals(2000, 13), 1).unwrap();
+        let config = DetectorConfig { burst: Some(burst), ..DetectorConfig::new(1e7) };
+        let mut detector = ScalarDetector::new(reference, config, START).unwrap();
+        let mut draw = |time: i64| if time % 3000 >= 2920 { 0.3 + 0.3 * normal(&mut rng) } else { normal(&mut rng) };
+        (0..12_000).filter(|time| detector.observe(at(*time), draw(*time)) == Change::Raised).count()
+    };
+    assert_eq!(alarms(Burst::Held), 0);
+    assert!(alarms(Burst::Free) > 0);
+}
+
+#[test]
 fn strange_references_neither_panic_nor_alarm() {
     let ties: Vec<f64> = (0..500).map(|place| f64::from(place % 3)).collect();
     let references: [(&str, Vec<f64>); 7] = [
