@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bank::{LANES, Lanes};
+use super::bank::{ALTERNATIVES, LANES, Lanes};
 
 /// Whether winnings are held down within stretches of [`Burst::LENGTH`] observations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ impl Gained {
             *self = Self::default();
         }
         let most = (Burst::NATS * (observations as f64 / length as f64).max(1.0)).min(600.0).exp();
-        for (product, ratio) in self.product.iter_mut().zip(ratios) {
+        for (product, ratio) in self.product.iter_mut().zip(ratios).take(ALTERNATIVES) {
             let after = (*product * *ratio).max(LEAST);
             *ratio = after.min(most) / product.min(most);
             *product = after;
