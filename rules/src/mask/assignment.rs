@@ -13,6 +13,9 @@ use super::{api_key, jwt};
 const NAME: usize = 64;
 const VALUE: usize = 1024;
 
+/// Most spaces behind `Bearer`.
+const SPACES: usize = 8;
+
 /// Furthest that a refusal has looked.
 const REACH: usize = VALUE + NAME;
 
@@ -65,8 +68,10 @@ pub(super) fn at_sign(bytes: &[u8], at: usize, length: usize) -> Step {
     let after = at + length + usize::from(matches!(byte(bytes, at + length), b'=' | b'>'));
     let start = value_start(bytes, after);
     let scheme = run_end(&bytes[..bytes.len().min(start + 8)], start.min(bytes.len()), is_alnum);
-    if matches!(&bytes[start..scheme].to_ascii_lowercase()[..], b"bearer" | b"basic" | b"token") {
-        return opaque(bytes, scheme).unwrap_or(nothing);
+    match &bytes[start.min(scheme)..scheme].to_ascii_lowercase()[..] {
+        b"basic" => return opaque(bytes, scheme).or_else(|| basic(bytes, scheme)).unwrap_or(nothing),
+        b"bearer" | b"token" => return opaque(bytes, scheme).unwrap_or(nothing),
+        _ => {}
     }
     secret(bytes, start, value).unwrap_or(nothing)
 }
@@ -82,8 +87,33 @@ pub(super) fn bearer(bytes: &[u8], at: usize) -> Step {
 
 /// A random-looking value after white space.
 fn opaque(bytes: &[u8], at: usize) -> Option<Step> {
-    let start = run_end(bytes, at, |b| b == b' ');
+    let start = run_end(&bytes[..bytes.len().min(at + SPACES)], at, |b| b == b' ');
     (start > at).then(|| secret(bytes, start, Value::Made)).flatten()
+}
+
+/// User and password in base64 (RFC 7617), which are too short to look random: what is decoded has a colon.
+fn basic(bytes: &[u8], at: usize) -> Option<Step> {
+    let start = run_end(&bytes[..bytes.len().min(at + SPACES)], at, |b| b == b' ');
+    let limited = &bytes[..bytes.len().min(start + VALUE)];
+    let body = run_end(limited, start, |b| is_alnum(b) || matches!(b, b'+' | b'/'));
+    let end = run_end(&bytes[..bytes.len().min(body + 2)], body, |b| b == b'=');
+    let sextet = |b: u8| match b {
+        b'A'..=b'Z' => b - b'A',
+        b'a'..=b'z' => b - b'a' + 26,
+        b'0'..=b'9' => b - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let octets = bytes[start..body].chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0_u32, |bits, b| bits << 6 | u32::from(sextet(*b))) << (6 * (4 - four.len()));
+        bits.to_be_bytes().into_iter().skip(1).take(four.len() * 3 / 4)
+    });
+    let (mut colon, mut readable) = (false, true);
+    for octet in octets {
+        colon |= octet == b':';
+        readable &= octet >= 0x20 && octet != 0x7f;
+    }
+    (start > at && body - start >= 6 && colon && readable).then(|| hit(start..end, Kind::Secret))
 }
 
 /// Who makes the values of the name that ends before `at`.

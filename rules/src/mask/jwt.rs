@@ -34,7 +34,8 @@ fn parts(bytes: &[u8], first: usize) -> (usize, usize) {
     let (mut count, mut end) = (1, first);
     while count < 5 && byte(bytes, end) == b'.' {
         let next = run_end(bytes, end + 1, is_base64url);
-        if next == end + 1 {
+        // an encrypted token (RFC 7516) whose key is agreed on has an empty second part
+        if next == end + 1 && !(count == 1 && byte(bytes, next) == b'.') {
             break;
         }
         (count, end) = (count + 1, next);

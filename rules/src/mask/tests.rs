@@ -172,6 +172,11 @@ fn keys_and_secrets() {
             "Bearer of a JWT",
             "Authorization: Bearer [jwt eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U]",
         ),
+        ("Basic", "Authorization: Basic [secret dXNlcjpwYXNz], authorization: basic auth"),
+        (
+            "encrypted token",
+            "[jwt eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..48V1_ALb6US04U3b.5eym8TW_c8SuK0ltJ3rpYIzOeDQz7TALvtu6UG9oMo4vpzs9tX_EFShS8iB7j6ji.XFBoMYUZodetZdvTiFvSkQ]",
+        ),
         ("password", "password: [secret hunter2], then"),
         ("password in quotes", "\"password\": \"[secret p@ss w0rd!]\", 'pwd'='[secret abc123]'"),
         ("in Chinese", "密码：[secret abc12345]，口令:[secret qwe!123]"),

@@ -73,6 +73,14 @@ pub enum MaskKind {
     PrivateKey,
     /// User and password in URLs.
     UrlCredentials,
+    /// Social security numbers of the United States.
+    Ssn,
+    /// Passport numbers behind a word for them.
+    Passport,
+    /// Chinese number plates.
+    Plate,
+    /// Dates behind a word for birth.
+    BirthDate,
 }
 
 section! {
