@@ -84,6 +84,10 @@ impl raw::MaskKind {
             Self::Secret => Kind::Secret,
             Self::PrivateKey => Kind::PrivateKey,
             Self::UrlCredentials => Kind::UrlCredentials,
+            Self::Ssn => Kind::Ssn,
+            Self::Passport => Kind::Passport,
+            Self::Plate => Kind::Plate,
+            Self::BirthDate => Kind::BirthDate,
         }
     }
 }

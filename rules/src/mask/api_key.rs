@@ -88,17 +88,24 @@ const UNJOINED: [(u8, usize, Shape); 7] = [
 /// Longest run of letters and digits before a first joint.
 const HEAD: usize = 8;
 
+/// Longest key.
+const LONGEST: usize = 1024;
+
 /// The key whose first joint is at `at`.
-pub(super) fn at_joint(bytes: &[u8], at: usize, floor: usize) -> Step {
-    let start = run_start(bytes, at, floor, HEAD, is_alnum);
-    let nothing = Step::Skip(at + 1);
+pub(super) fn at_joint(bytes: &[u8], at: usize) -> Step {
+    let start = run_start(bytes, at, HEAD, is_alnum);
+    let nothing = Step::skip(at + 1, at + 2);
     if start == at || is_base64url(before(bytes, start)) {
         return nothing;
     }
     let head = at + 1 - start;
     let same_head = |shape: &&Shape| shape.0.len() >= head && shape.0[..head] == bytes[start..=at];
-    let found = JOINED.iter().filter(same_head).find_map(|shape| key(bytes, start, *shape));
-    found.map_or(nothing, |range| Step::Hit(Span { range, kind: Kind::ApiKey, form: Form::Plain }))
+    let mut shapes = JOINED.iter().filter(same_head).peekable();
+    if shapes.peek().is_none() {
+        return nothing;
+    }
+    let found = shapes.find_map(|shape| key(bytes, start, *shape));
+    found.map_or_else(|| refused(bytes, at), |range| Step::Hit(Span { range, kind: Kind::ApiKey, form: Form::Plain }))
 }
 
 /// Whether the letter at `at` may stand in an unjoined prefix; the cheapest question, asked first.
@@ -112,12 +119,17 @@ pub(super) fn may_be_letter(bytes: &[u8], at: usize) -> bool {
 }
 
 /// The key around a telling letter of its prefix.
-pub(super) fn at_letter(bytes: &[u8], at: usize, floor: usize) -> Step {
+pub(super) fn at_letter(bytes: &[u8], at: usize) -> Step {
     let found = UNJOINED.iter().filter(|(letter, ..)| *letter == bytes[at]).find_map(|(_, into, shape)| {
-        let start = at.checked_sub(*into).filter(|start| *start >= floor)?;
+        let start = at.checked_sub(*into)?;
         if is_word(before(bytes, start)) { None } else { key(bytes, start, *shape) }
     });
-    found.map_or(Step::Skip(at + 1), |range| Step::Hit(Span { range, kind: Kind::ApiKey, form: Form::Plain }))
+    found.map_or_else(|| refused(bytes, at), |range| Step::Hit(Span { range, kind: Kind::ApiKey, form: Form::Plain }))
+}
+
+fn refused(bytes: &[u8], at: usize) -> Step {
+    let body = run_end(&bytes[..bytes.len().min(at + LONGEST + 16)], at, |b| is_base64url(b) || b == b'.');
+    Step::skip(at + 1, body.max(at + 16) + 1)
 }
 
 /// Whether all of `value` is one key.
@@ -131,7 +143,8 @@ fn key(bytes: &[u8], start: usize, (prefix, body, least): Shape) -> Option<std::
         return None;
     }
     let from = start + prefix.len();
-    let mut end = run_end(bytes, from, |b| match body {
+    let limited = &bytes[..bytes.len().min(from + LONGEST)];
+    let mut end = run_end(limited, from, |b| match body {
         Body::Url => is_base64url(b),
         Body::Dotted => is_base64url(b) || b == b'.',
         Body::Alnum => is_alnum(b),

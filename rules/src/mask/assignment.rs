@@ -13,6 +13,12 @@ use super::{api_key, jwt};
 const NAME: usize = 64;
 const VALUE: usize = 1024;
 
+/// Most spaces behind `Bearer`.
+const SPACES: usize = 8;
+
+/// Furthest that a refusal has looked.
+const REACH: usize = VALUE + NAME;
+
 /// Whose values people choose.
 const CHOSEN: [&[u8]; 8] = [b"password", b"passwd", b"passphrase", b"passcode", b"pwd", b"pass", b"pin", b"psw"];
 
@@ -56,45 +62,71 @@ enum Value {
 }
 
 /// The value behind a `:` or `=` (of `length` bytes) at `at`, when a name before it calls it secret.
-pub(super) fn at_sign(bytes: &[u8], at: usize, length: usize, floor: usize) -> Step {
-    let nothing = Step::Skip(at + length);
-    let Some(value) = named(bytes, at, floor) else { return nothing };
+pub(super) fn at_sign(bytes: &[u8], at: usize, length: usize) -> Step {
+    let Some(value) = named(bytes, at) else { return Step::skip(at + length, at + length) };
+    let nothing = Step::skip(at + length, at + REACH);
     let after = at + length + usize::from(matches!(byte(bytes, at + length), b'=' | b'>'));
     let start = value_start(bytes, after);
-    let scheme = run_end(bytes, start, is_alnum);
-    if matches!(&bytes[start..scheme].to_ascii_lowercase()[..], b"bearer" | b"basic" | b"token") {
-        return opaque(bytes, scheme).unwrap_or(Step::Skip(start.max(at + length)));
+    let scheme = run_end(&bytes[..bytes.len().min(start + 8)], start.min(bytes.len()), is_alnum);
+    match &bytes[start.min(scheme)..scheme].to_ascii_lowercase()[..] {
+        b"basic" => return opaque(bytes, scheme).or_else(|| basic(bytes, scheme)).unwrap_or(nothing),
+        b"bearer" | b"token" => return opaque(bytes, scheme).unwrap_or(nothing),
+        _ => {}
     }
     secret(bytes, start, value).unwrap_or(nothing)
 }
 
 /// The token of `Bearer ...`, whatever stands before it.
 pub(super) fn bearer(bytes: &[u8], at: usize) -> Step {
-    let nothing = Step::Skip(at + 1);
     let told = bytes.get(at..at + 7).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer "));
     if !told || is_alnum(before(bytes, at)) {
-        return nothing;
+        return Step::skip(at + 1, at + 7);
     }
-    opaque(bytes, at + 6).unwrap_or(nothing)
+    opaque(bytes, at + 6).unwrap_or(Step::skip(at + 1, at + REACH))
 }
 
 /// A random-looking value after white space.
 fn opaque(bytes: &[u8], at: usize) -> Option<Step> {
-    let start = run_end(bytes, at, |b| b == b' ');
+    let start = run_end(&bytes[..bytes.len().min(at + SPACES)], at, |b| b == b' ');
     (start > at).then(|| secret(bytes, start, Value::Made)).flatten()
 }
 
+/// User and password in base64 (RFC 7617), which are too short to look random: what is decoded has a colon.
+fn basic(bytes: &[u8], at: usize) -> Option<Step> {
+    let start = run_end(&bytes[..bytes.len().min(at + SPACES)], at, |b| b == b' ');
+    let limited = &bytes[..bytes.len().min(start + VALUE)];
+    let body = run_end(limited, start, |b| is_alnum(b) || matches!(b, b'+' | b'/'));
+    let end = run_end(&bytes[..bytes.len().min(body + 2)], body, |b| b == b'=');
+    let sextet = |b: u8| match b {
+        b'A'..=b'Z' => b - b'A',
+        b'a'..=b'z' => b - b'a' + 26,
+        b'0'..=b'9' => b - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let octets = bytes[start..body].chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0_u32, |bits, b| bits << 6 | u32::from(sextet(*b))) << (6 * (4 - four.len()));
+        bits.to_be_bytes().into_iter().skip(1).take(four.len() * 3 / 4)
+    });
+    let (mut colon, mut readable) = (false, true);
+    for octet in octets {
+        colon |= octet == b':';
+        readable &= octet >= 0x20 && octet != 0x7f;
+    }
+    (start > at && body - start >= 6 && colon && readable).then(|| hit(start..end, Kind::Secret))
+}
+
 /// Who makes the values of the name that ends before `at`.
-fn named(bytes: &[u8], at: usize, floor: usize) -> Option<Value> {
-    let end = run_start(bytes, at, floor, 4, |b| matches!(b, b' ' | b'"' | b'\'' | b'`' | b'*' | b']'));
+fn named(bytes: &[u8], at: usize) -> Option<Value> {
+    let end = run_start(bytes, at, 4, |b| matches!(b, b' ' | b'"' | b'\'' | b'`' | b'*' | b']'));
     if before(bytes, end) >= 0x80 {
-        let ends = |(word, _): &&(&str, Value)| bytes[floor.min(end)..end].ends_with(word.as_bytes());
+        let ends = |(word, _): &&(&str, Value)| bytes[..end].ends_with(word.as_bytes());
         return CHINESE.iter().find(ends).map(|(_, value)| *value);
     }
     if !may_end_name([before(bytes, end.saturating_sub(1)) | 0x20, before(bytes, end) | 0x20]) {
         return None;
     }
-    let start = run_start(bytes, end, floor, NAME, |b| is_word(b) || b == b'-');
+    let start = run_start(bytes, end, NAME, |b| is_word(b) || b == b'-');
     let mut name = Vec::with_capacity(end - start);
     name.extend(bytes[start..end].iter().filter(|b| is_alnum(**b)).map(u8::to_ascii_lowercase));
     if CHOSEN.iter().any(|word| ends_in(&name, word)) {
@@ -102,7 +134,7 @@ fn named(bytes: &[u8], at: usize, floor: usize) -> Option<Value> {
     }
     // "API key: ..." in two words
     if name == b"key" {
-        let word = run_start(bytes, start, floor, 10, |b| is_alnum(b) || b == b' ');
+        let word = run_start(bytes, start, 10, |b| is_alnum(b) || b == b' ');
         let two: Vec<u8> = bytes[word..end].iter().filter(|b| is_alnum(**b)).map(u8::to_ascii_lowercase).collect();
         return MADE.iter().any(|word| two.ends_with(word)).then_some(Value::Made);
     }
@@ -139,8 +171,7 @@ fn secret(bytes: &[u8], start: usize, made: Value) -> Option<Step> {
         end -= 1;
     }
     let value = &bytes[start..end];
-    // part of a value would be worse than none, for it would not be the same twice
-    if byte(bytes, end) == b'<' || !strange(value, made, quoted) {
+    if !strange(value, made, quoted) {
         return None;
     }
     Some(specific(bytes, start, end).unwrap_or_else(|| hit(start..end, Kind::Secret)))
@@ -149,8 +180,9 @@ fn secret(bytes: &[u8], start: usize, made: Value) -> Option<Step> {
 /// A value that has a form of its own keeps its kind, so that it is the same token wherever it stands.
 fn specific(bytes: &[u8], start: usize, end: usize) -> Option<Step> {
     if bytes[start..end].starts_with(b"eyJ") {
-        let step = jwt::at_j(&bytes[..end], start + 2, start);
-        return matches!(&step, Step::Hit(span) if span.range.end == end).then_some(step);
+        let step = jwt::at_j(&bytes[start..end], 2);
+        let whole = matches!(step, Step::Hit(span) if start + span.range.end == end);
+        return whole.then(|| hit(start..end, Kind::Jwt));
     }
     api_key::is_key(&bytes[start..end]).then(|| hit(start..end, Kind::ApiKey))
 }

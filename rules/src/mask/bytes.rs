@@ -30,9 +30,9 @@ pub(super) fn run_end(bytes: &[u8], at: usize, class: impl Fn(u8) -> bool) -> us
     bytes[at..].iter().position(|b| !class(*b)).map_or(bytes.len(), |length| at + length)
 }
 
-/// Start of the run of bytes of a class that ends before `at`, at most `most` long and not before `floor`.
-pub(super) fn run_start(bytes: &[u8], at: usize, floor: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
-    let floor = floor.max(at.saturating_sub(most));
+/// Start of the run of bytes of a class that ends before `at`, at most `most` long.
+pub(super) fn run_start(bytes: &[u8], at: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
+    let floor = at.saturating_sub(most);
     bytes[floor..at].iter().rposition(|b| !class(*b)).map_or(floor, |last| floor + last + 1)
 }
 

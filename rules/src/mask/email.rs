@@ -1,7 +1,7 @@
 //! E-mail addresses: RFC 5321 in the form that people use, without quoted local parts.
 
 use super::Kind;
-use super::bytes::{before, byte, is_alnum, run_end, run_start};
+use super::bytes::{byte, is_alnum, run_end, run_start};
 use super::scan::Step;
 use super::span::{Form, Span};
 
@@ -25,20 +25,26 @@ const CODE: [&[u8]; 12] = [
     b"astype",
 ];
 
-/// The address around an `@` (or `%40`, with `length` 3).
-pub(super) fn at_sign(bytes: &[u8], at: usize, floor: usize, length: usize) -> Step {
-    let nothing = Step::Skip(at + length);
-    let start = local_start(bytes, at, floor);
+/// Furthest that a refusal of what begins at an `@` has looked.
+pub(super) const REACH: usize = DOMAIN + 8;
+
+/// The address around an `@`.
+pub(super) fn at_sign(bytes: &[u8], at: usize) -> Step {
+    let nothing = Step::skip(at + 1, at + REACH);
+    let start = local_start(bytes, at);
     if start == at {
-        return nothing;
+        return Step::skip(at + 1, at + 1);
     }
-    match domain_end(bytes, at + length) {
+    match domain_end(bytes, at + 1) {
         Some(end) if !is_remote_login(bytes, start..at, end) => {
             Step::Hit(Span { range: start..end, kind: Kind::Email, form: Form::Lower })
         }
         _ => nothing,
     }
 }
+
+/// Furthest that [`continues`] looks.
+pub(super) const CONTINUES: usize = LOCAL + DOMAIN + 8;
 
 /// Whether what stands between may be part of an address, up to an `@`: then what comes before belongs to it too.
 pub(super) fn continues(bytes: &[u8], at: usize) -> bool {
@@ -50,12 +56,8 @@ fn is_local(byte: u8) -> bool {
     is_alnum(byte) || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-' | b'\'')
 }
 
-fn local_start(bytes: &[u8], at: usize, floor: usize) -> usize {
-    let mut start = run_start(bytes, at, floor, LOCAL, is_local);
-    // an escaped line end of JSON is no part of it
-    if before(bytes, start) == b'\\' && matches!(byte(bytes, start), b'n' | b't' | b'r') && start + 1 < at {
-        start += 1;
-    }
+fn local_start(bytes: &[u8], at: usize) -> usize {
+    let start = run_start(bytes, at, LOCAL, is_local);
     start + bytes[start..at].iter().position(|b| is_alnum(*b) || *b == b'_').unwrap_or(at - start)
 }
 

@@ -13,10 +13,13 @@ const LENGTHS: &[u8] = b"\
     SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29VA22VG24XK20YE30\
 ";
 
+/// Furthest that a refusal has looked.
+pub(super) const REACH: usize = 72;
+
 /// The IBAN whose check digits begin at `at`, right after the country. One that is mistyped is passed over, lest its groups be
 /// taken for telephone numbers.
-pub(super) fn at_check_digits(bytes: &[u8], at: usize, floor: usize) -> Option<Step> {
-    let start = at.checked_sub(2).filter(|start| *start >= floor)?;
+pub(super) fn at_check_digits(bytes: &[u8], at: usize) -> Option<Step> {
+    let start = at.checked_sub(2)?;
     let country = [bytes[start].to_ascii_uppercase(), bytes[start + 1].to_ascii_uppercase()];
     let entry = LENGTHS.chunks_exact(4).find(|entry| entry[..2] == country)?;
     let length = usize::from(entry[2] - b'0') * 10 + usize::from(entry[3] - b'0');
@@ -31,16 +34,16 @@ pub(super) fn at_check_digits(bytes: &[u8], at: usize, floor: usize) -> Option<S
         return Some(Step::Hit(Span { range: start..end, kind: Kind::Iban, form: Form::Compact }));
     }
     let in_capitals = !bytes[start..end].iter().any(u8::is_ascii_lowercase);
-    in_capitals.then_some(Step::Skip(end))
+    in_capitals.then_some(Step::skip(end, end + 1))
 }
 
-/// Where the `length`th letter or digit ends; between two of them may stand one space or dash.
+/// Where the `length`th letter or digit ends; between two of them may stand one space, dash or line end.
 fn end(bytes: &[u8], start: usize, length: usize) -> Option<usize> {
     let (mut at, mut left) = (start, length);
     while left > 0 {
         if is_alnum(byte(bytes, at)) {
             left -= 1;
-        } else if !(matches!(byte(bytes, at), b' ' | b'-') && is_alnum(byte(bytes, at + 1))) {
+        } else if !(matches!(byte(bytes, at), b' ' | b'-' | b'\n') && is_alnum(byte(bytes, at + 1))) {
             return None;
         }
         at += 1;

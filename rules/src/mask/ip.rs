@@ -21,13 +21,13 @@ fn is_netmask(bits: u32) -> bool {
 }
 
 /// The IPv6 address around the `:` at `at`.
-pub(super) fn v6(bytes: &[u8], at: usize, floor: usize) -> Step {
-    let nothing = Step::Skip(at + 1);
+pub(super) fn v6(bytes: &[u8], at: usize) -> Step {
+    let nothing = Step::skip(at + 1, at + 2);
     let next = byte(bytes, at + 1);
     if !(next == b':' || next.is_ascii_hexdigit()) {
         return nothing;
     }
-    let start = run_start(bytes, at, floor, 5, |b| b.is_ascii_hexdigit());
+    let start = run_start(bytes, at, 5, |b| b.is_ascii_hexdigit());
     let run_on = is_word(before(bytes, start)) && !follows_label(bytes, start);
     if start == at || run_on || matches!(before(bytes, start), b':' | b'.') {
         return nothing;
@@ -37,9 +37,8 @@ pub(super) fn v6(bytes: &[u8], at: usize, floor: usize) -> Step {
     while end > start && matches!(bytes[end - 1], b'.' | b':') && !bytes[..end].ends_with(b"::") {
         end -= 1;
     }
-    // "2001:db8::" before a token was more once
-    let cut = byte(bytes, end) == b'<' && bytes[..end].ends_with(b"::");
-    if is_word(byte(bytes, end)) || end - start < 6 || cut {
+    let nothing = Step::skip(at + 1, start + LONGEST + 2);
+    if is_word(byte(bytes, end)) || end - start < 6 {
         return nothing;
     }
     let parsed = std::str::from_utf8(&bytes[start..end]).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());

@@ -9,14 +9,15 @@ use super::span::{Form, Span};
 const HEADER: usize = 12;
 
 /// The token around the `J` of `eyJ`, which is `{"` in base64.
-pub(super) fn at_j(bytes: &[u8], at: usize, floor: usize) -> Step {
-    let Some(start) = at.checked_sub(2).filter(|start| *start >= floor && &bytes[*start..at] == b"ey") else {
-        return Step::Skip(at + 1);
-    };
-    let header = run_end(bytes, start, is_base64url);
-    let nothing = Step::Skip(header.max(at + 1));
-    if is_base64url(before(bytes, start)) || header - start < HEADER || byte(bytes, header) != b'.' {
+pub(super) fn at_j(bytes: &[u8], at: usize) -> Step {
+    let nothing = Step::skip(at + 1, at + 1);
+    let Some(start) = at.checked_sub(2).filter(|start| &bytes[*start..at] == b"ey") else { return nothing };
+    if is_base64url(before(bytes, start)) {
         return nothing;
+    }
+    let header = run_end(bytes, start, is_base64url);
+    if header - start < HEADER || byte(bytes, header) != b'.' {
+        return Step::skip(at + 1, header + 1);
     }
     let (parts, end) = parts(bytes, header);
     let claims = bytes[header + 1..].starts_with(b"eyJ");
@@ -24,7 +25,7 @@ pub(super) fn at_j(bytes: &[u8], at: usize, floor: usize) -> Step {
     if shaped && end - header > HEADER {
         return Step::Hit(Span { range: start..end, kind: Kind::Jwt, form: Form::Plain });
     }
-    nothing
+    Step::skip(at + 1, end + 2)
 }
 
 /// Number of dotted parts and their end, given the end of the first. Parts after the second may be empty, for a token
@@ -33,7 +34,8 @@ fn parts(bytes: &[u8], first: usize) -> (usize, usize) {
     let (mut count, mut end) = (1, first);
     while count < 5 && byte(bytes, end) == b'.' {
         let next = run_end(bytes, end + 1, is_base64url);
-        if next == end + 1 {
+        // an encrypted token (RFC 7516) whose key is agreed on has an empty second part
+        if next == end + 1 && !(count == 1 && byte(bytes, next) == b'.') {
             break;
         }
         (count, end) = (count + 1, next);

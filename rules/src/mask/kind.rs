@@ -25,13 +25,21 @@ pub enum Kind {
     PrivateKey,
     /// User and password inside a URL.
     UrlCredentials,
+    /// A social security number of the United States.
+    Ssn,
+    /// A passport number, behind a word for it.
+    Passport,
+    /// A Chinese number plate.
+    Plate,
+    /// A date behind a word for birth.
+    BirthDate,
     /// An own pattern, by its position in the options.
     Own(u16),
 }
 
 impl Kind {
     /// Every built-in kind.
-    pub const BUILTIN: [Self; 11] = [
+    pub const BUILTIN: [Self; 15] = [
         Self::Email,
         Self::Phone,
         Self::CnId,
@@ -43,6 +51,10 @@ impl Kind {
         Self::Secret,
         Self::PrivateKey,
         Self::UrlCredentials,
+        Self::Ssn,
+        Self::Passport,
+        Self::Plate,
+        Self::BirthDate,
     ];
 
     /// The built-in kind of a name of the configuration, such as `email`.
@@ -79,6 +91,10 @@ impl Kind {
             Self::Secret => ("secret", "SECRET"),
             Self::PrivateKey => ("private_key", "PRIVATE_KEY"),
             Self::UrlCredentials => ("url_credentials", "URL_CREDENTIALS"),
+            Self::Ssn => ("ssn", "SSN"),
+            Self::Passport => ("passport", "PASSPORT"),
+            Self::Plate => ("plate", "PLATE"),
+            Self::BirthDate => ("birth_date", "BIRTH_DATE"),
             Self::Own(_) => ("own", "OWN"),
         }
     }
@@ -90,7 +106,7 @@ pub(super) struct KindSet(u16);
 
 impl KindSet {
     /// Every built-in kind.
-    pub(super) const ALL: Self = Self(0x7ff);
+    pub(super) const ALL: Self = Self(0x7fff);
 
     /// Without `kind`.
     pub(super) fn without(self, kind: Kind) -> Self {

@@ -24,6 +24,7 @@ mod own;
 mod pem;
 mod resolve;
 mod scan;
+mod settle;
 mod span;
 mod token;
 mod url;
@@ -38,7 +39,7 @@ pub use token::LEAST_SALT;
 use fold::Folded;
 use kind::KindSet;
 use own::OwnPatterns;
-use scan::{End, OnFullWidth, Scan};
+use scan::{End, OnFoldable, Scan};
 use span::Span;
 use token::Tokens;
 
@@ -211,39 +212,30 @@ impl Masker {
         out
     }
 
-    /// `text` with every value found replaced by its token.
+    /// `text` with every value that [`Masker::find`] finds replaced by its token.
     pub fn mask<'t>(&self, text: &'t str) -> Masked<'t> {
-        let scanned = self.scan(text);
-        let mut counts = Counts::default();
-        if scanned.spans.is_empty() {
+        let (found, mut counts) = (self.find(text), Counts::default());
+        if found.is_empty() {
             return Masked { text: Cow::Borrowed(text), counts };
         }
-        let mut out = String::with_capacity(text.len() + 16);
-        let (mut at, mut canonical) = (0, Vec::new());
-        for span in &scanned.spans {
-            let range = scanned.original(span);
-            out.push_str(&text[at..range.start]);
-            self.write_token(&scanned, span, &mut canonical, &mut out);
-            counts.count(span.kind);
-            at = range.end;
-        }
-        out.push_str(&text[at..]);
-        // what ran into a value may be a value once that is a token: looked at again, for masking twice must change nothing
-        if scanned.spans.iter().any(|span| is_tight(text.as_bytes(), &scanned.original(span))) {
-            let again = self.mask(&out);
-            counts.merge(&again.counts);
-            if let Cow::Owned(again) = again.text {
-                out = again;
-            }
-        }
-        Masked { text: Cow::Owned(out), counts }
+        found.iter().for_each(|finding| counts.count(finding.kind));
+        Masked { text: Cow::Owned(replaced(text, &found)), counts }
     }
 
-    /// Every value found in `text`, in order, disjoint.
+    /// Every value found in `text`, in order, disjoint. What [`Masker::mask`] makes of the text has none.
     pub fn find(&self, text: &str) -> Vec<Finding> {
+        let found = self.look(text);
+        if self.own.is_none() || found.is_empty() {
+            return found;
+        }
+        settle::settle(text, found, |text| self.look(text))
+    }
+
+    /// One look at `text`. Built-in kinds leave nothing for a second one; own patterns may.
+    fn look(&self, text: &str) -> Vec<Finding> {
         let (scanned, mut canonical) = (self.scan(text), Vec::new());
         let finding = |span: &Span| {
-            let mut token = String::new();
+            let mut token = String::with_capacity(32);
             self.write_token(&scanned, span, &mut canonical, &mut token);
             Finding { range: scanned.original(span), kind: span.kind, token }
         };
@@ -251,27 +243,38 @@ impl Masker {
     }
 
     fn scan<'t>(&self, text: &'t str) -> Scanned<'t> {
-        match self.scan_as(text, OnFullWidth::Stop) {
-            Some(spans) => Scanned { text, folded: None, spans },
-            None => {
-                let folded = Folded::new(text);
-                let spans = self.scan_as(&folded.text, OnFullWidth::Pass).unwrap_or_default();
-                Scanned { text, folded: Some(folded), spans }
-            }
+        if let Some((spans, tokens)) = self.scan_as(text, OnFoldable::Stop) {
+            let spans = self.with_own(spans, |own| own.find(text, &tokens));
+            return Scanned { text, folded: None, spans };
+        }
+        let folded = Folded::new(text);
+        let (spans, tokens) = self.scan_as(&folded.text, OnFoldable::Pass).unwrap_or_default();
+        // a pattern may be meant for what is written as well as for what it stands for
+        let spans = self.with_own(spans, |own| own.find(&folded.text, &tokens));
+        let spans = self.with_own(spans, |own| {
+            let written: Vec<Range<usize>> = tokens.iter().map(|token| folded.original(token)).collect();
+            let found = own.find(text, &written).into_iter();
+            found
+                .map(|span| Span { range: folded.folded(&span.range), ..span })
+                .filter(|s| !s.range.is_empty())
+                .collect()
+        });
+        Scanned { text, folded: Some(folded), spans }
+    }
+
+    fn with_own(&self, spans: Vec<Span>, find: impl FnOnce(&OwnPatterns) -> Vec<Span>) -> Vec<Span> {
+        match &self.own {
+            Some(own) => resolve::resolve(spans, find(own)),
+            None => spans,
         }
     }
 
-    /// Values in `text`; `None` when it has full-width characters that were to stop the scan.
-    fn scan_as(&self, text: &str, full_width: OnFullWidth) -> Option<Vec<Span>> {
+    /// Values of built-in kinds in `text` and the tokens that it has already; `None` when it has characters that were to stop
+    /// the scan.
+    fn scan_as(&self, text: &str, foldable: OnFoldable) -> Option<(Vec<Span>, Vec<Range<usize>>)> {
         let token = |text: &[u8]| token::token_len(text, self.tokens.digits(), |tag| self.has_tag(tag));
         let mut scan = Scan::new(text.as_bytes(), self.kinds, &token);
-        if scan.run(full_width) == End::FullWidth {
-            return None;
-        }
-        match &self.own {
-            Some(own) => Some(resolve::resolve(scan.found, own.find(text, &scan.tokens))),
-            None => Some(scan.found),
-        }
+        (scan.run(foldable) == End::Done).then_some((scan.found, scan.tokens))
     }
 
     fn write_token(&self, scanned: &Scanned<'_>, span: &Span, canonical: &mut Vec<u8>, out: &mut String) {
@@ -301,16 +304,16 @@ impl Masker {
     }
 }
 
-/// Whether something that could belong to another value touches a value.
-fn is_tight(text: &[u8], range: &Range<usize>) -> bool {
-    let touches = |near: u8, far: u8| {
-        let joint = matches!(near, b'-' | b'.' | b'/' | b'(' | b')' | b'@' | b'+' | b'_' | b'%' | b'<' | b'>');
-        let listed = matches!(near, b',' | b':') && (far.is_ascii_digit() || far == b':');
-        near.is_ascii_alphanumeric() || (joint && far.is_ascii_graphic()) || listed
-    };
-    let (start, end) = (range.start, range.end);
-    touches(bytes::before(text, start), bytes::before(text, start.saturating_sub(1)))
-        || touches(bytes::byte(text, end), bytes::byte(text, end + 1))
+/// `text` with tokens in the place of what was found.
+fn replaced(text: &str, found: &[Finding]) -> String {
+    let (mut out, mut at) = (String::with_capacity(text.len() + 16), 0);
+    for finding in found {
+        out.push_str(&text[at..finding.range.start]);
+        out.push_str(&finding.token);
+        at = finding.range.end;
+    }
+    out.push_str(&text[at..]);
+    out
 }
 
 /// Values of a text, with their places in the text or in its folded form.
@@ -332,5 +335,7 @@ impl Scanned<'_> {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -15,10 +15,12 @@ const LABEL: usize = 40;
 /// The armoured block whose `-----BEGIN ` stands at `at`.
 pub(super) fn block(bytes: &[u8], at: usize) -> Step {
     let label_start = at + BEGIN.len();
-    let Some(label_end) = label_end(bytes, label_start) else { return Step::Skip(label_start) };
+    let Some(label_end) = label_end(bytes, label_start) else {
+        return Step::skip(label_start, label_start + LABEL + 6);
+    };
     let label = &bytes[label_start..label_end];
     if !contains(label, b"PRIVATE KEY") {
-        return Step::Skip(label_end);
+        return Step::skip(label_end, label_end + 6);
     }
     let body_end = run_end(bytes, label_end + DASHES.len(), is_body);
     let end = closing_end(bytes, body_end).unwrap_or(body_end);

@@ -26,6 +26,8 @@ pub(super) enum Form {
     Lower,
     /// Letters and digits only, in upper case.
     Compact,
+    /// Without white space and the ASCII and middle dots and dashes between parts.
+    NoSeparators,
     /// As [`Form::Compact`]; the old 15 digits become the 18 characters of the same person.
     Resident,
     /// The address as the standard library prints it.
@@ -52,6 +54,10 @@ impl Form {
             Self::Plain => out.extend_from_slice(text),
             Self::Lower => out.extend(text.iter().map(u8::to_ascii_lowercase)),
             Self::Compact => compact(text, out),
+            Self::NoSeparators => {
+                let sign = |b: &u8| matches!(b, b' ' | b'-' | b'.' | 0xc2 | 0xb7);
+                out.extend(text.iter().filter(|b| !sign(b)));
+            }
             Self::Resident => {
                 compact(text, out);
                 resident::modernise(out);

@@ -9,14 +9,14 @@ use super::span::{Form, Span};
 const LONGEST: usize = 512;
 
 /// The credentials after the `://` at `at`.
-pub(super) fn credentials(bytes: &[u8], at: usize, floor: usize) -> Step {
+pub(super) fn credentials(bytes: &[u8], at: usize) -> Step {
     let start = at + 3;
-    let nothing = Step::Skip(start);
-    if at == floor || !is_alnum(before(bytes, at)) {
-        return nothing;
+    if !is_alnum(before(bytes, at)) {
+        return Step::skip(start, start);
     }
     let limited = &bytes[..bytes.len().min(start + LONGEST)];
     let authority = run_end(limited, start.min(limited.len()), is_authority);
+    let nothing = Step::skip(start, authority.max(start) + 2);
     let Some(sign) = bytes[start.min(authority)..authority].iter().rposition(|b| *b == b'@') else { return nothing };
     let end = start + sign;
     let Some(colon) = bytes[start..end].iter().position(|b| *b == b':') else { return nothing };

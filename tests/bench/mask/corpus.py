@@ -32,6 +32,10 @@ KINDS = {
         ["我的key是{}，报401", "密钥：{}", "api_key=\"{}\"", "不小心把{}提交了", "用{}调用接口"]),
     "secret": (None, ["password: {}", "My password={} does not work", "\"password\": \"{}\"", "DB_PASSWORD={}", "pwd: {}\nplease reset it", "passwd = '{}'"], ["密码：{}", "密码:{}", "登录密码是：{}，登不上", "口令：{}", "password={}"]),
     "private_key": (v.pem, ["Why is this key refused?\n{}\nIt worked before.", "{}", "key.pem:\n{}\n"], ["这个私钥报错：\n{}\n怎么办", "私钥如下\n{}"]),
+    "ssn": (v.ssn, ["My SSN is {}.", "SSN: {}", "social security number {}", "ssn={}", "Her social security number is {}, please check"], ["社保号（SSN）：{}", "美国SSN是{}。"]),
+    "passport": (v.passport, ["passport number {}", "Passport: {}", "My passport {} has expired.", "passport no. {} (new)"], ["护照号：{}", "护照号码{}，请核对", "我的护照是{}。", "证件类型：护照，号码{}"]),
+    "plate": (v.plate, ["The car {} blocks the gate.", "plate {}", "license plate: {}"], ["车牌号{}", "车牌：{}，请挪车", "{}违章了", "我的车是{}。", "车辆{}停在门口"]),
+    "birth_date": (None, ["I was born on {}.", "DOB: {}", "date of birth {}", "Birthday: {}", "born {} in Leeds", "birth date={}"], ["出生日期：{}", "我的生日是{}。", "生日{}，男", "出生于{}"]),
     "url_credentials": (None, ["postgres://{}@db.example.com:5432/app", "git clone https://{}@git.example.com/team/repo.git", "DATABASE_URL=mysql://{}@10/x".replace("@10/x", "@mysql.internal/x"), "redis://{}@cache:6379/0", "curl https://{}@api.example.com/v1"],
         ["数据库地址postgres://{}@db.example.com/app", "用https://{}@git.example.com/repo.git拉代码", "amqp://{}@mq.example.com连不上"]),
 }
@@ -58,11 +62,38 @@ FILLER = {
 
 PHONES = {"en": [v.us_phone, v.us_phone, v.world_phone, v.cn_mobile], "zh": [v.cn_mobile, v.cn_mobile, v.cn_landline, v.world_phone]}
 # forms that only count digits are fair only where the sentence says what they are
-WEIGHTS = {"email": 16, "phone": 24, "cn_id": 9, "card": 12, "iban": 6, "ip": 10, "jwt": 4, "api_key": 8, "secret": 7, "private_key": 2, "url_credentials": 2}
+WEIGHTS = {"email": 16, "phone": 24, "cn_id": 9, "card": 12, "iban": 6, "ip": 10, "jwt": 4, "api_key": 8, "secret": 7, "private_key": 2, "url_credentials": 2, "ssn": 3, "passport": 3, "plate": 3, "birth_date": 4}
 
 
 def full_width(text):
     return "".join(chr(ord(c) + 0xFEE0) if c.isascii() and (c.isalnum() or c in "+-.@_") else c for c in text)
+
+
+def mathematical(text):
+    return "".join(chr(0x1D7CE + int(c)) if c.isascii() and c.isdigit() else c for c in text)
+
+
+def invisible(rng, text):
+    at = rng.randint(1, len(text) - 1)
+    return text[:at] + rng.choice("\u200b\u200c\u200d\u2060\u00ad\ufeff") + text[at:]
+
+
+def percent(text):
+    return text.replace("@", "%40").replace("+", "%2B")
+
+
+def escaped(text):
+    return text.replace("@", "\\u0040")
+
+
+def disguised(rng, kind, text):
+    """The value as somebody writes it who wants to pass a filter, or as a log writes it."""
+    roll = rng.random()
+    if kind not in ("phone", "cn_id", "card", "email") or roll > 0.08:
+        return text
+    if kind == "email":
+        return rng.choice([percent, escaped, lambda t: invisible(rng, t)])(text)
+    return rng.choice([mathematical, lambda t: invisible(rng, t)])(text)
 
 
 def value(rng, kind, lang):
@@ -74,6 +105,8 @@ def value(rng, kind, lang):
         return f"{rng.choice(v.FIRST)}:{v.password(rng).replace('#', '!').replace('@', '%40')}"
     if kind == "secret":
         return v.password(rng)
+    if kind == "birth_date":
+        return (v.birth_date if lang == "en" else v.birth_date_zh)(rng)
     return KINDS[kind][0](rng)
 
 
@@ -83,8 +116,8 @@ def sentence(rng, kind, lang):
     template = rng.choice(KINDS[kind][1 if lang == "en" else 2])
     text = value(rng, kind, lang)
     if lang == "zh" and kind in ("phone", "cn_id", "card", "email") and rng.random() < 0.1:
-        text = full_width(text)
-    return template, text
+        return template, full_width(text)
+    return template, disguised(rng, kind, text)
 
 
 def text(rng, lang):
@@ -98,9 +131,13 @@ def text(rng, lang):
     def join(following):
         if parts:
             # nobody lets two Latin words run together, not even in Chinese
+            if logged:
+                return add("\\n")
             latin = parts[-1][-1:].isascii() and following[:1].isascii()
             add(rng.choice([" ", " ", "\n"] if lang == "en" else [" ", "\n"] if latin else ["", "", "\n"]))
 
+    # a fifth as a log shows it: JSON inside a string, line ends escaped
+    logged = rng.random() < 0.2
     for _ in range(rng.randint(1, 4)):
         roll = rng.random()
         if roll < 0.45:

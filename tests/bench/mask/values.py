@@ -216,6 +216,45 @@ def pem(rng):
     return newline.join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----"])
 
 
+# what a word tells: Social Security Administration (areas that are given out), GA 36 (plates), ICAO 9303 and the
+# formats of the Chinese, German, British and American passports
+
+
+def ssn(rng):
+    area = rng.choice([n for n in range(1, 900) if n != 666])
+    parts = f"{area:03}", f"{rng.randint(1, 99):02}", f"{rng.randint(1, 9999):04}"
+    return rng.choice(["-", "-", "-", " ", ""]).join(parts)
+
+
+def passport(rng):
+    return rng.choice([f"E{number(rng, 8)}", f"E{rng.choice('ABCDEFGH')}{number(rng, 7)}", f"G{number(rng, 8)}", number(rng, 9), f"C{number(rng, 8)}"])
+
+
+PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+PLATE = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+def plate(rng):
+    letter, dot = rng.choice(PLATE[:18]), rng.choice(["", "", "·"])
+    blue = "".join(rng.sample([rng.choice(PLATE)] + list(pick(rng, DIGITS, 4)), 5))
+    green = rng.choice("DF") + pick(rng, DIGITS, 5)
+    return f"{rng.choice(PROVINCES)}{letter}{dot}{rng.choice([blue, pick(rng, DIGITS, 5), green])}"
+
+
+MONTHS = "January February March April May June July August September October November December".split()
+
+
+def birth_date(rng):
+    y, m, d = rng.randint(1935, 2015), rng.randint(1, 12), rng.randint(1, 28)
+    name = MONTHS[m - 1]
+    return rng.choice([f"{y}-{m:02}-{d:02}", f"{d:02}/{m:02}/{y}", f"{m}/{d}/{y}", f"{d}.{m}.{y}", f"{d} {name} {y}", f"{name} {d}, {y}", f"{d} {name[:3]} {y}", f"{name[:3]} {d}, {y}"])
+
+
+def birth_date_zh(rng):
+    y, m, d = rng.randint(1935, 2015), rng.randint(1, 12), rng.randint(1, 28)
+    return rng.choice([f"{y}年{m}月{d}日", f"{y}-{m:02}-{d:02}", f"{y}.{m}.{d}", f"{y}{m:02}{d:02}", f"{y}/{m}/{d}"])
+
+
 # numbers and words that are none of these
 
 

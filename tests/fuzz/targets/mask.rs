@@ -14,5 +14,7 @@ fuzz_target!(|text: &str| {
     assert!(findings.iter().all(|found| text.get(found.range.clone()).is_some()));
     assert!(findings.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start));
     let once = MASKER.mask(text);
+    assert_eq!(once.counts.total(), findings.len() as u64, "what find lists is what mask hides: {text:?}");
+    assert!(MASKER.find(&once.text).is_empty(), "{text:?} became {:?}", once.text);
     assert_eq!(MASKER.mask(&once.text).text, once.text, "{text:?}");
 });

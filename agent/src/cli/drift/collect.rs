@@ -94,7 +94,15 @@ pub(super) fn collect(paths: [&Path; 2], told: &BTreeMap<String, Kind>) -> anyho
     }
     if plan.is_empty() {
         let why: Vec<String> = skipped.iter().map(|(name, why)| format!("{name} ({why})")).collect();
-        bail!("there is no column to compare: {}", why.join(", "));
+        let other = |name: &String| (name.contains(';') || name.contains('\t')) && !name.contains(',');
+        let both = [&reference, &current];
+        let tip = if both.iter().any(|opened| opened.table.names().len() == 1 && opened.table.names().iter().any(other))
+        {
+            "; cells are separated by commas, and a first line here has other signs"
+        } else {
+            ""
+        };
+        bail!("there is no column to compare: {}{tip}", why.join(", "));
     }
     let read = |opened, side| read_all(opened, &plan, side);
     let (first, second) = std::thread::scope(|scope| {

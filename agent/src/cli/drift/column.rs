@@ -83,7 +83,13 @@ pub(super) fn finite(cell: Cell<'_>) -> Result<Option<f64>, String> {
         })?,
     };
     match found {
-        Some(number) if number.is_infinite() => Err(format!("{number} is not finite; leave the cell empty")),
+        Some(number) if number.is_infinite() => {
+            let shown = match cell {
+                Cell::Text(text) => text.chars().take(40).collect(),
+                _ => number.to_string(),
+            };
+            Err(format!("{shown} is infinite, or beyond 1.8e308; leave the cell empty"))
+        }
         found => Ok(found),
     }
 }

@@ -35,7 +35,12 @@ impl Histogram {
         }
         let edge = |at: usize| {
             let part = at as f64 / bars as f64;
-            if logarithmic { low * (high / low).powf(part) } else { low + (high - low) * part }
+            // neither the ratio nor the difference of two numbers need be a number
+            if logarithmic {
+                (low.ln() * (1.0 - part) + high.ln() * part).exp()
+            } else {
+                low * (1.0 - part) + high * part
+            }
         };
         let edges: Vec<f64> = (0..=bars).map(edge).collect();
         let count = |sample: &Sorted| -> Vec<f64> {
@@ -63,6 +68,8 @@ mod tests {
             ("zeros", vec![0.0], vec![0.0, 0.0], false, 1),
             ("fractions", (0..100).map(|n| f64::from(n) / 7.0).collect(), vec![3.3], false, BARS),
             ("heavy tail", (1..1000).map(|n| f64::from(n).powi(3)).collect(), vec![8.5; 4], true, BARS),
+            ("as wide as numbers go", vec![-1e308, 1e308], vec![0.0], false, BARS),
+            ("as far as numbers go", vec![5e-324, 1.0], vec![1e308], true, BARS),
             ("few whole numbers", vec![1.0, 2.0, 3.0], vec![2.0, 9.0], false, 9),
         ] {
             let found = Histogram::of(&sample(a), &sample(b));

@@ -21,12 +21,13 @@ use anyhow::Context as _;
 use plimsoll_rules::mask::{MaskOptions, Masker};
 use plimsoll_rules::two_sample::verdict::Floors;
 
-use super::{Format, complain, print};
+use super::{complain, print};
 use kind::Kind;
 
 pub(super) const HELP: &str = "Examples:
   plimsoll drift --reference last-week.parquet --current today.parquet
   plimsoll drift --reference a.csv --current b.jsonl.gz --columns status=categorical,request_id=skip
+  plimsoll drift --reference a.csv --current b.csv --format html > report.html
   plimsoll drift --reference a.csv --current b.csv --html report.html --fail-on-drift
 
 Files are CSV, JSONL (both also with gzip) or Parquet. Exit code 0: no drift, or --fail-on-drift was not asked for; 1: drift;
@@ -66,7 +67,7 @@ struct Files {
     columns: Vec<(String, Kind)>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: Output,
     /// Write a report with pictures as one HTML file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -91,6 +92,18 @@ struct Files {
     /// Smallest change of the share of missing values.
     #[arg(long, value_name = "SHARE", default_value_t = Floors::default().missing, value_parser = share)]
     min_missing: f64,
+}
+
+/// How a comparison is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people at a terminal.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// One page with pictures, as `--html` writes it.
+    Html,
 }
 
 fn named_kind(text: &str) -> Result<(String, Kind), String> {
@@ -143,15 +156,20 @@ fn run(args: &Files) -> anyhow::Result<bool> {
     let files = [&args.reference, &args.current].map(|path| path.display().to_string());
     let report = report::compare(collected, files, floors, &masker()?);
     if let Some(path) = &args.html {
-        let date = crate::clock::wall().rfc3339();
-        let date = date.get(..16).unwrap_or_default().replace('T', " ");
-        write(path, &html::page(&report, &format!("{date} UTC")))?;
+        write(path, &html::page(&report, &now()))?;
     }
     print(&match args.format {
-        Format::Table => table::text(&report),
-        Format::Json => format!("{:#}\n", json::value(&report)),
+        Output::Table => table::text(&report),
+        Output::Json => format!("{:#}\n", json::value(&report)),
+        Output::Html => html::page(&report, &now()),
     });
     Ok(report.drift())
+}
+
+/// `2026-11-25 09:30 UTC`.
+fn now() -> String {
+    let date = crate::clock::wall().rfc3339();
+    format!("{} UTC", date.get(..16).unwrap_or_default().replace('T', " "))
 }
 
 /// Only kinds are shown (`<PHONE>`), so the salt is never seen.

@@ -83,7 +83,8 @@ pub(super) fn change(column: &ColumnReport) -> String {
 fn numbers_change(view: &NumbersView, direction: &str) -> String {
     let pair = |at: usize| (QUANTILES[at], view.quantiles[at]);
     let relative = |[a, b]: [f64; 2]| {
-        if a > 0.0 && b >= 0.0 { format!(" ({:+.0} %)", (b / a - 1.0) * 100.0) } else { String::new() }
+        // thousands of per cent say only that it was nearly nothing before
+        if a > 0.0 && b >= 0.0 && b / a <= 10.0 { format!(" ({:+.0} %)", (b / a - 1.0) * 100.0) } else { String::new() }
     };
     let (share, values) = match direction {
         "wider" | "narrower" | "reshaped" => {
@@ -107,7 +108,7 @@ fn numbers_change(view: &NumbersView, direction: &str) -> String {
 fn categories_change(shown: &[(String, [u64; 2])], count: [u64; 2]) -> String {
     let share = |counts: &[u64; 2], side: usize| counts[side] as f64 / count[side].max(1) as f64;
     let most = shown.iter().take(2).map(|(name, counts)| {
-        let name: String = name.chars().take(40).collect();
+        let name: String = name.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect();
         format!("{name} {} → {}", percent(share(counts, 0)), percent(share(counts, 1)))
     });
     most.collect::<Vec<_>>().join(", ")

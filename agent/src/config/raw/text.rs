@@ -73,6 +73,14 @@ pub enum MaskKind {
     PrivateKey,
     /// User and password in URLs.
     UrlCredentials,
+    /// Social security numbers of the United States.
+    Ssn,
+    /// Passport numbers behind a word for them.
+    Passport,
+    /// Chinese number plates.
+    Plate,
+    /// Dates behind a word for birth.
+    BirthDate,
 }
 
 section! {
@@ -81,7 +89,7 @@ section! {
         /// Own patterns: name, then a regular expression. What matches becomes `<NAME:3fa1c2d4>`.
         patterns: BTreeMap<String, String> = BTreeMap::new(),
         /// Built-in kinds that are left alone: `email`, `phone`, `cn_id`, `card`, `iban`, `ip`, `jwt`, `api_key`, `secret`,
-        /// `private_key`, `url_credentials`.
+        /// `private_key`, `url_credentials`, `ssn`, `passport`, `plate`, `birth_date`.
         off: Vec<MaskKind> = Vec::new(),
         /// Key of the tokens, at least 16 random characters: `file:/path` or `${NAME}`. When absent, a random one is made once
         /// and kept in the data folder. Pods with the same salt write the same tokens.

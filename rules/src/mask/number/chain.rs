@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::bytes::{byte, run_end};
+use super::super::bytes::{before, byte, run_end};
 use super::ends;
 
 /// Most groups of a chain; what follows is a new chain.
@@ -15,6 +15,8 @@ pub(super) enum Sep {
     Start,
     /// One space of any width.
     Space,
+    /// A line end.
+    Line,
     /// A dash.
     Dash,
     /// A full stop.
@@ -39,14 +41,14 @@ pub(super) struct Chain<'t> {
     groups: [Group; GROUPS],
     len: usize,
     digits: usize,
-    taken: usize,
+    full: bool,
 }
 
 impl<'t> Chain<'t> {
     /// The chain that begins with the digit at `at`.
     pub(super) fn read(bytes: &'t [u8], at: usize) -> Self {
         let none = Group { sep: Sep::Start, start: at, end: at };
-        let mut chain = Self { bytes, groups: [none; GROUPS], len: 0, digits: 0, taken: 0 };
+        let mut chain = Self { bytes, groups: [none; GROUPS], len: 0, digits: 0, full: false };
         let (mut start, mut sep) = (at, Sep::Start);
         while chain.len < GROUPS {
             let end = run_end(bytes, start, |b| b.is_ascii_digit());
@@ -55,9 +57,10 @@ impl<'t> Chain<'t> {
             chain.digits += end - start;
             match separator(bytes, end) {
                 Some((next, length)) => (sep, start) = (next, end + length),
-                None => break,
+                None => return chain,
             }
         }
+        chain.full = true;
         chain
     }
 
@@ -86,14 +89,21 @@ impl<'t> Chain<'t> {
         self.groups[self.len - 1].end
     }
 
-    /// Notes that the groups before `group` are recognised.
-    pub(super) fn take(&mut self, group: usize) {
-        self.taken = group;
+    /// Whether more groups follow the last one.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
     }
 
-    /// Whether what stands before `group` is recognised.
-    pub(super) fn is_taken(&self, group: usize) -> bool {
-        self.taken == group
+    /// Whether a group stands in a row of numbers with single spaces between them.
+    pub(super) fn is_in_row(&self, group: usize) -> bool {
+        let (start, sep) = (self.groups[group].start, self.sep(group));
+        let spaced = sep == Sep::Start && before(self.bytes, start) == b' ' && start >= 2;
+        sep == Sep::Space || spaced && self.bytes[start - 2].is_ascii_digit()
+    }
+
+    /// Number of line ends inside `from..=to`.
+    pub(super) fn line_ends(&self, from: usize, to: usize) -> usize {
+        self.groups[from..=to][1..].iter().filter(|group| group.sep == Sep::Line).count()
     }
 
     /// What stands before a group.
@@ -138,11 +148,19 @@ impl<'t> Chain<'t> {
         seps.iter().all(|group| allowed.contains(&group.sep) && group.sep == seps[0].sep)
     }
 
+    /// As [`Chain::is_uniform`], where a line was broken in the middle too.
+    pub(super) fn is_uniform_but_broken(&self, from: usize, to: usize, allowed: &[Sep]) -> bool {
+        let mut seps = self.groups[from..=to][1..].iter().map(|group| group.sep).filter(|sep| *sep != Sep::Line);
+        let first = seps.next();
+        first.is_none_or(|first| allowed.contains(&first) && seps.all(|sep| sep == first))
+            && self.line_ends(from, to) <= 1
+    }
+
     /// Whether a value may end with group `last`.
     pub(super) fn closes(&self, last: usize) -> bool {
         match self.groups.get(last + 1).filter(|_| last + 1 < self.len) {
             Some(next) => {
-                matches!(next.sep, Sep::Space | Sep::Slash)
+                matches!(next.sep, Sep::Space | Sep::Slash | Sep::Line)
                     || (next.sep == Sep::Paren && byte(self.bytes, self.groups[last].end) != b')')
             }
             None => ends(self.bytes, self.groups[last].end),
@@ -154,6 +172,7 @@ impl<'t> Chain<'t> {
 pub(super) fn may_go_on(bytes: &[u8], at: usize) -> bool {
     match byte(bytes, at) {
         b' ' | b'-' | b'.' | b'/' => byte(bytes, at + 1).is_ascii_digit() || matches!(byte(bytes, at + 1), b'(' | b')'),
+        b'\n' | b'\r' => true,
         b'(' | b')' | 0xc2 | 0xe2 => true,
         0xe3 => byte(bytes, at + 1) == 0x80,
         _ => false,
@@ -165,6 +184,8 @@ fn separator(bytes: &[u8], at: usize) -> Option<(Sep, usize)> {
     let digit = |length: usize| byte(bytes, at + length).is_ascii_digit();
     match byte(bytes, at) {
         b' ' if digit(1) => Some((Sep::Space, 1)),
+        b'\n' if digit(1) => Some((Sep::Line, 1)),
+        b'\r' if byte(bytes, at + 1) == b'\n' && digit(2) => Some((Sep::Line, 2)),
         b'-' if digit(1) => Some((Sep::Dash, 1)),
         b'.' if digit(1) => Some((Sep::Dot, 1)),
         b'/' if digit(1) => Some((Sep::Slash, 1)),

@@ -3,12 +3,13 @@
 pub(super) mod calling;
 mod card;
 mod chain;
+mod labelled;
 mod national;
 mod phone;
 pub(super) mod resident;
 
 use super::bytes::{before, byte, is_alnum, is_word, run_end, run_start, word_before};
-use super::scan::Scan;
+use super::scan::Step;
 use super::span::{Form, Span};
 use super::{Kind, email, iban, ip};
 use chain::{Chain, Sep};
@@ -17,56 +18,60 @@ use chain::{Chain, Sep};
 const LABELS: [&str; 14] =
     ["tel", "phone", "mobile", "mob", "cell", "fax", "call", "ph", "vx", "wx", "wechat", "whatsapp", "ip", "id"];
 
-/// Asks the recognisers of numbers about the digits at `at`; where to go on.
-pub(super) fn wake(scan: &mut Scan<'_>, at: usize) -> usize {
-    let bytes = scan.bytes;
+/// Most groups of one value.
+const VALUE: usize = 7;
+
+/// Asks the recognisers of numbers about the digits at `at`.
+pub(super) fn wake(bytes: &[u8], at: usize) -> Step {
     let previous = before(bytes, at);
-    if previous == b'%' && bytes[at..].starts_with(b"40") {
-        let step = email::at_sign(bytes, at - 1, scan.floor, 3);
-        return scan.take(step);
+    if let Some(span) = labelled::find(bytes, at) {
+        return Step::Hit(span);
     }
     if previous.is_ascii_alphabetic() && !follows_label(bytes, at) {
-        let iban = iban::at_check_digits(bytes, at, scan.floor);
-        return iban.map_or_else(|| run_end(bytes, at, is_alnum), |step| scan.take(step));
+        let to = run_end(bytes, at, is_alnum);
+        return iban::at_check_digits(bytes, at).unwrap_or(Step::skip(to, (to + 1).max(at + iban::REACH)));
     }
     let run = run_end(bytes, at, |b| b.is_ascii_digit());
     if run - at < 7 && !chain::may_go_on(bytes, run) {
-        return run_end(bytes, run, is_alnum);
+        let to = run_end(bytes, run, is_alnum);
+        return Step::skip(to, (to + 2).max(at + labelled::REACH));
     }
-    let mut chain = Chain::read(bytes, at);
+    let chain = Chain::read(bytes, at);
+    let looked = chain.end() + email::CONTINUES;
     // shorter than an address, a telephone number, a card
-    if chain.digits() >= 4 && (chain.digits() >= 7 || chain.len() >= 4) {
-        walk(scan, &mut chain);
+    if chain.digits() < 4 || chain.digits() < 7 && chain.len() < 4 {
+        return Step::skip(run_end(bytes, chain.end(), is_alnum), looked);
     }
-    run_end(bytes, chain.end(), is_alnum).max(at + 1)
+    match walk(&chain) {
+        Ok(span) => Step::Hit(span),
+        // what follows may belong to a value that begins in this chain
+        Err(group) if group < chain.len() => Step::skip(chain.range(group, group).start, looked),
+        Err(_) => Step::skip(run_end(bytes, chain.end(), is_alnum), looked),
+    }
 }
 
 /// `tel13812345678`: letters run into the digits, but they only say what follows.
 fn follows_label(bytes: &[u8], at: usize) -> bool {
-    let start = run_start(bytes, at, 0, 9, |b| b.is_ascii_alphabetic());
+    let start = run_start(bytes, at, 9, |b| b.is_ascii_alphabetic());
     let word = &bytes[start..at];
     !is_word(before(bytes, start)) && LABELS.iter().any(|label| word.eq_ignore_ascii_case(label.as_bytes()))
 }
 
-/// Tries the groups from left to right; what is recognised is passed over.
-fn walk(scan: &mut Scan<'_>, chain: &mut Chain<'_>) {
-    let mut group = 0;
-    while group < chain.len() {
+/// Tries the groups from left to right; where there is nothing, the first group that was not tried.
+fn walk(chain: &Chain<'_>) -> Result<Span, usize> {
+    let tried = if chain.is_full() { chain.len() - VALUE + 1 } else { chain.len() };
+    for group in 0..tried {
         let found = match chain.sep(group) {
             Sep::Start if !opens(chain) => None,
-            Sep::Start | Sep::Space | Sep::Paren => recognise(chain, group),
+            Sep::Start | Sep::Space | Sep::Line | Sep::Paren => recognise(chain, group),
             Sep::Dash | Sep::Slash => address(chain, group),
             Sep::Dot => None,
         };
-        group = match found {
-            Some((last, span)) if span.range.start >= scan.floor => {
-                scan.take(super::scan::Step::Hit(span));
-                chain.take(last + 1);
-                last + 1
-            }
-            _ => group + 1,
-        };
+        if let Some((_, span)) = found {
+            return Ok(span);
+        }
     }
+    Err(tried)
 }
 
 fn recognise(chain: &Chain<'_>, group: usize) -> Option<(usize, Span)> {
@@ -94,7 +99,7 @@ fn opens(chain: &Chain<'_>) -> bool {
 
 /// Whether letters and digits before `at` look like part of a code (`SN4711-`, `550e8400-`, `ORD-`), not like a name.
 fn is_code(bytes: &[u8], at: usize) -> bool {
-    let start = run_start(bytes, at, 0, 12, is_word);
+    let start = run_start(bytes, at, 12, is_word);
     let word = &bytes[start..at];
     word.iter().any(|b| b.is_ascii_digit() || *b == b'_')
         || (word.len() >= 2 && word.iter().all(u8::is_ascii_uppercase))

@@ -107,7 +107,7 @@ impl<'c> Candidate<'c> {
     pub(super) fn is_labelled(&self) -> bool {
         let (bytes, at) = (self.chain.bytes(), self.chain.range(self.from, self.to).start);
         let apart = |byte: u8| byte.is_ascii_digit() || byte == b'>';
-        let reach = at - run_start(bytes, at, 0, LABEL_REACH, |byte| !apart(byte));
+        let reach = at - run_start(bytes, at, LABEL_REACH, |byte| !apart(byte));
         word_before(bytes, at, reach, &LABELS)
     }
 }
@@ -120,7 +120,7 @@ impl Candidate<'_> {
         let money = bytes[range.end..].starts_with("元".as_bytes())
             || bytes[range.start.saturating_sub(2)..].starts_with(b"= ");
         let spaced = self.to > self.from && self.chain.sep(self.to) == Sep::Space;
-        let longer = self.from > 0 && self.chain.sep(self.from) == Sep::Space && !self.chain.is_taken(self.from)
+        let longer = self.chain.is_in_row(self.from)
             || self.to + 1 < self.chain.len() && self.chain.sep(self.to + 1) == Sep::Space;
         (money || spaced && longer && !self.is_grouped(&[3, 4, 4]) || word_before(bytes, range.start, 24, &AMOUNTS))
             && !self.is_labelled()
@@ -130,7 +130,8 @@ impl Candidate<'_> {
 /// The telephone number that begins with `group`, and its last group.
 pub(super) fn find(chain: &Chain<'_>, group: usize) -> Option<(usize, Span)> {
     (group..chain.len().min(group + 7)).rev().find_map(|last| {
-        let candidate = Candidate::new(chain, group, last).filter(|c| c.len >= 7 && chain.closes(last))?;
+        let whole = chain.line_ends(group, last) == 0 && chain.closes(last);
+        let candidate = Candidate::new(chain, group, last).filter(|c| c.len >= 7 && whole)?;
         let mut range = chain.range(group, last);
         let form = if before(chain.bytes(), range.start) == b'+' {
             range.start -= 1;

@@ -18,7 +18,7 @@ pub(super) fn find(chain: &Chain<'_>, group: usize) -> Option<(usize, Span)> {
     (group..chain.len().min(group + 4)).rev().find_map(|last| {
         let mut digits = [0_u8; 18];
         let length = chain.copy(group, last, &mut digits)?;
-        if !chain.is_uniform(group, last, &[Sep::Space, Sep::Dash]) || !is_id_grouping(chain, group, last) {
+        if !chain.is_uniform_but_broken(group, last, &[Sep::Space, Sep::Dash]) || !is_id_grouping(chain, group, last) {
             return None;
         }
         let mut range = chain.range(group, last);
@@ -38,7 +38,9 @@ pub(super) fn find(chain: &Chain<'_>, group: usize) -> Option<(usize, Span)> {
 
 fn is_id_grouping(chain: &Chain<'_>, from: usize, to: usize) -> bool {
     let printed = [&[6, 8, 4][..], &[6, 8, 3], &[6, 4, 4, 4], &[6, 4, 4, 3], &[6, 6, 3]];
-    from == to || printed.iter().any(|wanted| chain.is_grouped(from, to, wanted))
+    // in two pieces only where a line was broken
+    let broken = to == from + 1 && chain.line_ends(from, to) == 1;
+    from == to || broken || printed.iter().any(|wanted| chain.is_grouped(from, to, wanted))
 }
 
 /// Region and birthday of the 18-character form.

@@ -1,5 +1,7 @@
 //! One HTML page that a manager can read: it needs no script, no font and no other file.
 
+mod bars;
+mod next;
 mod svg;
 
 use std::fmt::Write as _;
@@ -22,7 +24,9 @@ pub(super) fn page(report: &Report, date: &str) -> String {
     out.push_str(include_str!("style.css"));
     out.push_str("</style></head><body><main>\n");
     banner(report, date, &mut out);
+    out.push_str(&next::steps(report));
     summary(report, &mut out);
+    out.push_str(&bars::psi(report));
     let mut order: Vec<(usize, &ColumnReport)> = report.columns.iter().enumerate().collect();
     order.sort_by_key(|(_, column)| !column.verdict.drift);
     for (at, column) in order.into_iter().take(PICTURED) {
@@ -37,6 +41,7 @@ fn banner(report: &Report, date: &str, out: &mut String) {
     let class = if report.drift() { "banner drift" } else { "banner" };
     let _ = writeln!(out, "<div class=\"{class}\"><p class=\"eyebrow\">Drift report · {}</p>", escape(date));
     let _ = writeln!(out, "<h1>{}</h1>", escape(&verdict(report)));
+    let _ = writeln!(out, "<p class=\"gist\">{}</p>", next::gist(report));
     let [reference, current] = &report.files;
     let [n, m] = report.rows.map(thousands);
     let _ = writeln!(
@@ -49,13 +54,13 @@ fn banner(report: &Report, date: &str, out: &mut String) {
 
 fn summary(report: &Report, out: &mut String) {
     out.push_str(
-        "<section class=\"card\"><div class=\"scroll\"><table><thead><tr><th>Column</th><th>Kind</th><th>Verdict</th>",
+        "<section class=\"card\"><h2>Columns</h2><div class=\"scroll\"><table class=\"summary\"><thead><tr><th>Column</th><th>Kind</th><th>Verdict</th>",
     );
-    out.push_str("<th>What changed</th><th style=\"min-width:150px\">Effect, of its floor</th><th class=\"num\">Adjusted p</th></tr></thead><tbody>\n");
+    out.push_str("<th>What changed</th><th style=\"min-width:150px\">Size (1× is enough to matter)</th><th class=\"num\">Chance (adjusted p)</th></tr></thead><tbody>\n");
     for (at, column) in report.columns.iter().enumerate() {
         let _ = writeln!(
             out,
-            "<tr><td><a href=\"#c{at}\">{}</a></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"num\">{}</td></tr>",
+            "<tr><td><a href=\"#c{at}\">{}</a></td><td>{}</td><td>{}</td><td>{}</td><td class=\"size\">{}</td><td class=\"num\" data-label=\"chance \">{}</td></tr>",
             escape(&column.name),
             column.kind.word(),
             badge(column),
@@ -93,10 +98,10 @@ fn card(at: usize, column: &ColumnReport, out: &mut String) {
         badge(column)
     );
     let _ = writeln!(out, "<span class=\"badge plain\">{}, {}</span></div>", column.kind.word(), direction(column));
-    let _ = writeln!(out, "<p class=\"say\">{}</p>", escape(&capital(&change(column))));
+    let _ = writeln!(out, "<p class=\"say\">{}</p>", escape(&told(column)));
     match &column.view {
         View::Empty => {}
-        View::Numbers(view) => numbers(view, column.count, out),
+        View::Numbers(view) => numbers(&column.name, view, column.count, out),
         View::Categories(shown) => categories(shown, column.count, out),
         View::Texts { terms, groups } => texts(terms, groups, out),
     }
@@ -107,19 +112,22 @@ fn card(at: usize, column: &ColumnReport, out: &mut String) {
 const LEGEND: &str = "<div class=\"legend\"><span><i style=\"background:var(--ref)\"></i>reference</span>\
     <span><i style=\"background:var(--cur)\"></i>current</span></div>";
 
-fn numbers(view: &NumbersView, count: [u64; 2], out: &mut String) {
+fn numbers(name: &str, view: &NumbersView, count: [u64; 2], out: &mut String) {
     out.push_str(LEGEND);
-    let axis = if view.histogram.logarithmic { " (logarithmic axis)" } else { "" };
     let _ = writeln!(
         out,
-        "<div class=\"plots\"><div><h3>Share of values{axis}</h3>{}</div>",
-        svg::histogram(&view.histogram)
+        "<div class=\"plots\"><div><h3>Share of values</h3>{}</div>",
+        svg::histogram(&view.histogram, name)
     );
-    let _ = writeln!(out, "<div><h3>Quantiles</h3>{}</div></div>", svg::quantiles(&view.quantiles));
     let _ = writeln!(
         out,
-        "<h3 style=\"margin-top:18px\">Where PSI comes from, by tenths of the reference</h3>{}",
-        svg::bins(&view.bins, count)
+        "<div><h3>Quantiles: so many of the values are below</h3>{}</div></div>",
+        svg::quantiles(&view.quantiles)
+    );
+    let _ = writeln!(
+        out,
+        "<h3 style=\"margin-top:18px\">Where PSI comes from: share of values in each tenth of the reference</h3>{}",
+        bars::bins(&view.bins, count)
     );
 }
 
@@ -127,7 +135,7 @@ fn categories(shown: &[(String, [u64; 2])], count: [u64; 2], out: &mut String) {
     out.push_str(LEGEND);
     let share = |counts: &[u64; 2]| [0, 1].map(|side| counts[side] as f64 / count[side].max(1) as f64);
     let rows: Vec<(String, [f64; 2])> = shown.iter().map(|(name, counts)| (name.clone(), share(counts))).collect();
-    let _ = writeln!(out, "{}", svg::pairs(&rows));
+    let _ = writeln!(out, "{}", bars::pairs(&rows));
 }
 
 fn texts(terms: &[(String, f64, f64)], groups: &[GroupView], out: &mut String) {
@@ -139,7 +147,7 @@ fn texts(terms: &[(String, f64, f64)], groups: &[GroupView], out: &mut String) {
     out.push_str(LEGEND);
     let rows: Vec<(String, [f64; 2])> =
         terms.iter().map(|(term, before, now)| (term.clone(), [*before, *now])).collect();
-    let _ = writeln!(out, "{}", svg::pairs(&rows));
+    let _ = writeln!(out, "{}", bars::pairs(&rows));
     if !groups.is_empty() {
         out.push_str(
             "<h3 style=\"margin-top:18px\">Groups of texts that the reference lacks, with examples (masked)</h3>\n",
@@ -224,9 +232,16 @@ fn footer(report: &Report, out: &mut String) {
     out.push_str("</footer>\n");
 }
 
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+/// What changed, as a sentence; names of categories stay as they are written.
+fn told(column: &ColumnReport) -> String {
+    match (&column.view, column.found.tests.classifier) {
+        (View::Texts { .. }, Some(auc)) => format!(
+            "A model that has seen neither tells a current text from a reference text in {} of cases (50 % would be a coin).",
+            percent(auc.statistic)
+        ),
+        (View::Categories(_), _) => format!("Share of values: {}", change(column)),
+        _ => format!("What moved: {}", change(column)),
+    }
 }
 
 /// `12 345`.

@@ -25,10 +25,11 @@ impl Csv {
         let mut csv =
             Self { text, file, names: Vec::new(), line: 0, until: 0, record: Vec::new(), unquoted: String::new() };
         if !csv.read_record()? {
-            bail!("{} is empty", csv.file);
+            bail!("{} is empty; a first line with the names of the columns is wanted", csv.file);
         }
         let mut names = Vec::new();
-        let head = std::str::from_utf8(&csv.record).map_err(|_| anyhow!("{}:1: not UTF-8 text", csv.file))?;
+        let head = std::str::from_utf8(&csv.record)
+            .map_err(|_| anyhow!("{}:1: not UTF-8 text; save the file as UTF-8", csv.file))?;
         let head = head.trim_start_matches('\u{feff}');
         cells(head, &mut csv.unquoted, &mut |_, cell| {
             names.push(cell.trim().to_owned());
@@ -84,7 +85,8 @@ impl Table for Csv {
             return Ok(false);
         }
         let place = || format!("{}:{}", self.file, self.line);
-        let record = std::str::from_utf8(&self.record).map_err(|_| anyhow!("{}: not UTF-8 text", place()))?;
+        let record = std::str::from_utf8(&self.record)
+            .map_err(|_| anyhow!("{}: not UTF-8 text; save the file as UTF-8", place()))?;
         let wanted = self.names.len();
         let found = cells(record, &mut self.unquoted, &mut |column, cell| {
             let value = if cell.is_empty() { Cell::Missing } else { Cell::Text(cell) };

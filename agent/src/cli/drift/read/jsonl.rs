@@ -69,7 +69,8 @@ impl Table for Jsonl {
 impl Jsonl {
     fn give(&mut self, record: &[u8], each: &mut Each<'_>) -> anyhow::Result<()> {
         let place = format!("{}:{}", self.file, self.line);
-        let text = std::str::from_utf8(record).map_err(|_| anyhow!("{place}: not UTF-8 text"))?;
+        let text =
+            std::str::from_utf8(record).map_err(|_| anyhow!("{place}: not UTF-8 text; save the file as UTF-8"))?;
         let text = text.trim_start_matches('\u{feff}');
         if !text.trim_start().starts_with('{') {
             let found: String = text.trim().chars().take(40).collect();

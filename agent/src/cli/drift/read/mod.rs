@@ -59,7 +59,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn Table>> {
     let mut head = BufReader::with_capacity(1 << 16, opened);
     let first = head.fill_buf().with_context(|| format!("{file} cannot be read"))?;
     if first.is_empty() {
-        bail!("{file} is empty");
+        bail!("{file} is empty; a first line with the names of the columns, or a line of JSON, is wanted");
     }
     if first.starts_with(b"PAR1") {
         return Ok(Box::new(parquet::Parquet::open(path, file)?));
