@@ -93,14 +93,14 @@ fn missing_values_keep_the_rest() {
 fn memory_is_bounded() {
     let mut scorer = AnomalyScorer::new(AnomalyOptions::default());
     let bytes = |scorer: &AnomalyScorer| {
-        let tails = (6 * 192 + 128 + 2 * 112) * 17 / 16;
-        assert!(serde_json::to_string(scorer).unwrap().len() < 60_000);
+        let tails = (3 * 192 + 128 + 2 * 112) * 17 / 16;
+        assert!(serde_json::to_string(scorer).unwrap().len() < 40_000);
         tails * 8 + (48 + 168) * 16 + size_of::<AnomalyScorer>()
     };
     daily(3000, 7).iter().enumerate().for_each(|(row, value)| {
         scorer.score(Timestamp::from_millis(row as i64 * MINUTE), *value);
     });
-    assert!(bytes(&scorer) < 32 * 1024, "{}", bytes(&scorer));
+    assert!(bytes(&scorer) < 16 * 1024, "{}", bytes(&scorer));
 }
 
 fn anything() -> impl Strategy<Value = f64> {
