@@ -74,9 +74,13 @@ fn a_gap_counts_as_silence() {
     for (minute, value) in daily(3000, 5).into_iter().enumerate() {
         scorer.score(Timestamp::from_millis(minute as i64 * MINUTE), value);
     }
-    let at = |minute: i64| scorer.clone().score(Timestamp::from_millis(minute * MINUTE), 62.0).anomaly;
+    let after = |minute: i64| {
+        let mut resumed = scorer.clone();
+        let scores = (minute..=minute + 4).map(|at| resumed.score(Timestamp::from_millis(at * MINUTE), 62.0).anomaly);
+        scores.fold(0.0, f64::max)
+    };
     // a whole number of weeks later, so that the same is expected
-    let (soon, late) = (at(3000), at(3000 + 7 * 1440));
+    let (soon, late) = (after(3000), after(3000 + 7 * 1440));
     assert!(late > soon, "{late} after a gap, {soon} without");
 }
 
