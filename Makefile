@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding bench-nab bench-drift-batch bench-drift
+.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding bench-nab bench-drift-batch bench-drift
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -15,7 +15,8 @@ help:
 	@echo 'make sim-drift  false-alarm rates and delays of the drift detectors, by simulation'
 	@echo 'make sim-drift-embedding  false alarms and delays of the embedding detector (makes MiniLM vectors first)'
 	@echo 'make bench-drift  cost of the drift detectors, and run length, delay and cost of river and alibi-detect'
-	@echo 'make bench-nab  anomaly scores: NAB beside published figures, every labelled series of ../shared'
+	@echo 'make bench-nab  anomaly scores: NAB beside published figures'
+	@echo 'make bench-incidents  anomaly alarms: found, missed, false in each labelled file of ../shared; cost beside river'
 	@echo 'make bench-drift-batch  drift reports and tests beside evidently, scipy, alibi-detect, in one run'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
@@ -86,6 +87,11 @@ bench-drift:
 bench-nab:
 	cargo build --release --locked -p plimsoll-agent
 	tests/bench/nab/run.sh
+bench-incidents:
+	cargo build --release --locked -p plimsoll-agent
+	test -d target/drift/peers || python3 -m venv target/drift/peers
+	target/drift/peers/bin/pip install -q river numpy
+	PLIMSOLL_RIVER=target/drift/peers/bin/python python3 tests/bench/incidents/run.py
 bench-drift-batch:
 	cargo build --release --locked -p plimsoll-agent
 	cargo build --release --locked -p plimsoll-rules --example two_sample_cost

@@ -15,7 +15,7 @@ use plimsoll_rules::Timestamp;
 use plimsoll_rules::anomaly::{AnomalyOptions, AnomalyScorer};
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
-const THRESHOLDS: [f64; 6] = [0.9, 0.95, 0.98, 0.99, 0.995, 0.998];
+const THRESHOLDS: [f64; 6] = [0.5, 0.7, 0.8, 0.9, 0.95, 0.99];
 /// Rows of a series, and how many series.
 const LENGTHS: [(usize, u64); 3] = [(5_000, 80), (20_000, 20), (100_000, 4)];
 const TIMED: usize = 1_000_000;

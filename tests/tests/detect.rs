@@ -29,6 +29,16 @@ fn a_bad_time_is_said_with_its_place() {
 }
 
 #[test]
+fn isolated_failures_are_silent() {
+    let Some(data) = shared("data/mscloud/service-unavailable/unavail-01.csv.gz") else { return };
+    let done = Command::new(binary().unwrap()).arg("detect").arg(data).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let alarms: Vec<&str> = said.lines().filter(|row| row.ends_with(",1")).collect();
+    assert!(said.lines().count() == 15_841 && alarms.is_empty(), "{alarms:?}");
+}
+
+#[test]
 fn nab_is_scored_by_its_official_method() {
     let (Some(data), Some(scorer)) = (shared("data/nab"), shared("nab_score.py")) else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -46,5 +56,5 @@ fn nab_is_scored_by_its_official_method() {
         let line = said.lines().find(|line| line.starts_with(profile)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap()
     };
-    assert!(score("standard") >= 75.0 && score("low_fp") >= 63.0 && score("low_fn") >= 80.0, "{said}");
+    assert!(score("standard") >= 79.8 && score("low_fp") >= 73.7 && score("low_fn") >= 84.1, "{said}");
 }

@@ -8,10 +8,8 @@ use super::exact;
 const LONGEST: f64 = 150.0;
 /// While little is known the quiet is this share of all samples so far.
 const SHARE: f64 = 0.15;
-/// Evidence that counts as an incident, in powers of ten.
-const INCIDENT: f64 = 0.5;
-/// How much more evidence (a factor of six) breaks the quiet.
-const STRANGER: f64 = 0.8;
+/// How much more evidence (a factor of sixteen) breaks the quiet.
+const STRANGER: f64 = 1.2;
 
 /// The last incident.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -27,18 +25,16 @@ struct Incident {
 }
 
 impl Refractory {
-    /// `evidence` where sample number `at` begins an incident or lies apart from one, else nothing.
+    /// `evidence` where sample number `at` begins an incident, else nothing.
     pub(super) fn pass(&mut self, at: u64, evidence: f64) -> f64 {
         let quiet = self.last.is_some_and(|last| {
             let near = at.saturating_sub(last.at) as f64 <= LONGEST.min(SHARE * at as f64);
             near && evidence <= last.evidence + STRANGER
         });
-        if quiet {
+        if quiet || evidence <= 0.0 {
             return 0.0;
         }
-        if evidence >= INCIDENT {
-            self.last = Some(Incident { at, evidence });
-        }
-        evidence.max(0.0)
+        self.last = Some(Incident { at, evidence });
+        evidence
     }
 }

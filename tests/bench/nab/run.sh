@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# NAB beside published detectors, and every labelled series: events found, missed, false. SHARED=../shared by default.
+# NAB beside published detectors.
 set -euo pipefail
 exec python3 "$(dirname "$0")/run.py" "$@"

@@ -45,7 +45,7 @@ pub struct Args {
 
 fn share(text: &str) -> Result<f64, String> {
     let parsed = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    parsed.ok_or_else(|| format!("{text:?} is no threshold; write a number from 0 to 1, such as 0.99"))
+    parsed.ok_or_else(|| format!("{text:?} is no threshold; write a number from 0 to 1, such as 0.9"))
 }
 
 /// Scores the file; exit code 1 when it cannot be read as a series.
