@@ -23,6 +23,37 @@ pub(crate) fn add_scaled(into: &mut [f32], scale: f32, from: &[f32]) {
     }
 }
 
+/// Up to this many columns of a [`Turned`] matrix: their sums fit the registers.
+pub(crate) const COLUMNS: usize = 32;
+
+/// A matrix of at most [`COLUMNS`] rows, kept column by column and padded with zeros: shape `[width, COLUMNS]`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Turned(pub(crate) Vec<[f32; COLUMNS]>);
+
+impl Turned {
+    /// Rows beyond [`COLUMNS`] are left out.
+    pub(crate) fn of(rows: &Matrix) -> Self {
+        let mut columns = vec![[0.0; COLUMNS]; rows.width];
+        for (at, row) in rows.rows().take(COLUMNS).enumerate() {
+            columns.iter_mut().zip(row).for_each(|(column, value)| column[at] = *value);
+        }
+        Self(columns)
+    }
+
+    /// The product of each row with `vector` (shape `[width]`). Not inlined: beside other code the compiler has made four
+    /// times slower work of it.
+    #[inline(never)]
+    pub(crate) fn times(&self, vector: &[f32]) -> [f32; COLUMNS] {
+        let mut sums = [0.0_f32; COLUMNS];
+        for (value, column) in vector.iter().zip(&self.0) {
+            for at in 0..COLUMNS {
+                sums[at] += value * column[at];
+            }
+        }
+        sums
+    }
+}
+
 /// A matrix of `rows` rows of `width` numbers, one after another.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Matrix {
