@@ -40,14 +40,14 @@ fn scalar(what: &str, phi: f64) {
             let _ = detector.observe(Timestamp::from_millis(round), *value);
         });
     }
-    let each = began.seconds() / 1e7;
+    let (each, after) = (began.seconds() / 1e7, resident());
     println!(
-        "cost, scalar {what}: {:.3} us an update over 1e7 (evidence {:.2}); learning {learning:.3} s; {} bytes as JSON; \
-         resident {before} -> {} kB",
+        "cost, scalar {what}: {:.3} us an update over 1e7 (evidence {:.2}); learning {learning:.3} s; {:.1} KiB in memory, \
+         {} bytes as JSON; resident {before} -> {after} kB",
         each * 1e6,
         detector.evidence(),
+        kibibytes(&detector),
         serde_json::to_string(&detector).map_or(0, |text| text.len()),
-        resident()
     );
 }
 
@@ -64,13 +64,24 @@ fn embedding(dim: usize) {
         });
     }
     let updates = (ROUNDS * RECENT) as f64;
+    let (each, after) = (began.seconds() / updates, resident());
     println!(
-        "cost, embedding d={dim}: {:.2} us an update over {updates:.1e}; calibration (m=1000) {learning:.3} s; {} bytes \
-         as JSON; resident {before} -> {} kB",
-        began.seconds() / updates * 1e6,
+        "cost, embedding d={dim}: {:.2} us an update over {updates:.0e}; calibration (m=1000) {learning:.3} s; {:.1} KiB \
+         in memory, {} bytes as JSON; resident {before} -> {after} kB",
+        each * 1e6,
+        kibibytes(&detector),
         serde_json::to_string(&detector).map_or(0, |text| text.len()),
-        resident()
     );
+}
+
+/// What a detector takes, with all it points to: the resident memory that many copies of it add, shared out.
+fn kibibytes<T: Clone>(detector: &T) -> f64 {
+    const COPIES: u32 = 500;
+    let before = resident();
+    let copies = vec![detector.clone(); COPIES as usize];
+    let grown = resident().saturating_sub(before);
+    drop(copies);
+    grown as f64 / f64::from(COPIES)
 }
 
 /// Counts processor time of this thread, so that a busy machine does not show in the figures.

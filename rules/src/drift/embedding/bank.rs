@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::linear::squared_length;
+
 /// Weights of the newest observation: 16, 64 and 256 observations of memory, where observations are independent.
 const LAMBDAS: [f64; 3] = [1.0 / 16.0, 1.0 / 64.0, 1.0 / 256.0];
 
@@ -55,7 +57,7 @@ impl Bank {
     pub(crate) fn shifts(&self) -> [Shift; 3] {
         std::array::from_fn(|at| {
             let (distance, others) = self.means[at].split_last().unwrap_or((&0.0, &[]));
-            Shift { length: others.iter().map(|mean| mean * mean).sum(), distance: *distance }
+            Shift { length: squared_length(others), distance: *distance }
         })
     }
 

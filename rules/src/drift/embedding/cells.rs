@@ -38,13 +38,13 @@ impl Cells {
         let mut centres = Matrix { width: rows.width, values: start };
         for _ in 0..ROUNDS {
             let cells = Self::of(&centres);
-            let nearest: Vec<usize> = rows.rows().map(|row| cells.nearest(row).0).collect();
+            let nearest: Vec<usize> = rows.rows().map(|row| cells.nearest(row)).collect();
             average(rows, &nearest, &mut centres);
         }
         Self::of(&centres)
     }
 
-    /// `centres` of shape `[cells, rank]`, turned for [`Cells::nearest`].
+    /// `centres` of shape `[cells, rank]`, turned for [`Cells::nearer`].
     fn of(centres: &Matrix) -> Self {
         let (count, padded) = (centres.height(), centres.height().next_multiple_of(LANES));
         let source = |at: usize| centres.row(if at < count { at } else { 0 });
@@ -55,24 +55,36 @@ impl Cells {
         Self { centres: turned, halves: (0..padded).map(|at| 0.5 * dot(source(at), source(at))).collect() }
     }
 
-    /// The place nearest to `row` (shape `[rank]`), and by how much the squared distance to it is less than that to the
-    /// origin: `max_c 2·⟨row, c⟩ - ‖c‖²`. Not inlined, see [`Turned::times`](super::linear::Turned::times).
+    /// By how much the squared distance of `row` (shape `[rank]`) to the nearest place is less than that to the origin:
+    /// `max_c 2·⟨row, c⟩ - ‖c‖²`. Not inlined, see [`Turned::times`](super::linear::Turned::times).
     #[inline(never)]
-    pub(crate) fn nearest(&self, row: &[f32]) -> (usize, f32) {
-        let mut best = (0, f32::NEG_INFINITY);
+    pub(crate) fn nearer(&self, row: &[f32]) -> f32 {
+        let mut most = [f32::NEG_INFINITY; LANES];
         for block in (0..self.halves.len()).step_by(LANES) {
-            let mut lanes = [0.0_f32; LANES];
-            lanes.iter_mut().zip(&self.halves[block..]).for_each(|(lane, half)| *lane = -half);
-            for (value, axis) in row.iter().zip(self.centres.rows()) {
-                lanes.iter_mut().zip(&axis[block..block + LANES]).for_each(|(lane, centre)| *lane += value * centre);
-            }
-            for (at, lane) in lanes.iter().enumerate() {
-                if *lane > best.1 {
-                    best = (block + at, *lane);
-                }
+            let lanes = self.lanes(row, block);
+            for at in 0..LANES {
+                most[at] = if lanes[at] > most[at] { lanes[at] } else { most[at] };
             }
         }
-        (best.0, 2.0 * best.1)
+        2.0 * most.iter().fold(f32::NEG_INFINITY, |most, lane| most.max(*lane))
+    }
+
+    /// The place nearest to `row`.
+    fn nearest(&self, row: &[f32]) -> usize {
+        let blocks = (0..self.halves.len()).step_by(LANES);
+        let all = blocks.flat_map(|block| self.lanes(row, block)).enumerate();
+        all.fold((0, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best }).0
+    }
+
+    /// `⟨row, c⟩ - ‖c‖²/2` of the places from `block` on.
+    #[inline(always)]
+    fn lanes(&self, row: &[f32], block: usize) -> [f32; LANES] {
+        let mut lanes = [0.0_f32; LANES];
+        lanes.iter_mut().zip(&self.halves[block..]).for_each(|(lane, half)| *lane = -half);
+        for (value, axis) in row.iter().zip(self.centres.rows()) {
+            lanes.iter_mut().zip(&axis[block..block + LANES]).for_each(|(lane, centre)| *lane += value * centre);
+        }
+        lanes
     }
 
     /// Whether sizes agree and all is finite: what was read back may be damaged.
@@ -119,7 +131,7 @@ mod tests {
             ("between all", [0.0, 0.0], 80.0, 101.0),
             ("far away", [100.0, 0.0], 7900.0, 8200.0),
         ] {
-            let distance = dot(&row, &row) - cells.nearest(&row).1;
+            let distance = dot(&row, &row) - cells.nearer(&row);
             assert!((least..=most).contains(&distance.max(0.0)), "{why}: {distance}");
         }
     }

@@ -107,9 +107,8 @@ impl Features {
     /// From the coordinates `along` of a vector less the centre, whose squared length is `energy`.
     fn beside(&self, along: &[f32; COLUMNS], energy: f64) -> Beside {
         let along = &along[..self.weights.len().min(COLUMNS)];
-        let inside: f64 = along.iter().map(|along| f64::from(*along).powi(2)).sum();
-        let (_, nearer) = self.cells.nearest(along);
-        Beside { outside: (energy - inside).max(0.0), distance: (energy - f64::from(nearer)).max(0.0).sqrt() }
+        let (inside, nearer) = (f64::from(dot(along, along)), f64::from(self.cells.nearer(along)));
+        Beside { outside: (energy - inside).max(0.0), distance: (energy - nearer).max(0.0).sqrt() }
     }
 
     /// Length of the vectors.

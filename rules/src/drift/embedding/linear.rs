@@ -16,6 +16,18 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
+/// `Σ vᵢ²`, four sums side by side: one after another, each addition would wait for the last.
+pub(crate) fn squared_length(values: &[f64]) -> f64 {
+    let (fours, rest) = values.as_chunks::<4>();
+    let mut lanes = [0.0_f64; 4];
+    for four in fours {
+        for at in 0..4 {
+            lanes[at] += four[at] * four[at];
+        }
+    }
+    lanes.iter().sum::<f64>() + rest.iter().map(|value| value * value).sum::<f64>()
+}
+
 /// `into += scale · from`.
 pub(crate) fn add_scaled(into: &mut [f32], scale: f32, from: &[f32]) {
     for (into, from) in into.iter_mut().zip(from) {

@@ -11,7 +11,7 @@ const DISTANCE: f64 = 0.6;
 /// `S = max_j max(S_j, D_j)` with `S_j = (‖m_j‖² - s_j·trΣ) / (s_j·√(2·trΣ²))`, where Σ is the covariance of the features
 /// and `s_j` the expectation of `‖m_j‖²/trΣ` without drift: `λ/(2-λ) + 1/m` for independent observations, more when they
 /// hang together. For normal features each `S_j` has mean 0 and variance 1. `D_j` is the same of the distance from what is
-/// usual where that has risen, by [`DISTANCE`].
+/// usual where that has risen, by [`DISTANCE`]; it is at least `-DISTANCE/√2`, and so is the score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Norm {
     pub(crate) trace: f64,
@@ -87,14 +87,17 @@ mod tests {
     #[test]
     fn the_largest_term_counts() {
         let norm = Norm { trace: 4.0, spread: 2.0, sizes: [0.5, 0.25, 0.125], distances: [0.1; 3] };
-        for (why, lengths, dead_zone, wanted) in [
-            ("as expected", [2.0, 1.0, 0.5], 0.0, Peak { score: 0.0, at: 0 }),
-            ("the slow one", [2.0, 1.0, 1.0], 0.0, Peak { score: 2.0, at: 2 }),
-            ("nothing", [0.0; 3], 0.0, Peak { score: -2.0, at: 0 }),
-            ("within the dead zone", [4.0; 3], 1.0, Peak { score: -2.0, at: 0 }),
+        let least = -DISTANCE * std::f64::consts::FRAC_1_SQRT_2;
+        for (why, lengths, distance, dead_zone, wanted) in [
+            ("as expected", [2.0, 1.0, 0.5], 0.0, 0.0, Peak { score: 0.0, at: 0 }),
+            ("the slow one", [2.0, 1.0, 1.0], 0.0, 0.0, Peak { score: 2.0, at: 2 }),
+            ("nothing", [0.0; 3], 0.0, 0.0, Peak { score: least, at: 0 }),
+            ("within the dead zone", [4.0; 3], 0.9, 1.0, Peak { score: least, at: 0 }),
+            ("nearer than usual", [2.0, 1.0, 0.5], -9.0, 0.0, Peak { score: 0.0, at: 0 }),
+            ("farther than usual", [2.0, 1.0, 0.5], 1.0, 0.0, Peak { score: -9.0 * least, at: 0 }),
         ] {
-            let shifts = lengths.map(|length| Shift { length, distance: 0.0 });
-            assert_eq!(norm.score(&shifts, dead_zone), wanted, "{why}");
+            let found = norm.score(&lengths.map(|length| Shift { length, distance }), dead_zone);
+            assert!((found.score - wanted.score).abs() < 1e-12 && found.at == wanted.at, "{why}: {found:?}");
         }
     }
 }
