@@ -93,7 +93,7 @@ def alibi(runs, text, our_update, our_learning):
 
     def start(_):
         detector.reset_state()
-        return lambda value: detector.predict(np.float32(value))["data"]["is_drift"]
+        return lambda value: detector.predict(np.array([value], np.float32))["data"]["is_drift"]
 
     report("CVMDriftOnline", start, runs, CAP, text, our_update)
 
