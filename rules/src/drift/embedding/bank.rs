@@ -2,18 +2,40 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Weights of the newest observation: 16, 64 and 256 observations of memory.
-pub(crate) const LAMBDAS: [f64; 3] = [1.0 / 16.0, 1.0 / 64.0, 1.0 / 256.0];
+use super::linear::squared_length;
+
+/// Weights of the newest observation: 16, 64 and 256 observations of memory, where observations are independent.
+const LAMBDAS: [f64; 3] = [1.0 / 16.0, 1.0 / 64.0, 1.0 / 256.0];
+
+/// The weights where a mean remembers `stretch` times as much.
+pub(crate) fn lambdas(stretch: u32) -> [f64; 3] {
+    LAMBDAS.map(|lambda| lambda / f64::from(stretch.max(1)))
+}
+
+/// How far one mean of the bank is from the reference's.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Shift {
+    /// Squared length of the mean of all features but the last.
+    pub(crate) length: f64,
+    /// The mean of the last: the distance from what is usual.
+    pub(crate) distance: f64,
+}
 
 /// One mean per weight; all start at the reference's, which is zero.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Bank {
+    lambdas: [f64; 3],
     means: [Vec<f64>; 3],
 }
 
 impl Bank {
-    pub(crate) fn new(features: usize) -> Self {
-        Self { means: std::array::from_fn(|_| vec![0.0; features]) }
+    pub(crate) fn new(features: usize, lambdas: [f64; 3]) -> Self {
+        Self { lambdas, means: std::array::from_fn(|_| vec![0.0; features]) }
+    }
+
+    /// All means at the reference's again.
+    pub(crate) fn restart(&mut self) {
+        self.means.iter_mut().for_each(|means| means.fill(0.0));
     }
 
     /// Takes `count` observations whose features sum to `sum`, as if each had been their mean:
@@ -23,7 +45,7 @@ impl Bank {
             return;
         }
         let share = 1.0 / count as f64;
-        for (means, lambda) in self.means.iter_mut().zip(LAMBDAS) {
+        for (means, lambda) in self.means.iter_mut().zip(self.lambdas) {
             let step = if count == 1 { lambda } else { -(count as f64 * (-lambda).ln_1p()).exp_m1() };
             for (mean, sum) in means.iter_mut().zip(sum) {
                 *mean += step * (sum * share - *mean);
@@ -31,9 +53,17 @@ impl Bank {
         }
     }
 
-    /// Squared length of each mean.
-    pub(crate) fn lengths(&self) -> [f64; 3] {
-        std::array::from_fn(|at| self.means[at].iter().map(|mean| mean * mean).sum())
+    /// Where each mean is.
+    pub(crate) fn shifts(&self) -> [Shift; 3] {
+        std::array::from_fn(|at| {
+            let (distance, others) = self.means[at].split_last().unwrap_or((&0.0, &[]));
+            Shift { length: squared_length(others), distance: *distance }
+        })
+    }
+
+    /// Memory of a mean in observations.
+    pub(crate) fn memory(&self, at: usize) -> u32 {
+        (1.0 / self.lambdas[at]).round() as u32
     }
 
     /// How many features.
@@ -43,6 +73,8 @@ impl Bank {
 
     /// Whether all is finite and of one size: what was read back may be damaged.
     pub(crate) fn is_sound(&self) -> bool {
-        self.means.iter().all(|means| means.len() == self.features() && means.iter().all(|mean| mean.is_finite()))
+        let weights = self.lambdas.iter().all(|lambda| (1e-6..=1.0).contains(lambda));
+        let fits = |means: &Vec<f64>| means.len() == self.features() && means.iter().all(|mean| mean.is_finite());
+        weights && self.means.iter().all(fits)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bank::{Bank, LAMBDAS};
+use super::bank::Bank;
 use super::error::{LearnError, Unusable};
 use super::features::Features;
 use super::law::Law;
@@ -41,7 +41,8 @@ pub struct EmbeddingReading {
     pub alarm: bool,
     /// Length of the shift behind the score, in root-mean-square spreads of the reference's features; noise included.
     pub shift: f64,
-    /// Memory of the mean behind the score, in observations: 16, 64 or 256. A quick one tells of a large or recent shift.
+    /// Memory of the mean behind the score, in observations: 16, 64 or 256, and up to four times as much where observations
+    /// hang together. A quick one tells of a large or recent shift.
     pub memory: u32,
     /// Observations since learning or the last restart.
     pub seen: u64,
@@ -58,8 +59,15 @@ impl EmbeddingDetector {
         learn(vectors, settings)
     }
 
-    pub(super) fn new(features: Features, norm: Norm, law: Law, arl: f64, dead_zone: f64, reference: usize) -> Self {
-        let (bank, threshold) = (Bank::new(features.count()), law.threshold(arl));
+    pub(super) fn new(
+        features: Features,
+        lambdas: [f64; 3],
+        (norm, law): (Norm, Law),
+        settings: &EmbeddingSettings,
+        reference: usize,
+    ) -> Self {
+        let (arl, dead_zone) = (settings.arl, settings.dead_zone.max(0.0));
+        let (bank, threshold) = (Bank::new(features.count(), lambdas), law.threshold(arl));
         Self { features, norm, law, bank, arl, threshold, dead_zone, reference, seen: 0, scratch: vec![], sum: vec![] }
     }
 
@@ -101,21 +109,21 @@ impl EmbeddingDetector {
 
     /// Where it stands.
     pub fn reading(&self) -> EmbeddingReading {
-        let lengths = self.bank.lengths();
-        let peak = self.norm.score(&lengths, self.dead_zone);
+        let shifts = self.bank.shifts();
+        let peak = self.norm.score(&shifts, self.dead_zone);
         EmbeddingReading {
             score: peak.score,
             threshold: self.threshold,
             alarm: self.seen > 0 && peak.score >= self.threshold,
-            shift: (lengths[peak.at] / self.norm.trace).sqrt(),
-            memory: (1.0 / LAMBDAS[peak.at]) as u32,
+            shift: (shifts[peak.at].length / self.norm.trace).sqrt(),
+            memory: self.bank.memory(peak.at),
             seen: self.seen,
         }
     }
 
     /// Forgets what was seen, keeps what was learned: after an alarm has been dealt with.
     pub fn restart(&mut self) {
-        self.bank = Bank::new(self.features.count());
+        self.bank.restart();
         self.seen = 0;
     }
 

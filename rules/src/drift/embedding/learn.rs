@@ -44,26 +44,32 @@ pub(super) fn learn<V: AsRef<[f32]>>(
     vectors: &[V],
     settings: &EmbeddingSettings,
 ) -> Result<EmbeddingDetector, LearnError> {
-    let arl = checked_run_length(settings.arl)?;
+    checked_run_length(settings.arl)?;
     let reference = usable(vectors)?;
     let mut rng = fastrand::Rng::with_seed(settings.seed);
     let constant = LearnError::Constant { count: reference.height() };
     let features = Features::learn(&reference, &mut rng).ok_or(constant.clone())?;
     let rows = centred(&features, &reference);
-    let (trace, squared) = traces(&rows);
-    let mut norm = Norm { trace, spread: (2.0 * squared).sqrt(), sizes: [1.0; 3] };
+    let (trace, squared) = traces(&rows, features.count() - 1);
+    let mut norm = Norm { trace, spread: (2.0 * squared).sqrt(), sizes: [1.0; 3], distances: [1.0; 3] };
     if !norm.is_sound() {
         return Err(constant);
     }
-    let dependence = dependence(&rows, (trace, squared));
+    let dependence = dependence(&rows, features.count() - 1, (trace, squared));
     let mut bootstrap = Bootstrap::new(&rows, reference.height(), dependence, &mut rng);
-    norm.sizes = sizes(&mut bootstrap, trace, SIZE_STREAMS);
-    let streams: Vec<_> = (0..STREAMS).map(|_| records(&mut bootstrap, &norm, LENGTH)).collect();
-    let law = Law::fit(&streams, LENGTH);
+    (norm.sizes, norm.distances) = sizes(&mut bootstrap, trace, SIZE_STREAMS);
+    if features.distance_is_constant() {
+        norm.distances = [1.0; 3];
+    }
+    let stretch = dependence.stretch() as usize;
+    let length = LENGTH * stretch;
+    let streams: Vec<_> = (0..STREAMS / stretch).map(|_| records(&mut bootstrap, &norm, length)).collect();
+    let law = Law::fit(&streams, length);
     if !norm.is_sound() || !law.is_sound() {
         return Err(constant);
     }
-    Ok(EmbeddingDetector::new(features, norm, law, arl, settings.dead_zone.max(0.0), reference.height()))
+    let lambdas = bootstrap.lambdas();
+    Ok(EmbeddingDetector::new(features, lambdas, (norm, law), settings, reference.height()))
 }
 
 /// The finite vectors of the first one's length.

@@ -16,10 +16,53 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
+/// `Σ vᵢ²`, four sums side by side: one after another, each addition would wait for the last.
+pub(crate) fn squared_length(values: &[f64]) -> f64 {
+    let (fours, rest) = values.as_chunks::<4>();
+    let mut lanes = [0.0_f64; 4];
+    for four in fours {
+        for at in 0..4 {
+            lanes[at] += four[at] * four[at];
+        }
+    }
+    lanes.iter().sum::<f64>() + rest.iter().map(|value| value * value).sum::<f64>()
+}
+
 /// `into += scale · from`.
 pub(crate) fn add_scaled(into: &mut [f32], scale: f32, from: &[f32]) {
     for (into, from) in into.iter_mut().zip(from) {
         *into += scale * from;
+    }
+}
+
+/// Up to this many columns of a [`Turned`] matrix: their sums fit the registers.
+pub(crate) const COLUMNS: usize = 32;
+
+/// A matrix of at most [`COLUMNS`] rows, kept column by column and padded with zeros: shape `[width, COLUMNS]`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Turned(pub(crate) Vec<[f32; COLUMNS]>);
+
+impl Turned {
+    /// Rows beyond [`COLUMNS`] are left out.
+    pub(crate) fn of(rows: &Matrix) -> Self {
+        let mut columns = vec![[0.0; COLUMNS]; rows.width];
+        for (at, row) in rows.rows().take(COLUMNS).enumerate() {
+            columns.iter_mut().zip(row).for_each(|(column, value)| column[at] = *value);
+        }
+        Self(columns)
+    }
+
+    /// The product of each row with `vector` (shape `[width]`). Not inlined: beside other code the compiler has made four
+    /// times slower work of it.
+    #[inline(never)]
+    pub(crate) fn times(&self, vector: &[f32]) -> [f32; COLUMNS] {
+        let mut sums = [0.0_f32; COLUMNS];
+        for (value, column) in vector.iter().zip(&self.0) {
+            for at in 0..COLUMNS {
+                sums[at] += value * column[at];
+            }
+        }
+        sums
     }
 }
 

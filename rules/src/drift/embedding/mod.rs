@@ -13,6 +13,7 @@
 mod bank;
 mod basis;
 mod bootstrap;
+mod cells;
 mod dependence;
 mod detector;
 mod error;

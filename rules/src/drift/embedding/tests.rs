@@ -122,7 +122,7 @@ fn damaged_states_are_refused() {
         ("no means", "/bank/means/1", serde_json::json!([])),
         ("no law", "/law/knots", serde_json::json!([])),
         ("no run length", "/arl", zero),
-        ("short directions", "/features/directions/values", serde_json::json!([1.0])),
+        ("short directions", "/features/directions", serde_json::json!([])),
     ] {
         let mut damaged = saved.clone();
         *damaged.pointer_mut(path).unwrap() = value;
