@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plimsoll_rules::drift::{Combination, DetectorConfig};
+use plimsoll_rules::drift::{Combination, DetectorConfig, reference_margin};
 use plimsoll_rules::text::{HashedEmbedder, is_refusal, language};
 use plimsoll_rules::{Exchange, ExchangeOutcome, MaskedText, Timestamp};
 
@@ -117,11 +117,13 @@ impl Bench {
 
     /// Sets every threshold to its signal's share of the budget and rate.
     fn spend(&mut self) {
+        let signals = self.budget.signals();
         for pair in &mut self.pairs {
             for (signal, watch) in Signal::ALL.iter().zip(&mut pair.watches) {
                 let Some(watch) = watch else { continue };
                 let id = SignalId { signal: *signal, model: pair.model.clone(), variant: pair.variant.clone() };
-                watch.set_arl(self.budget.arl(&id.to_string(), watch.rate.per_second()));
+                let margin = reference_margin(signals, watch.reference_observations());
+                watch.set_arl(margin * self.budget.arl(&id.to_string(), watch.rate.per_second()));
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use plimsoll_rules::drift::reference_margin;
 use plimsoll_rules::mask::{MaskOptions, Masker};
 use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
 
@@ -13,7 +14,7 @@ use super::desk::{Ask, Refusal, Which, answer};
 use super::settings::Settings;
 use super::signal::Signal;
 use super::view::{SignalView, State, annotations, readings, views};
-use crate::config::{Drift, Setting};
+use crate::config::{AlarmBudget, Drift, Setting, Span};
 
 fn settings(change: impl FnOnce(&mut Drift)) -> Settings {
     let mut config = Drift::default();
@@ -98,7 +99,7 @@ fn a_signal_is_learned_watched_drifts_and_is_accepted() {
     let calm = views(&mut bench);
     assert!(calm.iter().all(|view| view.state == State::Watching && view.baseline == Some(1)), "{calm:#?}");
     let arl = calm[0].arl.unwrap();
-    let expected = 30.0 * 86_400.0 * calm.len() as f64;
+    let expected = 30.0 * 86_400.0 * calm.len() as f64 * reference_margin(calm.len(), 300);
     assert!((arl / expected - 1.0).abs() < 0.1, "one a second, {} signals share: {arl}", calm.len());
     assert!(annotations(&calm).is_empty());
 
@@ -126,6 +127,36 @@ fn a_signal_is_learned_watched_drifts_and_is_accepted() {
     assert!(missing.unwrap_err().to_string().contains('9'));
     play(&mut bench, now, (0..150).map(|_| exchange(&mut rng, 2.0)));
     assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Alarm);
+}
+
+/// Five signals, one budget: the first false alarm of any of them comes when the budget says.
+#[test]
+fn one_budget_holds_over_all_signals() {
+    let runs = 40;
+    let one = |seed: u64| {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut bench = Bench::new(settings(|drift| {
+            drift.reference.observations = 1000;
+            drift.false_alarms = AlarmBudget { count: 1.0, per: Span::secs(500) };
+            (drift.signals.finish_reason, drift.signals.error_kind) = (Setting::Off, Setting::Off);
+        }));
+        let mut draw = || Exchange {
+            output_tokens: TokenCount::Reported(rng.u64(20..400)),
+            time_to_first_token: Some(Duration::from_secs_f64(0.2 + rng.f64())),
+            duration: Duration::from_secs_f64(2.0 - (1.0 - rng.f64()).ln()),
+            ..exchange(&mut rng, 1.0)
+        };
+        let now = play(&mut bench, 0, (0..1000).map(|_| draw()));
+        assert!(bench.take_urgent(), "all are learned");
+        let alarmed = |second: &usize| {
+            play(&mut bench, *second, [draw()]);
+            bench.take_urgent()
+        };
+        let raised = (now..now + 10_000).find(alarmed).unwrap_or(now + 10_000);
+        (raised - now) as f64 / 500.0
+    };
+    let mean = (0..runs).map(one).sum::<f64>() / runs as f64;
+    assert!((0.7..1.7).contains(&mean), "{mean} of the budget's time to the first alarm");
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub use bank::{Alternative, BINS, DeadZone};
 pub use baseline::{Baseline, BaselineKind, Baselines, Learned};
 pub use budget::FalseAlarms;
 pub use categorical::{CategoricalDetector, CategoricalExplanation, CategoricalReference, CategoryCounts};
-pub use combination::{Combination, Contribution, SignalLevel};
+pub use combination::{Combination, Contribution, SignalLevel, reference_margin};
 pub use comparison::Comparison;
 pub use explanation::{Direction, Explanation, Quantiles, ShareShift};
 pub use hours::{HourOfWeek, HourlyReference};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
 use plimsoll_rules::Timestamp;
+use plimsoll_rules::drift::reference_margin;
 use plimsoll_rules::mask::Masker;
 use serde_json::{Value, json};
 
@@ -118,11 +119,15 @@ fn plan(opened: &Opened, told: &BTreeMap<String, Kind>) -> anyhow::Result<(Vec<(
 /// one in `arl`, so no other alarm may be counted beside theirs. A column with gaps gets observations, not rows.
 fn learn(opened: &Opened, plan: &[(usize, Kind)], arl: f64, masker: &Masker, skipped: &mut Skipped) -> Vec<Watched> {
     let mut watched = Vec::new();
-    let share = |columns: usize, present: f64| (arl * columns as f64 * present).clamp(100.0, 1e9);
+    let rows = opened.head.len() as f64;
+    let share = |columns: usize, present: f64| {
+        let margin = reference_margin(columns, (present * rows) as u64);
+        (arl * columns as f64 * present * margin).clamp(100.0, 1e9)
+    };
     for (column, kind) in plan {
         let name = &opened.table.names()[*column];
         let cells: Vec<&Kept> = opened.cells(*column).filter(|cell| **cell != Kept::Missing).collect();
-        let present = cells.len() as f64 / opened.head.len() as f64;
+        let present = cells.len() as f64 / rows;
         match Signal::learn(name, *kind, &cells, share(plan.len(), present), masker) {
             Ok(signal) => watched.push((*column, signal, present)),
             Err(why) => skipped.push((name.clone(), why.to_string())),
