@@ -247,6 +247,6 @@ impl Settings {
             seed: id.seed(),
             ..DetectorConfig::default()
         };
-        Watch::new(id.signal, tuned.reference, MethodConfig { detector, floor: tuned.floor })
+        Watch::new(id.signal, tuned.reference, MethodConfig { detector, floor: tuned.floor, hours: self.hours })
     }
 }

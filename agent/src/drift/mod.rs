@@ -23,6 +23,7 @@ mod task;
 mod text;
 mod view;
 mod watch;
+mod weeks;
 
 pub use act::{Act, ActError};
 pub use desk::{Ask, Drift, Refusal, Snapshot, Which};

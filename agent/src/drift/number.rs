@@ -1,62 +1,133 @@
-//! Signals that are numbers.
+//! Signals that are numbers: compared with all of the baseline, or by hour of the week once that is known.
 
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::drift::{
-    Change, Comparison, Direction, Explanation, MIN_REFERENCE, Quantiles, ScalarDetector, ScalarReference,
+    Change, Comparison, Direction, Explanation, HourlyReference, MIN_REFERENCE, Quantiles, ScalarDetector,
+    ScalarReference,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::finding::{Finding, percent, said};
 use super::method::{Method, MethodConfig};
 use super::ring::Ring;
 use super::signal::Signal;
+use crate::config::HourOfWeek;
 
-impl Method for ScalarDetector {
+/// Hours of the week that must be known before values are compared by hour: half of them.
+const HOURS: usize = 84;
+
+/// What is usual of numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum NumberReference {
+    /// By hour of the week.
+    Hours(Box<HourlyReference>),
+    /// At any time.
+    Always(ScalarReference),
+}
+
+impl NumberReference {
+    fn pooled(&self) -> &ScalarReference {
+        match self {
+            Self::Hours(hours) => hours.pooled(),
+            Self::Always(reference) => reference,
+        }
+    }
+
+    fn hours(&self, config: &MethodConfig) -> Option<Box<HourlyReference>> {
+        match self {
+            Self::Hours(hours) if config.hours == HourOfWeek::Auto => Some(hours.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Tells whether numbers have left their baseline. Serialises as its detector.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct NumberWatch {
+    detector: ScalarDetector,
+    #[serde(skip)]
+    hours: Option<Box<HourlyReference>>,
+}
+
+impl Method for NumberWatch {
     type Value = f64;
-    type Reference = ScalarReference;
+    type Reference = NumberReference;
 
     const LEAST: usize = MIN_REFERENCE;
 
-    fn learn(values: &[&f64], config: &MethodConfig) -> Result<ScalarReference, String> {
+    fn learn(values: &[&f64], config: &MethodConfig) -> Result<NumberReference, String> {
         let values: Vec<f64> = values.iter().map(|value| **value).collect();
-        ScalarReference::learn(&values, config.detector.seed).map_err(|why| why.to_string())
+        let learned = ScalarReference::learn(&values, config.detector.seed);
+        learned.map(NumberReference::Always).map_err(|why| why.to_string())
     }
 
-    fn start(reference: &ScalarReference, config: &MethodConfig, now: Timestamp) -> Result<Self, String> {
-        Self::new(reference.clone(), config.detector, now).map_err(|why| why.to_string())
+    fn start(reference: &NumberReference, config: &MethodConfig, now: Timestamp) -> Result<Self, String> {
+        let detector = ScalarDetector::new(reference.pooled().clone(), config.detector, now);
+        Ok(Self { detector: detector.map_err(|why| why.to_string())?, hours: reference.hours(config) })
+    }
+
+    fn attach(&mut self, reference: &NumberReference, config: &MethodConfig) {
+        self.hours = reference.hours(config);
+    }
+
+    fn number(value: &f64) -> Option<f64> {
+        Some(*value)
+    }
+
+    fn learn_hours(weeks: &[(Timestamp, f64)], config: &MethodConfig) -> Option<NumberReference> {
+        let hours = HourlyReference::learn(weeks, config.detector.seed).ok()?;
+        (hours.known() >= HOURS).then(|| NumberReference::Hours(Box::new(hours)))
+    }
+
+    fn knows_hours(reference: &NumberReference) -> bool {
+        matches!(reference, NumberReference::Hours(_))
+    }
+
+    fn alarmed(&self) -> bool {
+        self.detector.alarm().is_some()
     }
 
     fn observe(&mut self, now: Timestamp, value: &f64) -> Change {
-        Self::observe(self, now, *value)
+        let adjusted = self.hours.as_ref().map_or(*value, |hours| hours.adjust(now, *value));
+        self.detector.observe(now, adjusted)
     }
 
     fn set_arl(&mut self, arl: f64) {
-        Self::set_arl(self, arl);
+        self.detector.set_arl(arl);
     }
 
     fn finding(&self, signal: Signal, _recent: &Ring<Self::Value>) -> Finding {
-        let why = self.explain();
+        let (detector, why) = (&self.detector, self.detector.explain());
+        let by_hour = if self.hours.is_some() { ", values moved to where their hour of the week is usual" } else { "" };
         let mut statistics = vec![("reference_median", why.reference.p50)];
         statistics.extend(why.recent.map(|recent| ("recent_median", recent.p50)));
         Finding {
-            alarm: self.alarm().map(Into::into),
-            threshold_ratio: (self.evidence() / self.level()).max(0.0),
+            alarm: detector.alarm().map(Into::into),
+            threshold_ratio: (detector.evidence() / detector.level()).max(0.0),
             evidence: Some(why.evidence),
-            threshold: Some(self.level()),
+            threshold: Some(detector.level()),
             direction: direction(why.direction).into(),
-            size: size(&why, signal.unit()),
+            size: size(&why, signal.unit()) + by_hour,
             since: Some(why.since),
             statistics,
             ..Finding::default()
         }
     }
 
-    fn describe(reference: &ScalarReference) -> Value {
-        json!({"quantiles": Quantiles::of_reference(reference), "autocorrelation": reference.phi()})
+    fn describe(reference: &NumberReference) -> Value {
+        let pooled = reference.pooled();
+        let mut said = json!({"quantiles": Quantiles::of_reference(pooled), "autocorrelation": pooled.phi()});
+        if let NumberReference::Hours(hours) = reference {
+            said["hours_of_week"] = json!(hours.known());
+        }
+        said
     }
 
-    fn compare(before: &ScalarReference, after: &ScalarReference) -> Value {
-        json!(Comparison::of(before, after))
+    fn compare(before: &NumberReference, after: &NumberReference) -> Value {
+        json!(Comparison::of(before.pooled(), after.pooled()))
     }
 }
 

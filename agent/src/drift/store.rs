@@ -18,15 +18,16 @@ CREATE TABLE IF NOT EXISTS drift_state (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS drift_baselines (
     signal TEXT NOT NULL, model TEXT NOT NULL, variant TEXT NOT NULL, saved_ms INTEGER NOT NULL,
-    baselines TEXT, recent TEXT,
+    baselines TEXT, recent TEXT, weeks TEXT,
     PRIMARY KEY (signal, model, variant)
 ) STRICT;";
 const KEEP_STATE: &str = "INSERT OR REPLACE INTO drift_state
     (signal, model, variant, saved_ms, settings, observations, rate, detector) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
-const KEEP_BASELINES: &str = "INSERT INTO drift_baselines (signal, model, variant, saved_ms, baselines, recent)
-    VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET saved_ms = excluded.saved_ms,
-    baselines = coalesce(excluded.baselines, baselines), recent = coalesce(excluded.recent, recent)";
-const LOAD: &str = "SELECT signal, model, variant, settings, observations, rate, detector, baselines, recent
+const KEEP_BASELINES: &str = "INSERT INTO drift_baselines (signal, model, variant, saved_ms, baselines, recent, weeks)
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET saved_ms = excluded.saved_ms,
+    baselines = coalesce(excluded.baselines, baselines), recent = coalesce(excluded.recent, recent),
+    weeks = coalesce(excluded.weeks, weeks)";
+const LOAD: &str = "SELECT signal, model, variant, settings, observations, rate, detector, baselines, recent, weeks
     FROM drift_state LEFT JOIN drift_baselines USING (signal, model, variant)";
 
 /// One signal as it is kept.
@@ -41,8 +42,18 @@ pub(super) struct Saved {
 /// Everything that was saved. Signals that this version does not know stay where they are.
 pub(super) async fn load(pool: &SqlitePool) -> Result<Vec<Saved>, sqlx::Error> {
     pool.execute(CREATE).await?;
+    widen(pool).await?;
     let rows = sqlx::query(LOAD).fetch_all(pool).await?;
     Ok(rows.iter().filter_map(read).collect())
+}
+
+/// Adds what files of the first version lack.
+async fn widen(pool: &SqlitePool) -> Result<(), sqlx::Error> {
+    let there = "SELECT count(*) FROM pragma_table_info('drift_baselines') WHERE name = 'weeks'";
+    if sqlx::query_scalar::<_, i64>(there).fetch_one(pool).await? == 0 {
+        pool.execute("ALTER TABLE drift_baselines ADD COLUMN weeks TEXT").await?;
+    }
+    Ok(())
 }
 
 fn read(row: &SqliteRow) -> Option<Saved> {
@@ -56,6 +67,7 @@ fn read(row: &SqliteRow) -> Option<Saved> {
             detector: row.get(6),
             baselines: row.get(7),
             ring: row.get(8),
+            weeks: row.get(9),
         },
     })
 }
@@ -100,6 +112,7 @@ async fn write(connection: &mut SqliteConnection, all: &[Saved], now: Timestamp)
             .bind(now.millis())
             .bind(&course.baselines)
             .bind(&course.ring)
+            .bind(&course.weeks)
             .execute(&mut *tx)
             .await?;
     }

@@ -14,7 +14,7 @@ use super::desk::{Ask, Refusal, Which, answer};
 use super::settings::Settings;
 use super::signal::Signal;
 use super::view::{SignalView, State, annotations, readings, views};
-use crate::config::{AlarmBudget, Drift, Setting, Span};
+use crate::config::{AlarmBudget, Drift, HourOfWeek, Setting, Span};
 
 fn settings(change: impl FnOnce(&mut Drift)) -> Settings {
     let mut config = Drift::default();
@@ -157,6 +157,48 @@ fn one_budget_holds_over_all_signals() {
     };
     let mean = (0..runs).map(one).sum::<f64>() / runs as f64;
     assert!((0.7..1.7).contains(&mean), "{mean} of the budget's time to the first alarm");
+}
+
+/// Afternoons are twice as long as mornings: after three weeks that is usual, a long morning is not.
+#[test]
+fn hours_of_the_week_are_learned_once_there_are_three_weeks() {
+    let mut rng = fastrand::Rng::with_seed(6);
+    let start = Timestamp::from_rfc3339("2026-08-03T00:00:00Z").unwrap();
+    let minute = |n: u32| start + Duration::from_secs(60) * n;
+    let week = 7 * 24 * 60;
+    let mut numbers = |n: u32, strange: f64| {
+        let usual = if n / 60 % 24 < 12 { 1.0 } else { 2.0 };
+        exchange(&mut rng, usual * strange)
+    };
+    let only_tokens = |drift: &mut Drift| {
+        drift.minimum_effect = 1.0; // whole days are one reference at first
+        drift.reference.observations = 5000;
+        drift.false_alarms = AlarmBudget { count: 1.0, per: Span::secs(3000 * 86_400) };
+    };
+    for (hours, kinds) in [(HourOfWeek::Auto, vec!["first", "hours"]), (HourOfWeek::Off, vec!["first"])] {
+        let mut bench = Bench::new(settings(|drift| {
+            only_tokens(drift);
+            drift.hour_of_week = hours;
+        }));
+        for n in 0..4 * week {
+            bench.take(&[numbers(n, 1.0)], minute(n));
+        }
+        let versions = answer(&mut bench, Signal::InputTokens, &Which::default(), Ask::Baselines, minute(4 * week)).unwrap();
+        let versions = versions["baselines"].as_array().unwrap().clone();
+        assert_eq!(versions.iter().map(|v| v["kind"].as_str().unwrap()).collect::<Vec<_>>(), kinds, "{versions:#?}");
+        if hours == HourOfWeek::Off {
+            continue;
+        }
+        assert_eq!(versions[1]["reference"]["hours_of_week"], 168);
+        let mut again = Bench::new(settings(only_tokens));
+        again.restore(bench.unsaved(Some(Parts::All)), minute(4 * week));
+        for n in 4 * week..4 * week + 600 {
+            again.take(&[numbers(n, 2.0)], minute(n));
+        }
+        let found = view(&mut again, Signal::InputTokens);
+        assert_eq!((found.state, found.baseline), (State::Alarm, Some(2)), "a morning like an afternoon");
+        assert!(found.explanation.unwrap().size.contains("hour of the week"));
+    }
 }
 
 #[test]

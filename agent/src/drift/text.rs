@@ -107,7 +107,7 @@ impl Method for TextWatch {
         self.detector.validate().is_ok()
     }
 
-    fn attach(&mut self, reference: &TextReference) {
+    fn attach(&mut self, reference: &TextReference, _config: &MethodConfig) {
         self.clusters = Some(reference.clusters.clone());
     }
 
