@@ -6,6 +6,7 @@ use plimsoll_rules::drift::{Combination, DetectorConfig, reference_margin};
 use plimsoll_rules::text::{HashedEmbedder, is_refusal, language};
 use plimsoll_rules::{Exchange, ExchangeOutcome, MaskedText, Timestamp};
 
+use super::audit::{Entry, KEPT};
 use super::course::{Parts, Step};
 use super::method::MethodConfig;
 use super::outcomes::Outcome;
@@ -38,6 +39,8 @@ pub(super) struct Bench {
     beyond: u64,
     /// Something that must be saved and shown at once.
     urgent: bool,
+    /// What was done to baselines and is not on disk yet.
+    acts: Vec<Entry>,
 }
 
 impl Bench {
@@ -50,6 +53,7 @@ impl Bench {
             embedder: HashedEmbedder::default(),
             beyond: 0,
             urgent: false,
+            acts: Vec::new(),
         }
     }
 
@@ -104,6 +108,8 @@ impl Bench {
             Step::Turned => self.urgent = true,
             Step::Learned => {
                 self.urgent = true;
+                let version = watch.version();
+                self.note(Entry::learned(now, id.clone(), version));
                 self.join(&id, now);
             }
         }
@@ -146,6 +152,24 @@ impl Bench {
 
     pub(super) fn set_urgent(&mut self) {
         self.urgent = true;
+    }
+
+    /// Something was done to a baseline.
+    pub(super) fn note(&mut self, act: Entry) {
+        self.acts.push(act);
+        self.acts.drain(..self.acts.len().saturating_sub(KEPT));
+    }
+
+    /// What was done since the last time.
+    pub(super) fn take_acts(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.acts)
+    }
+
+    /// What could not be written down is due again, before what came since.
+    pub(super) fn acts_not_saved(&mut self, mut lost: Vec<Entry>) {
+        lost.append(&mut self.acts);
+        lost.drain(..lost.len().saturating_sub(KEPT));
+        self.acts = lost;
     }
 
     /// Every watched signal with its name.

@@ -5,6 +5,7 @@ use plimsoll_rules::Timestamp;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Connection as _, Executor as _, Row as _, SqliteConnection};
 
+use super::audit::{self, Entry};
 use super::course::SavedCourse;
 use super::rate::Rate;
 use super::signal::{Signal, SignalId};
@@ -42,6 +43,7 @@ pub(super) struct Saved {
 /// Everything that was saved. Signals that this version does not know stay where they are.
 pub(super) async fn load(pool: &SqlitePool) -> Result<Vec<Saved>, sqlx::Error> {
     pool.execute(CREATE).await?;
+    pool.execute(audit::CREATE).await?;
     widen(pool).await?;
     let rows = sqlx::query(LOAD).fetch_all(pool).await?;
     Ok(rows.iter().filter_map(read).collect())
@@ -72,13 +74,18 @@ fn read(row: &SqliteRow) -> Option<Saved> {
     })
 }
 
-/// Writes all of it, or nothing.
+/// Writes all of it and what was done, or nothing.
 ///
 /// After a failure the connection is closed: on a full disk SQLite ends the transaction by itself, sqlx does not learn of it,
 /// and the next one to begin on that connection would be refused for ever.
-pub(super) async fn save(pool: &SqlitePool, all: &[Saved], now: Timestamp) -> Result<(), sqlx::Error> {
+pub(super) async fn save(
+    pool: &SqlitePool,
+    all: &[Saved],
+    acts: &[Entry],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let written = write(&mut connection, all, now).await;
+    let written = write(&mut connection, all, acts, now).await;
     if written.is_err() {
         // what is wrong with it has been said already
         let _ = connection.close().await;
@@ -86,7 +93,12 @@ pub(super) async fn save(pool: &SqlitePool, all: &[Saved], now: Timestamp) -> Re
     written
 }
 
-async fn write(connection: &mut SqliteConnection, all: &[Saved], now: Timestamp) -> Result<(), sqlx::Error> {
+async fn write(
+    connection: &mut SqliteConnection,
+    all: &[Saved],
+    acts: &[Entry],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     for Saved { id, settings, rate, course } in all {
         let [signal, model, variant] = id.labels();
@@ -116,5 +128,6 @@ async fn write(connection: &mut SqliteConnection, all: &[Saved], now: Timestamp)
             .execute(&mut *tx)
             .await?;
     }
+    audit::keep(&mut tx, acts).await?;
     tx.commit().await
 }

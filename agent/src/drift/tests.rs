@@ -8,6 +8,7 @@ use plimsoll_rules::mask::{MaskOptions, Masker};
 use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
 
 use super::act::{Act, ActError};
+use super::audit::{self, By, Door};
 use super::bench::Bench;
 use super::course::Parts;
 use super::desk::{Ask, Refusal, Which, answer};
@@ -92,8 +93,9 @@ fn a_signal_is_learned_watched_drifts_and_is_accepted() {
     let mut now = play(&mut bench, 0, (0..299).map(|_| exchange(&mut rng, 1.0)));
     assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Learning);
     let which = Which::default();
-    let accept = Ask::Do(Act::Accept);
-    let refused = answer(&mut bench, Signal::InputTokens, &which, accept, at(now));
+    let by = By { door: Door::Api, who: "eve\n".into() };
+    let accept = Ask::Do(Act::Accept, by.clone());
+    let refused = answer(&mut bench, Signal::InputTokens, &which, accept.clone(), at(now));
     assert_eq!(refused, Err(Refusal::Act(ActError::Learning)));
     now = play(&mut bench, now, (0..1000).map(|_| exchange(&mut rng, 1.0)));
     let calm = views(&mut bench);
@@ -117,13 +119,13 @@ fn a_signal_is_learned_watched_drifts_and_is_accepted() {
     let names: Vec<&str> = readings(&all).iter().map(|reading| reading.metric.name()).collect();
     assert!(names.contains(&"plimsoll_drift_since_timestamp_seconds") && names.contains(&"plimsoll_drift_alarm"));
 
-    let done = answer(&mut bench, Signal::InputTokens, &which, accept, at(now)).unwrap();
+    let done = answer(&mut bench, Signal::InputTokens, &which, accept.clone(), at(now)).unwrap();
     assert_eq!(done["baseline"], 2);
     now = play(&mut bench, now, (0..300).map(|_| exchange(&mut rng, 2.0)));
     assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Watching);
-    let back = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(1)), at(now)).unwrap();
+    let back = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(1), by.clone()), at(now)).unwrap();
     assert_eq!(back["baseline"], 1);
-    let missing = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(9)), at(now));
+    let missing = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(9), by), at(now));
     assert!(missing.unwrap_err().to_string().contains('9'));
     play(&mut bench, now, (0..150).map(|_| exchange(&mut rng, 2.0)));
     assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Alarm);
