@@ -1,7 +1,7 @@
 //! One signal of one model and variant, whatever kind of value it has.
 
 use plimsoll_rules::Timestamp;
-use plimsoll_rules::drift::CategoricalDetector;
+use plimsoll_rules::drift::{CategoricalDetector, RatioDetector};
 use serde_json::Value;
 
 use super::act::{Act, ActError};
@@ -10,7 +10,6 @@ use super::finding::Finding;
 use super::method::MethodConfig;
 use super::number::NumberWatch;
 use super::rate::Rate;
-use super::ratio::RatioWatch;
 use super::signal::{Kind, Signal};
 use super::text::{Embedded, TextWatch};
 
@@ -26,7 +25,7 @@ enum AnyCourse {
     Number(Course<NumberWatch>),
     Category(Course<CategoricalDetector>),
     Text(Course<TextWatch>),
-    Ratio(Course<RatioWatch>),
+    Ratio(Course<RatioDetector>),
 }
 
 /// Calls the same on every kind of course.
