@@ -2,8 +2,8 @@
 
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::drift::{
-    Change, Comparison, Direction, Explanation, HourlyReference, MIN_REFERENCE, Quantiles, ScalarDetector,
-    ScalarReference,
+    Change, Comparison, Direction, Explanation, HourlyReference, MIN_REFERENCE, MovedQuantile, Quantiles,
+    ScalarDetector, ScalarReference,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -104,6 +104,9 @@ impl Method for NumberWatch {
         let by_hour = if self.hours.is_some() { ", values moved to where their hour of the week is usual" } else { "" };
         let mut statistics = vec![("reference_median", why.reference.p50)];
         statistics.extend(why.recent.map(|recent| ("recent_median", recent.p50)));
+        // Only while an alarm stands: which one moved most changes with noise.
+        let moved = detector.alarm().and_then(|_| why.moved_most());
+        statistics.extend(moved.into_iter().flat_map(statistics_of));
         Finding {
             alarm: detector.alarm().map(Into::into),
             threshold_ratio: (detector.evidence() / detector.level()).max(0.0),
@@ -142,20 +145,38 @@ fn direction(direction: Direction) -> &'static str {
     }
 }
 
-/// `median 310 -> 575 tokens (+85 %), 90 % range 120..900 -> 300..1500 tokens`.
+fn statistics_of(MovedQuantile { name, reference, recent }: MovedQuantile) -> [(&'static str, f64); 2] {
+    let names = match name {
+        "p95" => ("reference_p95", "recent_p95"),
+        "p99" => ("reference_p99", "recent_p99"),
+        _ => ("reference_p50", "recent_p50"),
+    };
+    [(names.0, reference), (names.1, recent)]
+}
+
+/// ` (+85 %)`, nothing where it was 0.
+fn change(before: f64, now: f64) -> String {
+    if before == 0.0 {
+        return String::new();
+    }
+    let change = (now - before) / before.abs();
+    format!(" ({}{})", if change < 0.0 { "" } else { "+" }, percent(change))
+}
+
+/// `p95 0.3 -> 1.2 s (+300 %), median 0.2 -> 0.25 s (+25 %), 90 % of values ...`: first what moved most.
 fn size(why: &Explanation, unit: &str) -> String {
     let (before, Some(now)) = (why.reference, why.recent) else {
         return format!("median {} {unit} in the baseline; nothing recent to compare with", said(why.reference.p50));
     };
-    let change = match before.p50 {
-        0.0 => String::new(),
-        median => {
-            let change = (now.p50 - median) / median.abs();
-            format!(" ({}{})", if change < 0.0 { "" } else { "+" }, percent(change))
+    let most = match why.moved_most().filter(|moved| moved.name != "p50") {
+        Some(MovedQuantile { name, reference, recent }) => {
+            format!("{name} {} -> {} {unit}{}, ", said(reference), said(recent), change(reference, recent))
         }
+        None => String::new(),
     };
+    let change = change(before.p50, now.p50);
     format!(
-        "median {} -> {} {unit}{change}, 90 % of values {}..{} -> {}..{} {unit}",
+        "{most}median {} -> {} {unit}{change}, 90 % of values {}..{} -> {}..{} {unit}",
         said(before.p50),
         said(now.p50),
         said(before.p05),

@@ -8,7 +8,7 @@ use plimsoll_rules::mask::{MaskOptions, Masker};
 use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
 
 use super::act::{Act, ActError};
-use super::audit::{self, By, Door};
+use super::audit::{By, Door};
 use super::bench::Bench;
 use super::course::Parts;
 use super::desk::{Ask, Refusal, Which, answer};

@@ -37,7 +37,7 @@ pub use budget::FalseAlarms;
 pub use categorical::{CategoricalDetector, CategoricalExplanation, CategoricalReference, CategoryCounts};
 pub use combination::{Combination, Contribution, SignalLevel, reference_margin};
 pub use comparison::Comparison;
-pub use explanation::{Direction, Explanation, Quantiles, ShareShift};
+pub use explanation::{Direction, Explanation, MovedQuantile, Quantiles, ShareShift};
 pub use hours::{HourOfWeek, HourlyReference};
 pub use learner::{Learner, Span};
 pub use pit::{MIN_REFERENCE, ScalarReference, Whitener};
