@@ -6,7 +6,8 @@ Drives the real binary over a pipe, one process a run, seeds fixed: 1000 referen
 alarm (at most CAP run lengths, which then counts as the run's length). Every run draws its reference anew, as every user
 does. Settings: those of CALM (mean run length over nominal, standard error; also rows over alarms within the first run
 length, which is less where references differ in quality) and `delay` (rows from a change in one of
-nine columns to the first alarm, whichever column says it; a run that alarms before the change is counted and left out).
+nine columns to the first alarm, whichever column says it; a run that alarms before the change is counted and left out);
+or one of CHANGES alone.
 Needs nothing but Python; texts are those of banking77, resampled in random order.
 """
 
@@ -209,7 +210,7 @@ def main():
                     flush=True,
                 )
             else:
-                for change in CHANGES:
+                for change in CHANGES if name == "delay" else [name]:
                     jobs = [(given.plimsoll, change, given.arl, run, texts) for run in range(given.delay_runs)]
                     runs = pool.map(delay_run, jobs)
                     after = [run for run in runs if run[0] > 0]
