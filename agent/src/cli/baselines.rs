@@ -7,8 +7,8 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::running::Running;
-use crate::http::drift::{CLIENT, USER};
 use super::{Format, block_on, print};
+use crate::http::drift::{CLIENT, USER};
 
 /// Arguments of `baselines`.
 #[derive(Clone, Debug, clap::Args)]

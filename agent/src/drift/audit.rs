@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS drift_acts (
 const KEEP: &str = "INSERT INTO drift_acts (at_ms, signal, model, variant, act, baseline, door, who)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
 const TRIM: &str = "DELETE FROM drift_acts WHERE id <= (SELECT max(id) FROM drift_acts) - ?";
-const READ: &str = "SELECT at_ms, signal, model, variant, act, baseline, door, who FROM drift_acts ORDER BY id DESC LIMIT ?";
+const READ: &str =
+    "SELECT at_ms, signal, model, variant, act, baseline, door, who FROM drift_acts ORDER BY id DESC LIMIT ?";
 
 /// The way on which an act came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -78,12 +78,7 @@ fn read(row: &SqliteRow) -> Option<Saved> {
 ///
 /// After a failure the connection is closed: on a full disk SQLite ends the transaction by itself, sqlx does not learn of it,
 /// and the next one to begin on that connection would be refused for ever.
-pub(super) async fn save(
-    pool: &SqlitePool,
-    all: &[Saved],
-    acts: &[Entry],
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
+pub(super) async fn save(pool: &SqlitePool, all: &[Saved], acts: &[Entry], now: Timestamp) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let written = write(&mut connection, all, acts, now).await;
     if written.is_err() {

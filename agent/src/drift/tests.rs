@@ -185,7 +185,8 @@ fn hours_of_the_week_are_learned_once_there_are_three_weeks() {
         for n in 0..4 * week {
             bench.take(&[numbers(n, 1.0)], minute(n));
         }
-        let versions = answer(&mut bench, Signal::InputTokens, &Which::default(), Ask::Baselines, minute(4 * week)).unwrap();
+        let versions =
+            answer(&mut bench, Signal::InputTokens, &Which::default(), Ask::Baselines, minute(4 * week)).unwrap();
         let versions = versions["baselines"].as_array().unwrap().clone();
         assert_eq!(versions.iter().map(|v| v["kind"].as_str().unwrap()).collect::<Vec<_>>(), kinds, "{versions:#?}");
         if hours == HourOfWeek::Off {

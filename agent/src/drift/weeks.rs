@@ -34,7 +34,10 @@ impl Weeks {
         let (at, value) = (slot(now), value as f32);
         let Ok(place) = u32::try_from(at) else { return };
         let late = self.kept.back().is_some_and(|(last, _)| *last > place);
-        if late || !value.is_finite() || self.kept.iter().rev().take(PER_SLOT).filter(|(s, _)| *s == place).count() == PER_SLOT {
+        if late
+            || !value.is_finite()
+            || self.kept.iter().rev().take(PER_SLOT).filter(|(s, _)| *s == place).count() == PER_SLOT
+        {
             return;
         }
         self.kept.push_back((place, value));
