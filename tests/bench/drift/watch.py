@@ -7,7 +7,7 @@ alarm (at most CAP run lengths, which then counts as the run's length). Every ru
 does. Settings: those of CALM (mean run length over nominal, standard error; also rows over alarms within the first run
 length, which is less where references differ in quality) and `delay` (rows from a change in one of
 nine columns to the first alarm, whichever column says it; a run that alarms before the change is counted and left out);
-or one of CHANGES alone.
+or one of CHANGES alone; and `count` (all alarms in five run lengths, a second one of the same column among them).
 Needs nothing but Python; texts are those of banking77, resampled in random order.
 """
 
@@ -28,6 +28,7 @@ REFERENCE = 1000
 CAP = 12
 CHANGE_AFTER = 300
 LATEST = 4000
+SPAN = 5
 
 
 def drawn(shares):
@@ -160,6 +161,19 @@ def calm_run(job):
     return first_alarm(plimsoll, columns, arl, lambda at: row(rng, columns, texts), most) or (most, "none")
 
 
+def counting_run(job):
+    """All alarms of SPAN run lengths of calm rows."""
+    plimsoll, columns, arl, run, texts = job
+    rng = random.Random(f"counting {run} {columns}")
+    kinds = ",".join(f"{name}={KINDS[name]}" for name in columns)
+    command = [plimsoll, "drift", "watch", "/dev/stdin", "--reference-rows", str(REFERENCE), "--arl", str(arl)]
+    rows = "".join(line(columns, row(rng, columns, texts)) for _ in range(REFERENCE + SPAN * arl))
+    said = subprocess.run(
+        [*command, "--columns", kinds], input=",".join(columns) + "\n" + rows, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(said.stdout.splitlines()[-1])["summary"]["alarms"]
+
+
 def delay_run(job):
     plimsoll, change, arl, run, texts = job
     rng = random.Random(f"{change} {run}")
@@ -189,12 +203,12 @@ def main():
     arguments.add_argument("--runs", type=int, default=100)
     arguments.add_argument("--delay-runs", type=int, default=40)
     arguments.add_argument("--arl", type=int, default=1000)
-    arguments.add_argument("settings", nargs="*", default=[*CALM, "delay"])
+    arguments.add_argument("settings", nargs="*", default=[*CALM, "count", "delay"])
     given = arguments.parse_intermixed_args()
     texts = banking77(given.data) if (Path(given.data) / "text").is_dir() else None
     with multiprocessing.Pool(2) as pool:
         for name in given.settings:
-            columns = CALM.get(name, NINE)
+            columns = CALM.get(name, [] if name == "count" else NINE)
             if "text" in columns and texts is None:
                 print(f"SKIPPED: {name}: no banking77 in {given.data}")
             elif name in CALM:
@@ -207,6 +221,15 @@ def main():
                     f"{name:<28} ARL {given.arl}: {mean:7.0f} = {mean / given.arl:.2f}x (se {error / given.arl:.2f}, "
                     f"{given.runs} runs, {capped} capped at {CAP}x), {early / given.arl:.2f}x by the alarms of the first "
                     f"{given.arl} rows alone; said by {tally(signals)}",
+                    flush=True,
+                )
+            elif name == "count":
+                columns = CALM["5 numeric"]
+                jobs = [(given.plimsoll, columns, given.arl, run, texts) for run in range(given.runs)]
+                mean, error = mean_and_error(pool.map(counting_run, jobs))
+                print(
+                    f"all alarms over 5 numeric columns, ARL {given.arl}: {mean / SPAN:.2f} in each {given.arl} rows "
+                    f"(se {error / SPAN:.2f}, {given.runs} runs of {SPAN * given.arl} rows)",
                     flush=True,
                 )
             else:
