@@ -155,9 +155,9 @@ catalog! {
     Feedback "feedback_total" Counter, ["metric"], "Feedback items accepted.";
     FeedbackUnjoined "feedback_unjoined" Gauge, [], "Stored feedback items whose exchange is not known yet.";
     // Drift
-    DriftScore "drift_score" Gauge, ["signal", "model", "variant", "statistic"], "How far a signal has drifted (statistic: threshold_ratio, 1 is an alarm; reference_median and recent_median in the signal's unit; reference_share and recent_share of the category that grew; shift of texts, in spreads of the reference).";
-    DriftEvidence "drift_evidence" Gauge, ["signal", "model", "variant"], "Log e-value in nats that a signal has left its baseline.";
-    DriftThreshold "drift_threshold" Gauge, ["signal", "model", "variant"], "The evidence in nats at which an alarm is raised.";
+    DriftScore "drift_score" Gauge, ["signal", "model", "variant", "statistic"], "How far a signal has drifted (statistic: threshold_ratio, 1 is an alarm; reference_median and recent_median in the signal's unit, while an alarm stands also that of p50, p95, p99 which moved most, such as recent_p95; reference_share and recent_share of the category that grew; shift of texts, in spreads of the reference).";
+    DriftEvidence "drift_evidence" Gauge, ["signal", "model", "variant"], "Evidence that a signal has left its baseline: a log e-value in nats; of embedding, the standardised squared shift of the mean text.";
+    DriftThreshold "drift_threshold" Gauge, ["signal", "model", "variant"], "The evidence at which an alarm is raised, in the same measure.";
     DriftAlarm "drift_alarm" Gauge, ["signal", "model", "variant"], "1 while an alarm stands: raised once, kept until the signal has been calm for long enough or the change is accepted.";
     DriftSince "drift_since_timestamp_seconds" Gauge, ["signal", "model", "variant"], "When the change behind a standing alarm most likely happened, in seconds since the Unix epoch.";
     DriftTop "drift_top" Gauge, ["signal", "model", "variant", "kind", "item"], "What is new behind a standing alarm (kind: term, weight of a distinctive term of masked texts; cluster, its share now as a ratio of its share in the baseline; category, the same of a category).";

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::running::Running;
 use super::{Format, block_on, print};
+use crate::http::drift::{CLIENT, USER};
 
 /// Arguments of `baselines`.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,6 +40,18 @@ enum What {
     /// Say how far two baselines lie apart.
     #[command(after_help = "Example:\n  plimsoll baselines compare --signal input_tokens --a 1 --b 2")]
     Compare(Pair),
+    /// List what was done to baselines: learned, accepted, pinned, rolled back; when, by whom, through which door.
+    #[command(after_help = "Example:\n  plimsoll baselines log --limit 20")]
+    Log(Log),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Log {
+    #[command(flatten)]
+    agent: Running,
+    /// So many of the newest acts; the agent keeps 10 000.
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    limit: usize,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -109,6 +122,10 @@ pub fn main(args: &Args) -> ExitCode {
                 let answer = one.ask(Method::GET, "compare", &[("a", *a), ("b", *b)]).await?;
                 shown(one.agent.format, &answer["data"], difference)
             }
+            What::Log(Log { agent, limit }) => {
+                let answer = agent.get(&format!("/api/v1/drift/log?limit={limit}")).await?;
+                shown(agent.format, &answer["data"]["acts"], |acts| table(&ACTS, done(acts)))
+            }
             What::Accept(one) => act(one, "accept", None).await?,
             What::Unpin(one) => act(one, "unpin", None).await?,
             What::Pin(Maybe { one, id }) => act(one, "pin", *id).await?,
@@ -141,7 +158,10 @@ impl One {
         }
         query.extend_pairs(numbers.iter().map(|(name, value)| (name, value.to_string())));
         let signal: String = form_urlencoded::byte_serialize(self.signal.as_bytes()).collect();
-        self.agent.ask(method, &format!("/api/v1/drift/{signal}/{what}?{}", query.finish()), |request| request).await
+        let path = format!("/api/v1/drift/{signal}/{what}?{}", query.finish());
+        let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
+        let user: String = user.chars().filter(char::is_ascii_graphic).collect();
+        self.agent.ask(method, &path, |request| request.header(CLIENT, "cli").header(USER, user)).await
     }
 }
 
@@ -161,6 +181,15 @@ fn rows(signals: &Value) -> Vec<[String; 8]> {
         ]
     };
     signals.as_array().into_iter().flatten().map(row).collect()
+}
+
+const ACTS: [&str; 8] = ["AT", "SIGNAL", "MODEL", "VARIANT", "ACT", "BASELINE", "DOOR", "WHO"];
+
+fn done(acts: &Value) -> Vec<[String; 8]> {
+    let row = |act: &Value| {
+        ["at", "signal", "model", "variant", "act", "baseline", "door", "who"].map(|column| text(&act[column]))
+    };
+    acts.as_array().into_iter().flatten().map(row).collect()
 }
 
 const VERSIONS: [&str; 6] = ["ID", "STATE", "KIND", "OBSERVATIONS", "FROM", "UNTIL"];

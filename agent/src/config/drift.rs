@@ -26,6 +26,9 @@ section! {
         minimum_effect: f64 = 0.25,
         /// An alarm stands until its signal has been calm for this long, or until what it shows is accepted as the new normal.
         cool_down: Span = Span::secs(600),
+        /// Whether numbers are compared by hour of the week. `auto`: once three weeks have been seen, at least 50 values in each
+        /// hour of each, in at least half of the hours; a new version of the baseline says so. `off`: never.
+        hour_of_week: HourOfWeek = HourOfWeek::Auto,
         /// Pairs of model and variant that are watched, first come, first served.
         #[schemars(range(min = 1, max = 256))]
         models: u64 = 8,
@@ -33,6 +36,18 @@ section! {
         /// `minimum_effect` and `reference` (observations learned from) in place of those above.
         signals: Signals = Signals::default(),
     }
+}
+
+/// Whether numbers are compared by hour of the week.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum HourOfWeek {
+    /// Once enough weeks have been seen.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 section! {

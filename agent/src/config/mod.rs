@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 pub use checked::{Checked, Secret, Tokens};
-pub use drift::{Drift, Setting, Signals, Tuning};
+pub use drift::{Drift, HourOfWeek, Setting, Signals, Tuning};
 pub use masking::Masking;
 pub use raw::{EngineKind, LogFormat, LogLevel, Raw, StoreText};
 pub use schema::schema;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use plimsoll_rules::drift::{Combination, DetectorConfig};
+use plimsoll_rules::drift::{Combination, DetectorConfig, reference_margin};
 use plimsoll_rules::text::{HashedEmbedder, is_refusal, language};
 use plimsoll_rules::{Exchange, ExchangeOutcome, MaskedText, Timestamp};
 
+use super::audit::{Entry, KEPT};
 use super::course::{Parts, Step};
 use super::method::MethodConfig;
 use super::outcomes::Outcome;
@@ -38,6 +39,8 @@ pub(super) struct Bench {
     beyond: u64,
     /// Something that must be saved and shown at once.
     urgent: bool,
+    /// What was done to baselines and is not on disk yet.
+    acts: Vec<Entry>,
 }
 
 impl Bench {
@@ -50,6 +53,7 @@ impl Bench {
             embedder: HashedEmbedder::default(),
             beyond: 0,
             urgent: false,
+            acts: Vec::new(),
         }
     }
 
@@ -104,6 +108,8 @@ impl Bench {
             Step::Turned => self.urgent = true,
             Step::Learned => {
                 self.urgent = true;
+                let version = watch.version();
+                self.note(Entry::learned(now, id.clone(), version));
                 self.join(&id, now);
             }
         }
@@ -117,11 +123,13 @@ impl Bench {
 
     /// Sets every threshold to its signal's share of the budget and rate.
     fn spend(&mut self) {
+        let signals = self.budget.signals();
         for pair in &mut self.pairs {
             for (signal, watch) in Signal::ALL.iter().zip(&mut pair.watches) {
                 let Some(watch) = watch else { continue };
                 let id = SignalId { signal: *signal, model: pair.model.clone(), variant: pair.variant.clone() };
-                watch.set_arl(self.budget.arl(&id.to_string(), watch.rate.per_second()));
+                let margin = reference_margin(signals, watch.reference_observations());
+                watch.set_arl(margin * self.budget.arl(&id.to_string(), watch.rate.per_second()));
             }
         }
     }
@@ -144,6 +152,24 @@ impl Bench {
 
     pub(super) fn set_urgent(&mut self) {
         self.urgent = true;
+    }
+
+    /// Something was done to a baseline.
+    pub(super) fn note(&mut self, act: Entry) {
+        self.acts.push(act);
+        self.acts.drain(..self.acts.len().saturating_sub(KEPT));
+    }
+
+    /// What was done since the last time.
+    pub(super) fn take_acts(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.acts)
+    }
+
+    /// What could not be written down is due again, before what came since.
+    pub(super) fn acts_not_saved(&mut self, mut lost: Vec<Entry>) {
+        lost.append(&mut self.acts);
+        lost.drain(..lost.len().saturating_sub(KEPT));
+        self.acts = lost;
     }
 
     /// Every watched signal with its name.
@@ -245,6 +271,6 @@ impl Settings {
             seed: id.seed(),
             ..DetectorConfig::default()
         };
-        Watch::new(id.signal, tuned.reference, MethodConfig { detector, floor: tuned.floor })
+        Watch::new(id.signal, tuned.reference, MethodConfig { detector, floor: tuned.floor, hours: self.hours })
     }
 }

@@ -10,13 +10,15 @@ use super::finding::Finding;
 use super::method::{Method, MethodConfig};
 use super::ring::Ring;
 use super::signal::Signal;
+use super::weeks::Weeks;
+use crate::config::HourOfWeek;
 
 /// What an observation led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Nothing that anybody must hear of.
     Quiet,
-    /// The first baseline has been learned.
+    /// A baseline has been learned: the first one, or one by hour of the week.
     Learned,
     /// An alarm was raised or fell.
     Turned,
@@ -28,6 +30,8 @@ pub(super) struct Course<M: Method> {
     config: MethodConfig,
     /// First the values to learn from, later the newest ones.
     ring: Ring<M::Value>,
+    /// What a baseline by hour of the week is learned from, while there is none.
+    weeks: Weeks,
     baselines: Option<Baselines<M::Reference>>,
     detector: Option<M>,
     observations: u64,
@@ -42,22 +46,25 @@ pub(super) struct SavedCourse {
     pub(super) ring: Option<String>,
     pub(super) baselines: Option<String>,
     pub(super) detector: Option<String>,
+    pub(super) weeks: Option<String>,
 }
 
 impl<M: Method> Course<M> {
     /// Learns from the next `wanted` values.
     pub(super) fn new(signal: Signal, wanted: usize, config: MethodConfig) -> Self {
         let ring = Ring::new(wanted.max(M::LEAST));
-        Self { signal, config, ring, baselines: None, detector: None, observations: 0, unlearned: None }
+        let weeks = Weeks::default();
+        Self { signal, config, ring, weeks, baselines: None, detector: None, observations: 0, unlearned: None }
     }
 
     pub(super) fn observe(&mut self, now: Timestamp, value: M::Value) -> Step {
         self.observations += 1;
         let change = self.detector.as_mut().map(|detector| detector.observe(now, &value));
+        let number = M::number(&value);
         self.ring.push(now, value);
         match change {
             Some(Change::Raised | Change::Fell) => Step::Turned,
-            Some(_) => Step::Quiet,
+            Some(_) => number.map_or(Step::Quiet, |number| self.by_hour(now, number)),
             None if self.ring.is_full() => self.learn_first(now),
             None => Step::Quiet,
         }
@@ -80,6 +87,39 @@ impl<M: Method> Course<M> {
                 Step::Quiet
             }
         }
+    }
+
+    /// While no alarm stands, some values of each hour are kept; once they cover enough weeks, they become the baseline.
+    /// A pinned baseline stays.
+    fn by_hour(&mut self, now: Timestamp, number: f64) -> Step {
+        let calm = self.detector.as_ref().is_some_and(|detector| !detector.alarmed());
+        let replaceable = self.baselines.as_ref().is_some_and(|all| {
+            !all.is_pinned() && all.current().is_some_and(|current| !M::knows_hours(&current.reference))
+        });
+        if self.config.hours == HourOfWeek::Off || !calm || !replaceable {
+            return Step::Quiet;
+        }
+        self.weeks.push(now, number);
+        if !self.weeks.is_due(now) {
+            return Step::Quiet;
+        }
+        if self.learn_hours(now).is_none() {
+            self.weeks.put_off(now);
+            return Step::Quiet;
+        }
+        self.weeks = Weeks::default();
+        Step::Learned
+    }
+
+    fn learn_hours(&mut self, now: Timestamp) -> Option<u64> {
+        let values = self.weeks.values();
+        let (from, until) = (values.first()?.0, values.last()?.0);
+        let reference = M::learn_hours(&values, &self.config)?;
+        let detector = M::start(&reference, &self.config, now).ok()?;
+        let learned = Learned { kind: BaselineKind::Hours, values: values.len() as u64, from, until };
+        let version = self.baselines.as_mut()?.accept(learned, reference).ok()?;
+        self.detector = Some(detector);
+        Some(version)
     }
 
     fn learn(&self, from: Timestamp, kind: BaselineKind) -> Result<(Learned, M::Reference), String> {
@@ -216,6 +256,7 @@ impl<M: Method> Course<M> {
             ring: (whole || self.is_learning()).then(|| serde_json::to_string(&self.ring)).transpose()?,
             baselines: self.baselines.as_ref().filter(|_| whole).map(serde_json::to_string).transpose()?,
             detector: self.detector.as_ref().map(serde_json::to_string).transpose()?,
+            weeks: whole.then(|| serde_json::to_string(&self.weeks)).transpose()?,
         })
     }
 
@@ -232,6 +273,10 @@ impl<M: Method> Course<M> {
                 }
                 Err(why) => note("recent values", why.to_string()),
             }
+        }
+        match saved.weeks.as_deref().map(serde_json::from_str).transpose() {
+            Ok(weeks) => self.weeks = weeks.unwrap_or_default(),
+            Err(why) => note("values by hour of the week", why.to_string()),
         }
         let Some(text) = &saved.baselines else { return lost };
         match serde_json::from_str(text) {
@@ -257,7 +302,7 @@ impl<M: Method> Course<M> {
         };
         match read.map_or_else(|| M::start(&current.reference, &self.config, now), Ok) {
             Ok(mut detector) => {
-                detector.attach(&current.reference);
+                detector.attach(&current.reference, &self.config);
                 self.detector = Some(detector);
             }
             Err(why) => note("detector", why),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::act::{Act, ActError};
+use super::audit::{By, Entry};
 use super::bench::Bench;
 use super::signal::{Signal, SignalId};
 use super::view::{Annotations, SignalView};
@@ -33,15 +34,15 @@ pub struct Which {
     pub variant: Option<String>,
 }
 
-/// A question or an order.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A question or an order about one signal.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
     /// Every version of the baseline.
     Baselines,
     /// Two versions, side by side.
     Compare(u64, u64),
-    /// Something to be done.
-    Do(Act),
+    /// Something to be done, and who wants it.
+    Do(Act, By),
 }
 
 /// Why there is no answer.
@@ -64,16 +65,25 @@ pub enum Refusal {
         /// Its models and variants.
         known: String,
     },
+    /// The database refuses.
+    #[error("the log cannot be read: {0}")]
+    Disk(String),
     /// It may not be done.
     #[error(transparent)]
     Act(#[from] ActError),
 }
 
+/// What may be asked.
+pub(super) enum Question {
+    /// About one signal.
+    Signal(Signal, Which, Ask),
+    /// So many of the newest acts on baselines.
+    Log(usize),
+}
+
 /// A question with the way of its answer.
 pub(super) struct Request {
-    pub(super) signal: Signal,
-    pub(super) which: Which,
-    pub(super) ask: Ask,
+    pub(super) question: Question,
     pub(super) answer: oneshot::Sender<Result<Value, Refusal>>,
 }
 
@@ -115,9 +125,21 @@ impl Drift {
     /// # Errors
     /// [`Refusal`].
     pub async fn ask(&self, signal: Signal, which: Which, ask: Ask) -> Result<Value, Refusal> {
+        self.put(Question::Signal(signal, which, ask)).await
+    }
+
+    /// The newest acts on baselines, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn log(&self, limit: usize) -> Result<Value, Refusal> {
+        self.put(Question::Log(limit)).await
+    }
+
+    async fn put(&self, question: Question) -> Result<Value, Refusal> {
         let requests = self.requests.as_ref().ok_or(Refusal::Off)?;
         let (answer, answered) = oneshot::channel();
-        requests.send(Request { signal, which, ask, answer }).await.map_err(|_| Refusal::Off)?;
+        requests.send(Request { question, answer }).await.map_err(|_| Refusal::Off)?;
         answered.await.unwrap_or(Err(Refusal::Off))
     }
 }
@@ -139,8 +161,10 @@ pub(super) fn answer(
     match ask {
         Ask::Baselines => said["baselines"] = Value::Array(watch.baselines()),
         Ask::Compare(before, after) => said["comparison"] = watch.compare(before, after)?,
-        Ask::Do(act) => {
-            said["baseline"] = json!(watch.act(act, now)?);
+        Ask::Do(act, by) => {
+            let version = watch.act(act, now)?;
+            said["baseline"] = json!(version);
+            bench.note(Entry::done(now, id.clone(), act, version, by));
             bench.set_urgent();
             tracing::info!(signal = %id, ?act, baseline = %said["baseline"], "drift baseline changed on request");
         }

@@ -39,9 +39,9 @@ pub struct Finding {
     pub alarm: Option<Standing>,
     /// Evidence over threshold: 1 is an alarm.
     pub threshold_ratio: f64,
-    /// Log e-value in nats, for the detectors that have one.
+    /// Log e-value in nats; of texts, the standardised squared shift of their mean.
     pub evidence: Option<f64>,
-    /// The evidence at which an alarm is raised.
+    /// The evidence, in the same measure, at which an alarm is raised.
     pub threshold: Option<f64>,
     /// Which way, in a word or two.
     pub direction: String,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::finding::Finding;
 use super::ring::Ring;
 use super::signal::Signal;
+use crate::config::HourOfWeek;
 
 /// How a detector is set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +17,8 @@ pub(super) struct MethodConfig {
     pub(super) detector: DetectorConfig,
     /// The least acceptable mean, of ratios.
     pub(super) floor: f64,
+    /// Whether numbers are compared by hour of the week once that is known.
+    pub(super) hours: HourOfWeek,
 }
 
 /// A detector of one kind of value.
@@ -40,7 +43,27 @@ pub(super) trait Method: Sized + Serialize + DeserializeOwned + Send {
     }
 
     /// Takes what is not saved with it from the reference, after it was read back.
-    fn attach(&mut self, _reference: &Self::Reference) {}
+    fn attach(&mut self, _reference: &Self::Reference, _config: &MethodConfig) {}
+
+    /// A value that a reference by hour of the week can be learned from.
+    fn number(_value: &Self::Value) -> Option<f64> {
+        None
+    }
+
+    /// What is usual by hour of the week; `None` where that does not exist, or while too few hours are known.
+    fn learn_hours(_weeks: &[(Timestamp, f64)], _config: &MethodConfig) -> Option<Self::Reference> {
+        None
+    }
+
+    /// Whether a reference is one by hour of the week.
+    fn knows_hours(_reference: &Self::Reference) -> bool {
+        false
+    }
+
+    /// Whether an alarm stands, of methods that learn by hour.
+    fn alarmed(&self) -> bool {
+        false
+    }
 
     /// Takes one value.
     fn observe(&mut self, now: Timestamp, value: &Self::Value) -> Change;

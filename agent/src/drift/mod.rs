@@ -4,6 +4,7 @@
 //! written down at once when an alarm or a baseline changes, and every minute otherwise. `plimsoll_rules::drift` decides.
 
 mod act;
+mod audit;
 mod bench;
 mod category;
 mod course;
@@ -23,8 +24,10 @@ mod task;
 mod text;
 mod view;
 mod watch;
+mod weeks;
 
 pub use act::{Act, ActError};
+pub use audit::{By, Door};
 pub use desk::{Ask, Drift, Refusal, Snapshot, Which};
 pub use finding::{Standing, Top};
 pub use outcomes::{Outcome, OutcomeFeed};

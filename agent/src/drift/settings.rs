@@ -4,7 +4,7 @@ use plimsoll_rules::drift::embedding::MOST_REFERENCE;
 use plimsoll_rules::drift::{Calm, DriftError, FalseAlarms};
 
 use super::signal::{Kind, Signal};
-use crate::config::{Drift, Setting};
+use crate::config::{Drift, HourOfWeek, Setting};
 
 /// The least acceptable mean of ratios, unless the configuration says otherwise.
 const FLOOR: f64 = 0.9;
@@ -26,6 +26,7 @@ pub struct Settings {
     pub(super) false_alarms: FalseAlarms,
     pub(super) calm: Calm,
     pub(super) models: usize,
+    pub(super) hours: HourOfWeek,
     /// In the order of [`Signal::ALL`]; `None` for one that is off.
     signals: Vec<Option<Tuned>>,
 }
@@ -55,6 +56,7 @@ impl Settings {
             false_alarms: FalseAlarms::new(config.false_alarms.count, config.false_alarms.per.0)?,
             calm: Calm { time: config.cool_down.0, ..Calm::default() },
             models: usize::try_from(config.models).unwrap_or(usize::MAX),
+            hours: config.hour_of_week,
             signals: Signal::ALL.iter().map(tuned).collect(),
         })
     }
@@ -67,6 +69,7 @@ impl Settings {
     /// Changes when a saved detector no longer does what the configuration says.
     pub(super) fn fingerprint(&self, signal: Signal) -> String {
         let Tuned { minimum_effect: effect, floor, .. } = self.of(signal).copied().unwrap_or_default();
-        format!("effect {effect}, floor {floor}, calm {:?} and {}", self.calm.time, self.calm.observations)
+        let hours = if self.hours == HourOfWeek::Off { ", no hours" } else { "" };
+        format!("effect {effect}, floor {floor}, calm {:?} and {}{hours}", self.calm.time, self.calm.observations)
     }
 }

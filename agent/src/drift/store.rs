@@ -5,6 +5,7 @@ use plimsoll_rules::Timestamp;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Connection as _, Executor as _, Row as _, SqliteConnection};
 
+use super::audit::{self, Entry};
 use super::course::SavedCourse;
 use super::rate::Rate;
 use super::signal::{Signal, SignalId};
@@ -18,15 +19,16 @@ CREATE TABLE IF NOT EXISTS drift_state (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS drift_baselines (
     signal TEXT NOT NULL, model TEXT NOT NULL, variant TEXT NOT NULL, saved_ms INTEGER NOT NULL,
-    baselines TEXT, recent TEXT,
+    baselines TEXT, recent TEXT, weeks TEXT,
     PRIMARY KEY (signal, model, variant)
 ) STRICT;";
 const KEEP_STATE: &str = "INSERT OR REPLACE INTO drift_state
     (signal, model, variant, saved_ms, settings, observations, rate, detector) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
-const KEEP_BASELINES: &str = "INSERT INTO drift_baselines (signal, model, variant, saved_ms, baselines, recent)
-    VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET saved_ms = excluded.saved_ms,
-    baselines = coalesce(excluded.baselines, baselines), recent = coalesce(excluded.recent, recent)";
-const LOAD: &str = "SELECT signal, model, variant, settings, observations, rate, detector, baselines, recent
+const KEEP_BASELINES: &str = "INSERT INTO drift_baselines (signal, model, variant, saved_ms, baselines, recent, weeks)
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET saved_ms = excluded.saved_ms,
+    baselines = coalesce(excluded.baselines, baselines), recent = coalesce(excluded.recent, recent),
+    weeks = coalesce(excluded.weeks, weeks)";
+const LOAD: &str = "SELECT signal, model, variant, settings, observations, rate, detector, baselines, recent, weeks
     FROM drift_state LEFT JOIN drift_baselines USING (signal, model, variant)";
 
 /// One signal as it is kept.
@@ -41,8 +43,19 @@ pub(super) struct Saved {
 /// Everything that was saved. Signals that this version does not know stay where they are.
 pub(super) async fn load(pool: &SqlitePool) -> Result<Vec<Saved>, sqlx::Error> {
     pool.execute(CREATE).await?;
+    pool.execute(audit::CREATE).await?;
+    widen(pool).await?;
     let rows = sqlx::query(LOAD).fetch_all(pool).await?;
     Ok(rows.iter().filter_map(read).collect())
+}
+
+/// Adds what files of the first version lack.
+async fn widen(pool: &SqlitePool) -> Result<(), sqlx::Error> {
+    let there = "SELECT count(*) FROM pragma_table_info('drift_baselines') WHERE name = 'weeks'";
+    if sqlx::query_scalar::<_, i64>(there).fetch_one(pool).await? == 0 {
+        pool.execute("ALTER TABLE drift_baselines ADD COLUMN weeks TEXT").await?;
+    }
+    Ok(())
 }
 
 fn read(row: &SqliteRow) -> Option<Saved> {
@@ -56,17 +69,18 @@ fn read(row: &SqliteRow) -> Option<Saved> {
             detector: row.get(6),
             baselines: row.get(7),
             ring: row.get(8),
+            weeks: row.get(9),
         },
     })
 }
 
-/// Writes all of it, or nothing.
+/// Writes all of it and what was done, or nothing.
 ///
 /// After a failure the connection is closed: on a full disk SQLite ends the transaction by itself, sqlx does not learn of it,
 /// and the next one to begin on that connection would be refused for ever.
-pub(super) async fn save(pool: &SqlitePool, all: &[Saved], now: Timestamp) -> Result<(), sqlx::Error> {
+pub(super) async fn save(pool: &SqlitePool, all: &[Saved], acts: &[Entry], now: Timestamp) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let written = write(&mut connection, all, now).await;
+    let written = write(&mut connection, all, acts, now).await;
     if written.is_err() {
         // what is wrong with it has been said already
         let _ = connection.close().await;
@@ -74,7 +88,12 @@ pub(super) async fn save(pool: &SqlitePool, all: &[Saved], now: Timestamp) -> Re
     written
 }
 
-async fn write(connection: &mut SqliteConnection, all: &[Saved], now: Timestamp) -> Result<(), sqlx::Error> {
+async fn write(
+    connection: &mut SqliteConnection,
+    all: &[Saved],
+    acts: &[Entry],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     for Saved { id, settings, rate, course } in all {
         let [signal, model, variant] = id.labels();
@@ -100,8 +119,10 @@ async fn write(connection: &mut SqliteConnection, all: &[Saved], now: Timestamp)
             .bind(now.millis())
             .bind(&course.baselines)
             .bind(&course.ring)
+            .bind(&course.weeks)
             .execute(&mut *tx)
             .await?;
     }
+    audit::keep(&mut tx, acts).await?;
     tx.commit().await
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use plimsoll_exporters::{Metric, Registry};
 use plimsoll_rules::Exchange;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::audit::{self, Entry};
 use super::bench::Bench;
 use super::course::Parts;
-use super::desk::{Drift, Refusal, Request, Snapshot, answer};
+use super::desk::{Drift, Question, Refusal, Request, Snapshot, answer};
 use super::outcomes::Outcome;
 use super::settings::Settings;
 use super::store::{self, Saved};
@@ -187,7 +189,12 @@ impl DriftTask {
     }
 
     /// Saved before it is told: whoever hears of an alarm, or of a new baseline, finds it again after a crash.
-    async fn answer(&mut self, Request { signal, which, ask, answer: waiting }: Request) {
+    async fn answer(&mut self, Request { question, answer: waiting }: Request) {
+        let (signal, which, ask) = match question {
+            Question::Signal(signal, which, ask) => (signal, which, ask),
+            // whoever asked may have gone away
+            Question::Log(limit) => return drop(waiting.send(self.log(limit).await)),
+        };
         let now = self.clock.now();
         let work = self.work(move |bench| (answer(bench, signal, &which, ask, now), bench.take_urgent()));
         let Some((mut said, urgent)) = work.await else { return };
@@ -200,6 +207,12 @@ impl DriftTask {
         }
         // whoever asked may have gone away
         let _ = waiting.send(said);
+    }
+
+    async fn log(&self, limit: usize) -> Result<Value, Refusal> {
+        let pool = self.pool.as_ref().ok_or(Refusal::NotReady)?;
+        let acts = audit::read(pool, limit).await.map_err(|error| Refusal::Disk(error.to_string()))?;
+        Ok(json!({"acts": acts}))
     }
 
     async fn pass(&mut self, elapsed: Duration) {
@@ -230,25 +243,27 @@ impl DriftTask {
     /// Writes down what changed; gives whether it is on disk. What could not be written is tried again.
     async fn save(&mut self, parts: Option<Parts>) -> bool {
         self.saved = Instant::now();
-        let Some(unsaved) = self.work(move |bench| bench.unsaved(parts)).await else { return false };
-        if unsaved.is_empty() {
+        let work = self.work(move |bench| (bench.unsaved(parts), bench.take_acts()));
+        let Some((unsaved, acts)) = work.await else { return false };
+        if unsaved.is_empty() && acts.is_empty() {
             return true;
         }
-        match self.write(&unsaved).await {
+        match self.write(&unsaved, &acts).await {
             Ok(()) => true,
             Err(error) => {
                 self.registry.add(Metric::Dropped, &["drift_saves"], 1.0);
                 tracing::debug!(%error, "drift state cannot be saved");
                 if let Some(bench) = &mut self.bench {
                     bench.not_saved(&unsaved);
+                    bench.acts_not_saved(acts);
                 }
                 false
             }
         }
     }
 
-    async fn write(&mut self, unsaved: &[Saved]) -> Result<(), sqlx::Error> {
+    async fn write(&mut self, unsaved: &[Saved], acts: &[Entry]) -> Result<(), sqlx::Error> {
         let pool = self.pool.as_ref().ok_or_else(|| sqlx::Error::Protocol("the database is not open".into()))?;
-        store::save(pool, unsaved, self.clock.now()).await
+        store::save(pool, unsaved, acts, self.clock.now()).await
     }
 }

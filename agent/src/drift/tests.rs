@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use plimsoll_rules::drift::reference_margin;
 use plimsoll_rules::mask::{MaskOptions, Masker};
 use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
 
 use super::act::{Act, ActError};
+use super::audit::{By, Door};
 use super::bench::Bench;
 use super::course::Parts;
 use super::desk::{Ask, Refusal, Which, answer};
 use super::settings::Settings;
 use super::signal::Signal;
 use super::view::{SignalView, State, annotations, readings, views};
-use crate::config::{Drift, Setting};
+use crate::config::{AlarmBudget, Drift, HourOfWeek, Setting, Span};
 
 fn settings(change: impl FnOnce(&mut Drift)) -> Settings {
     let mut config = Drift::default();
@@ -91,14 +93,15 @@ fn a_signal_is_learned_watched_drifts_and_is_accepted() {
     let mut now = play(&mut bench, 0, (0..299).map(|_| exchange(&mut rng, 1.0)));
     assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Learning);
     let which = Which::default();
-    let accept = Ask::Do(Act::Accept);
-    let refused = answer(&mut bench, Signal::InputTokens, &which, accept, at(now));
+    let by = By { door: Door::Api, who: "eve\n".into() };
+    let accept = Ask::Do(Act::Accept, by.clone());
+    let refused = answer(&mut bench, Signal::InputTokens, &which, accept.clone(), at(now));
     assert_eq!(refused, Err(Refusal::Act(ActError::Learning)));
     now = play(&mut bench, now, (0..1000).map(|_| exchange(&mut rng, 1.0)));
     let calm = views(&mut bench);
     assert!(calm.iter().all(|view| view.state == State::Watching && view.baseline == Some(1)), "{calm:#?}");
     let arl = calm[0].arl.unwrap();
-    let expected = 30.0 * 86_400.0 * calm.len() as f64;
+    let expected = 30.0 * 86_400.0 * calm.len() as f64 * reference_margin(calm.len(), 300);
     assert!((arl / expected - 1.0).abs() < 0.1, "one a second, {} signals share: {arl}", calm.len());
     assert!(annotations(&calm).is_empty());
 
@@ -116,16 +119,89 @@ fn a_signal_is_learned_watched_drifts_and_is_accepted() {
     let names: Vec<&str> = readings(&all).iter().map(|reading| reading.metric.name()).collect();
     assert!(names.contains(&"plimsoll_drift_since_timestamp_seconds") && names.contains(&"plimsoll_drift_alarm"));
 
-    let done = answer(&mut bench, Signal::InputTokens, &which, accept, at(now)).unwrap();
+    let done = answer(&mut bench, Signal::InputTokens, &which, accept.clone(), at(now)).unwrap();
     assert_eq!(done["baseline"], 2);
     now = play(&mut bench, now, (0..300).map(|_| exchange(&mut rng, 2.0)));
     assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Watching);
-    let back = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(1)), at(now)).unwrap();
+    let back = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(1), by.clone()), at(now)).unwrap();
     assert_eq!(back["baseline"], 1);
-    let missing = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(9)), at(now));
+    let missing = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(9), by), at(now));
     assert!(missing.unwrap_err().to_string().contains('9'));
     play(&mut bench, now, (0..150).map(|_| exchange(&mut rng, 2.0)));
     assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Alarm);
+}
+
+/// Five signals, one budget: the first false alarm of any of them comes when the budget says.
+#[test]
+fn one_budget_holds_over_all_signals() {
+    let runs = 40;
+    let one = |seed: u64| {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut bench = Bench::new(settings(|drift| {
+            drift.reference.observations = 1000;
+            drift.false_alarms = AlarmBudget { count: 1.0, per: Span::secs(500) };
+            (drift.signals.finish_reason, drift.signals.error_kind) = (Setting::Off, Setting::Off);
+        }));
+        let mut draw = || Exchange {
+            output_tokens: TokenCount::Reported(rng.u64(20..400)),
+            time_to_first_token: Some(Duration::from_secs_f64(0.2 + rng.f64())),
+            duration: Duration::from_secs_f64(2.0 - (1.0 - rng.f64()).ln()),
+            ..exchange(&mut rng, 1.0)
+        };
+        let now = play(&mut bench, 0, (0..1000).map(|_| draw()));
+        assert!(bench.take_urgent(), "all are learned");
+        let alarmed = |second: &usize| {
+            play(&mut bench, *second, [draw()]);
+            bench.take_urgent()
+        };
+        let raised = (now..now + 10_000).find(alarmed).unwrap_or(now + 10_000);
+        (raised - now) as f64 / 500.0
+    };
+    let mean = (0..runs).map(one).sum::<f64>() / runs as f64;
+    assert!((0.7..1.7).contains(&mean), "{mean} of the budget's time to the first alarm");
+}
+
+/// Afternoons are twice as long as mornings: after three weeks that is usual, a long morning is not.
+#[test]
+fn hours_of_the_week_are_learned_once_there_are_three_weeks() {
+    let mut rng = fastrand::Rng::with_seed(6);
+    let start = Timestamp::from_rfc3339("2026-08-03T00:00:00Z").unwrap();
+    let minute = |n: u32| start + Duration::from_secs(60) * n;
+    let week = 7 * 24 * 60;
+    let mut numbers = |n: u32, strange: f64| {
+        let usual = if n / 60 % 24 < 12 { 1.0 } else { 2.0 };
+        exchange(&mut rng, usual * strange)
+    };
+    let only_tokens = |drift: &mut Drift| {
+        drift.minimum_effect = 1.0; // whole days are one reference at first
+        drift.reference.observations = 5000;
+        drift.false_alarms = AlarmBudget { count: 1.0, per: Span::secs(3000 * 86_400) };
+    };
+    for (hours, kinds) in [(HourOfWeek::Auto, vec!["first", "hours"]), (HourOfWeek::Off, vec!["first"])] {
+        let mut bench = Bench::new(settings(|drift| {
+            only_tokens(drift);
+            drift.hour_of_week = hours;
+        }));
+        for n in 0..4 * week {
+            bench.take(&[numbers(n, 1.0)], minute(n));
+        }
+        let versions =
+            answer(&mut bench, Signal::InputTokens, &Which::default(), Ask::Baselines, minute(4 * week)).unwrap();
+        let versions = versions["baselines"].as_array().unwrap().clone();
+        assert_eq!(versions.iter().map(|v| v["kind"].as_str().unwrap()).collect::<Vec<_>>(), kinds, "{versions:#?}");
+        if hours == HourOfWeek::Off {
+            continue;
+        }
+        assert_eq!(versions[1]["reference"]["hours_of_week"], 168);
+        let mut again = Bench::new(settings(only_tokens));
+        again.restore(bench.unsaved(Some(Parts::All)), minute(4 * week));
+        for n in 4 * week..4 * week + 600 {
+            again.take(&[numbers(n, 2.0)], minute(n));
+        }
+        let found = view(&mut again, Signal::InputTokens);
+        assert_eq!((found.state, found.baseline), (State::Alarm, Some(2)), "a morning like an afternoon");
+        assert!(found.explanation.unwrap().size.contains("hour of the week"));
+    }
 }
 
 #[test]

@@ -107,7 +107,7 @@ impl Method for TextWatch {
         self.detector.validate().is_ok()
     }
 
-    fn attach(&mut self, reference: &TextReference) {
+    fn attach(&mut self, reference: &TextReference, _config: &MethodConfig) {
         self.clusters = Some(reference.clusters.clone());
     }
 
@@ -136,6 +136,8 @@ impl Method for TextWatch {
         let mut finding = Finding {
             alarm: self.hold.standing(),
             threshold_ratio: (reading.score / reading.threshold).max(0.0),
+            evidence: Some(reading.score),
+            threshold: Some(reading.threshold),
             direction: "other topics".into(),
             size: format!("the mean text lies {} spreads of the baseline away", said(reading.shift)),
             since: self.hold.standing().map(|_| self.since),

@@ -65,7 +65,7 @@ pub struct SignalView {
     /// Evidence over threshold: 1 is an alarm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
-    /// Log e-value in nats.
+    /// Log e-value in nats; of texts, the standardised squared shift of their mean.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<f64>,
     /// The evidence at which an alarm is raised.

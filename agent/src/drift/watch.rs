@@ -1,15 +1,15 @@
 //! One signal of one model and variant, whatever kind of value it has.
 
 use plimsoll_rules::Timestamp;
-use plimsoll_rules::drift::{CategoricalDetector, ScalarDetector};
+use plimsoll_rules::drift::{CategoricalDetector, RatioDetector};
 use serde_json::Value;
 
 use super::act::{Act, ActError};
 use super::course::{Course, Parts, SavedCourse, Step};
 use super::finding::Finding;
 use super::method::MethodConfig;
+use super::number::NumberWatch;
 use super::rate::Rate;
-use super::ratio::RatioWatch;
 use super::signal::{Kind, Signal};
 use super::text::{Embedded, TextWatch};
 
@@ -22,10 +22,10 @@ pub(super) enum Observed {
 }
 
 enum AnyCourse {
-    Number(Course<ScalarDetector>),
+    Number(Course<NumberWatch>),
     Category(Course<CategoricalDetector>),
     Text(Course<TextWatch>),
-    Ratio(Course<RatioWatch>),
+    Ratio(Course<RatioDetector>),
 }
 
 /// Calls the same on every kind of course.

@@ -1,14 +1,19 @@
 //! Drift over HTTP: where every signal stands and why, its baselines, and what may be done to them.
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::drift::{Act, Ask, Drift, Refusal, Signal, Which};
+use crate::drift::{Act, Ask, By, Door, Drift, Refusal, Signal, Which};
+
+/// Header by which `plimsoll baselines` says that it is the caller.
+pub const CLIENT: &str = "x-plimsoll-client";
+/// Header in which a caller may say who it is: for the log of what was done to baselines.
+pub const USER: &str = "x-plimsoll-user";
 
 /// Which signal's, and which baseline; in the query or in the body.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -33,6 +38,7 @@ struct Pair {
 pub fn router(drift: Drift) -> Router {
     Router::new()
         .route("/api/v1/drift", get(list))
+        .route("/api/v1/drift/log", get(log))
         .route("/api/v1/drift/{signal}/baselines", get(baselines))
         .route("/api/v1/drift/{signal}/compare", get(compare))
         .route("/api/v1/drift/{signal}/{act}", post(act))
@@ -43,6 +49,23 @@ async fn list(State(drift): State<Drift>) -> Json<Value> {
     let snapshot = drift.snapshot();
     let data = json!({"enabled": drift.is_on(), "at": snapshot.at.rfc3339(), "signals": snapshot.signals});
     Json(json!({"status": "success", "data": data}))
+}
+
+/// How many of the newest acts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Newest {
+    limit: Option<usize>,
+}
+
+async fn log(State(drift): State<Drift>, Query(Newest { limit }): Query<Newest>) -> Response {
+    told(drift.log(limit.unwrap_or(100)).await)
+}
+
+/// What the caller says of itself.
+fn by(headers: &HeaderMap) -> By {
+    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    By { door: if said(CLIENT) == "cli" { Door::Cli } else { Door::Api }, who: said(USER).to_owned() }
 }
 
 async fn baselines(
@@ -65,6 +88,7 @@ async fn act(
     State(drift): State<Drift>,
     Path((signal, act)): Path<(String, String)>,
     Query(query): Query<Wanted>,
+    headers: HeaderMap,
     body: String,
 ) -> Response {
     let text = if body.trim().is_empty() { "{}" } else { &body };
@@ -91,7 +115,7 @@ async fn act(
         ("rollback", None) => return refuse(StatusCode::BAD_REQUEST, "id is missing: the baseline to go back to"),
         _ => return refuse(StatusCode::NOT_FOUND, &format!("{act:?} is not one of accept, pin, unpin, rollback")),
     };
-    respond(&drift, &signal, Which { model: wanted.model, variant: wanted.variant }, Ask::Do(act)).await
+    respond(&drift, &signal, Which { model: wanted.model, variant: wanted.variant }, Ask::Do(act, by(&headers))).await
 }
 
 async fn respond(drift: &Drift, signal: &str, which: Which, ask: Ask) -> Response {
@@ -99,7 +123,11 @@ async fn respond(drift: &Drift, signal: &str, which: Which, ask: Ask) -> Respons
         let known = Signal::ALL.iter().map(|signal| signal.name()).collect::<Vec<_>>().join(", ");
         return refuse(StatusCode::NOT_FOUND, &format!("there is no signal {signal:?}; known: {known}"));
     };
-    match drift.ask(signal, which, ask).await {
+    told(drift.ask(signal, which, ask).await)
+}
+
+fn told(answer: Result<Value, Refusal>) -> Response {
+    match answer {
         Ok(data) => Json(json!({"status": "success", "data": data})).into_response(),
         Err(refusal) => refuse(status(&refusal), &refusal.to_string()),
     }
@@ -110,7 +138,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Off | Refusal::Unknown(_) => StatusCode::NOT_FOUND,
         Refusal::Ambiguous { .. } => StatusCode::BAD_REQUEST,
         Refusal::Act(_) => StatusCode::CONFLICT,
-        Refusal::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::NotReady | Refusal::Disk(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -8,7 +8,7 @@ use plimsoll_rules::{Exchange, MaskedText, Timestamp, TokenCount};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Executor as _, Row as _, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Connection as _, Executor as _, Row as _, SqliteConnection};
 
 use super::item::Feedback;
 use crate::config::StoreText;
@@ -79,11 +79,6 @@ async fn widen(pool: &SqlitePool) -> Result<()> {
         sqlx::query(*sql).execute(pool).await?;
     }
     Ok(())
-}
-
-/// Begins a transaction that may write: with two writers on one file a read lock cannot be upgraded safely.
-pub(super) async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>> {
-    pool.begin_with("BEGIN IMMEDIATE").await
 }
 
 /// What stands under the key of `item`.
@@ -219,31 +214,32 @@ pub(super) async fn scored_since(pool: &SqlitePool, since: Timestamp) -> Result<
     Ok(rows.iter().map(scored).collect())
 }
 
+/// What [`trim`] deletes in one transaction: what is old, or, where there is too much, anything.
+const TRIMS: [(&str, &str); 2] = [
+    (
+        "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges WHERE started_ms < ? ORDER BY started_ms LIMIT 1000)",
+        "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges ORDER BY started_ms LIMIT 1000)",
+    ),
+    (
+        "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback WHERE received_ms < ? ORDER BY received_ms LIMIT 1000)",
+        "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback ORDER BY received_ms LIMIT 1000)",
+    ),
+];
+
 /// Deletes what is older than `oldest`, and the oldest of what is over `most_bytes`; a thousand rows at a time, so that
 /// no lock is held long. Gives how many rows went.
 pub(super) async fn trim(pool: &SqlitePool, oldest: Timestamp, most_bytes: u64) -> Result<u64> {
     let mut gone = 0;
     loop {
-        let used = used_bytes(pool).await?;
-        let mut tx = begin(pool).await?;
-        let mut round = 0;
-        for (old, any) in [
-            (
-                "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges WHERE started_ms < ? ORDER BY started_ms LIMIT 1000)",
-                "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges ORDER BY started_ms LIMIT 1000)",
-            ),
-            (
-                "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback WHERE received_ms < ? ORDER BY received_ms LIMIT 1000)",
-                "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback ORDER BY received_ms LIMIT 1000)",
-            ),
-        ] {
-            let done = match used > most_bytes {
-                true => sqlx::query(any).execute(&mut *tx).await?,
-                false => sqlx::query(old).bind(oldest.millis()).execute(&mut *tx).await?,
-            };
-            round += done.rows_affected();
+        let too_much = used_bytes(pool).await? > most_bytes;
+        let mut connection = pool.acquire().await?;
+        let round = trim_on(&mut connection, oldest, too_much).await;
+        if round.is_err() {
+            // On a full disk SQLite ends the transaction by itself and sqlx does not learn of it: no transaction could ever begin
+            // on this connection again. What is wrong with it has been said already.
+            let _ = connection.close().await;
         }
-        tx.commit().await?;
+        let round = round?;
         gone += round;
         if round == 0 {
             break;
@@ -253,6 +249,21 @@ pub(super) async fn trim(pool: &SqlitePool, oldest: Timestamp, most_bytes: u64) 
         pool.execute("PRAGMA incremental_vacuum").await?;
     }
     Ok(gone)
+}
+
+/// One transaction of [`trim`].
+async fn trim_on(connection: &mut SqliteConnection, oldest: Timestamp, too_much: bool) -> Result<u64> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut round = 0;
+    for (old, any) in TRIMS {
+        let done = match too_much {
+            true => sqlx::query(any).execute(&mut *tx).await?,
+            false => sqlx::query(old).bind(oldest.millis()).execute(&mut *tx).await?,
+        };
+        round += done.rows_affected();
+    }
+    tx.commit().await?;
+    Ok(round)
 }
 
 /// Bytes of the file that hold data.

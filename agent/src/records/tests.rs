@@ -202,7 +202,7 @@ async fn a_locked_file_refuses_in_time_and_nothing_is_lost_after() {
     let running = Running::start(options(&path)).await;
     running.records.feedback(vec![item("a", "thumbs", json!(true))]).await.unwrap();
     let other = database::open(&path).await.unwrap();
-    let lock = database::begin(&other).await.unwrap();
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let refused = running.records.feedback(vec![item("b", "thumbs", json!(true))]).await;
     assert!(matches!(refused, Err(Refused::Unavailable(_))), "{refused:?}");
     lock.rollback().await.unwrap();
@@ -217,7 +217,7 @@ async fn age_and_size_are_bounded_oldest_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");
     let pool = database::open(&path).await.unwrap();
-    let mut tx = database::begin(&pool).await.unwrap();
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
     for n in 0..5000_i64 {
         let mut old = exchange(&format!("e{n}"));
         old.started = Timestamp::from_millis(n);
@@ -305,4 +305,28 @@ async fn the_drift_feed_hears_of_a_posted_exchange_once_with_its_text() {
     assert_eq!(heard.text.unwrap().prompt.as_ref().unwrap().as_str(), "hello", "stored or not");
     assert!(inbox.try_recv().is_none(), "the second time it is known");
     shutdown.finish(Duration::from_secs(5)).await;
+}
+
+/// `RAISE(ROLLBACK)` ends the transaction as a full disk does: by SQLite itself, without sqlx learning of it.
+#[tokio::test]
+async fn a_connection_whose_trim_failed_is_not_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = database::open(&folder.path().join("p.sqlite3")).await.unwrap();
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    for n in 0..10 {
+        let mut one = exchange(&format!("x{n}"));
+        one.started = Timestamp::from_millis(n);
+        database::put_exchange(&mut tx, &one, StoreText::None).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let fail = "CREATE TRIGGER full BEFORE DELETE ON exchanges BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END";
+    sqlx::query(fail).execute(&pool).await.unwrap();
+    for _ in 0..4 {
+        let refused = database::trim(&pool, Timestamp::from_millis(5), 1 << 30).await.unwrap_err();
+        assert!(refused.to_string().contains("disk is full"), "{refused}");
+    }
+    sqlx::query("DROP TRIGGER full").execute(&pool).await.unwrap();
+    assert_eq!(database::trim(&pool, Timestamp::from_millis(5), 1 << 30).await.unwrap(), 5);
+    let both = (pool.begin_with("BEGIN IMMEDIATE").await, pool.acquire().await);
+    assert!(both.0.is_ok() && both.1.is_ok(), "{both:?}");
 }

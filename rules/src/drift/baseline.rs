@@ -24,6 +24,8 @@ pub enum BaselineKind {
     Given,
     /// Recent values, accepted as the new normal.
     Accepted,
+    /// Values of some weeks, by hour of the week.
+    Hours,
 }
 
 /// What a baseline was learned from.

@@ -93,6 +93,12 @@ impl RatioDetector {
         self.config.arl.ln()
     }
 
+    /// Sets the average run length anew, for a signal whose rate has become known; evidence and alarm stay.
+    pub fn set_arl(&mut self, arl: f64) {
+        let arl = if arl.is_nan() { self.config.arl } else { arl };
+        self.config.arl = arl.clamp(ARL_RANGE.0, ARL_RANGE.1);
+    }
+
     /// The bets themselves, with the e-process of the day.
     pub fn bets(&self) -> &RatioBets {
         &self.bets
@@ -121,5 +127,31 @@ impl RatioDetector {
     /// Outcomes taken and refused.
     pub fn seen(&self) -> (u64, u64) {
         (self.observations, self.refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_length_is_set_anew_and_evidence_stays() {
+        let now = Timestamp::from_millis(0);
+        let mut detector = RatioDetector::new(RatioConfig::new(0.9, 1e6), now).unwrap();
+        (0..40).for_each(|at| _ = detector.observe(now, f64::from(u8::from(at % 3 == 0))));
+        let before = detector.evidence();
+        for (why, arl, level) in [
+            ("a rate", 5000.0, 5000_f64),
+            ("not a number: as it was", f64::NAN, 5000.0),
+            ("too short", 0.0, 50.0),
+            ("too long", f64::INFINITY, 1e9),
+        ] {
+            detector.set_arl(arl);
+            assert!((detector.level() - level.ln()).abs() < 1e-12, "{why}");
+            assert_eq!(detector.evidence(), before, "{why}");
+        }
+        detector.set_arl(50.0);
+        let raised = (0..20).find(|_| detector.observe(now, 0.0) == Change::Raised);
+        assert!(raised.is_some(), "it alarms at the new level");
     }
 }

@@ -5,7 +5,7 @@ use plimsoll_rules::drift::clusters::EmbeddingClusters;
 use plimsoll_rules::drift::embedding::{EmbeddingDetector, EmbeddingSettings};
 use plimsoll_rules::drift::{
     CategoricalDetector, CategoricalReference, CategoryCounts, Change, DetectorConfig, Direction, Quantiles,
-    ScalarDetector, ScalarReference, SignalLevel,
+    ScalarDetector, ScalarReference,
 };
 use plimsoll_rules::mask::Masker;
 use plimsoll_rules::text::HashedEmbedder;
@@ -91,29 +91,15 @@ impl Signal {
         Ok(change == Change::Raised)
     }
 
-    /// How far the evidence is.
-    pub(super) fn level(&self, arl: f64) -> SignalLevel {
-        let run_length = match &self.detector {
-            Detector::Numbers(detector) => detector.run_length(),
-            Detector::Categories(detector) => detector.run_length(),
-            // its statistic is no e-detector's: it gives all or nothing
+    /// Another run length, in observations of this signal.
+    pub(super) fn set_arl(&mut self, arl: f64) {
+        match &mut self.detector {
+            Detector::Numbers(detector) => detector.set_arl(arl),
+            Detector::Categories(detector) => detector.set_arl(arl),
             Detector::Texts(texts) => {
-                if texts.crossed.is_some() && texts.quiet == Some(0) {
-                    arl
-                } else {
-                    0.0
-                }
+                // the caller keeps it within what the detector takes
+                let _ = texts.detector.set_run_length(arl);
             }
-        };
-        SignalLevel { run_length, arl }
-    }
-
-    /// Whether an alarm stands.
-    pub(super) fn stands(&self) -> bool {
-        match &self.detector {
-            Detector::Numbers(detector) => detector.alarm().is_some(),
-            Detector::Categories(detector) => detector.alarm().is_some(),
-            Detector::Texts(texts) => texts.quiet.is_some(),
         }
     }
 

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use plimsoll_rules::Timestamp;
-use plimsoll_rules::drift::{Calm, Change, Combination, FalseAlarms};
+use plimsoll_rules::drift::reference_margin;
 use plimsoll_rules::mask::Masker;
 use serde_json::{Value, json};
 
@@ -116,33 +115,42 @@ fn plan(opened: &Opened, told: &BTreeMap<String, Kind>) -> anyhow::Result<(Vec<(
     Ok((plan, skipped))
 }
 
-/// A detector a column. The budget of false alarms is split evenly; a column with gaps gets observations, not rows.
+/// A detector a column. Each may give a false alarm in `arl` times as many rows as there are columns: their rates add up to
+/// one in `arl`, so no other alarm may be counted beside theirs. A column with gaps gets observations, not rows.
 fn learn(opened: &Opened, plan: &[(usize, Kind)], arl: f64, masker: &Masker, skipped: &mut Skipped) -> Vec<Watched> {
     let mut watched = Vec::new();
+    let rows = opened.head.len() as f64;
+    let share = |columns: usize, present: f64| {
+        let margin = reference_margin(columns, (present * rows) as u64);
+        (arl * columns as f64 * present * margin).clamp(100.0, 1e9)
+    };
     for (column, kind) in plan {
         let name = &opened.table.names()[*column];
         let cells: Vec<&Kept> = opened.cells(*column).filter(|cell| **cell != Kept::Missing).collect();
-        let present = cells.len() as f64 / opened.head.len() as f64;
-        let arl = (arl * plan.len() as f64 * present).clamp(100.0, 1e9);
-        match Signal::learn(name, *kind, &cells, arl, masker) {
-            Ok(signal) => watched.push(Watched { column: *column, signal, arl }),
+        let present = cells.len() as f64 / rows;
+        match Signal::learn(name, *kind, &cells, share(plan.len(), present), masker) {
+            Ok(signal) => watched.push((*column, signal, present)),
             Err(why) => skipped.push((name.clone(), why.to_string())),
         }
     }
-    watched
+    let columns = watched.len();
+    let set = |(column, mut signal, present): (usize, Signal, f64)| {
+        let arl = share(columns, present);
+        // what could not be learned leaves its share to the others
+        signal.set_arl(arl);
+        Watched { column, signal, arl }
+    };
+    watched.into_iter().map(set).collect()
 }
 
 /// Rows of the file and alarms.
 fn replay(opened: &mut Opened, watched: &mut [Watched], args: &Args, masker: &Masker) -> anyhow::Result<(u64, u64)> {
-    // one row is one second of the combination's clock
-    let budget = FalseAlarms::new(1.0, Duration::from_secs_f64(args.arl))?;
-    let mut together = Combination::new(budget, Calm::default());
-    watched.iter().for_each(|one| together.join_equally(&one.signal.name, Timestamp::from_millis(0)));
     let columns = watched.iter().map(|one| one.column).max().unwrap_or(0) + 1;
     let mut target: Vec<Option<usize>> = vec![None; columns];
     watched.iter().enumerate().for_each(|(at, one)| target[one.column] = Some(at));
     let (mut row, mut alarms) = (args.reference_rows as u64, 0);
     loop {
+        // one row is one second of the detectors' clock
         let now = Timestamp::from_millis((row as i64 + 1) * 1000);
         let (mut failed, mut raised) = (None, Vec::new());
         let more = opened.table.next(&mut |column, cell| {
@@ -162,16 +170,6 @@ fn replay(opened: &mut Opened, watched: &mut [Watched], args: &Args, masker: &Ma
             return Ok((row, alarms));
         }
         row += 1;
-        let mut crossed = false;
-        for one in &*watched {
-            crossed |= together.observe(&one.signal.name, one.signal.level(one.arl), now) == Change::Raised;
-        }
-        if crossed && raised.is_empty() {
-            // no signal alone, but all together: the one that gave most
-            let blamed = together.alarm().map(|(_, signal)| signal.to_owned());
-            let at = watched.iter().position(|one| Some(&one.signal.name) == blamed.as_ref());
-            raised.extend(at.filter(|at| !watched[*at].signal.stands()));
-        }
         for at in raised {
             alarms += 1;
             watched[at].signal.alarms += 1;
