@@ -111,7 +111,7 @@ fn a_signal_is_learned_watched_drifts_and_is_accepted() {
     let drifted = view(&mut bench, Signal::InputTokens);
     let why = drifted.explanation.clone().unwrap();
     assert_eq!((drifted.state, &*why.direction), (State::Alarm, "up"));
-    assert!(why.size.starts_with("median 1") && why.size.contains(" -> 2"), "{}", why.size);
+    assert!(why.size.starts_with("p95 2") && why.size.contains("median 1"), "{}", why.size);
     assert!(drifted.since.unwrap() >= at(1299 - 30), "{drifted:?}");
     let all = views(&mut bench);
     let said = &annotations(&all)[&("input_tokens".into(), "m".into(), String::new())];
