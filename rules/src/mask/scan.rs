@@ -145,6 +145,10 @@ impl<'t> Scan<'t> {
             }
             match wake(piece, here, self.kinds) {
                 Step::Hit(span) if self.kinds.has(span.kind) => {
+                    if span.range.start > here {
+                        // what stands before the value was refused on the way to it
+                        self.refuse(origin + here, origin + span.range.end);
+                    }
                     let range = origin + span.range.start..origin + span.range.end;
                     return Ok(Some(Cut { range: range.clone(), value: Some(Span { range, ..span }) }));
                 }
@@ -201,7 +205,7 @@ impl<'t> Scan<'t> {
 }
 
 /// Asks the recognisers of the byte at `at`.
-fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
+pub(super) fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
     let nothing = Step::skip(at + 1, at + 3);
     match bytes[at] {
         b'0'..=b'9' => number::wake(bytes, at),
@@ -262,7 +266,7 @@ fn dash(bytes: &[u8], at: usize) -> Step {
 }
 
 /// Bytes that wake a recogniser, or may begin a character to be folded. For keys it is the rarest letter of their prefix.
-const WAKE: [bool; 256] = {
+pub(super) const WAKE: [bool; 256] = {
     let mut table = [false; 256];
     let wakes = b"0123456789@:=-_.JKzLSbB<\\%&\xc2\xcd\xd9\xdb\xe2\xef\xf0";
     let mut at = 0;
