@@ -168,6 +168,9 @@ impl<'t> Scan<'t> {
     }
 
     fn refuse(&mut self, at: usize, looked: usize) {
+        if self.refusals.capacity() == 0 {
+            self.refusals.reserve(self.crowded);
+        }
         if self.refusals.len() >= self.crowded {
             let old = at.saturating_sub(BACK + REACH);
             let passed = self.refusals.iter().filter(|refusal| refusal.looked <= old).map(|refusal| refusal.looked);
@@ -206,7 +209,6 @@ impl<'t> Scan<'t> {
 
 /// Asks the recognisers of the byte at `at`.
 pub(super) fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
-    let nothing = Step::skip(at + 1, at + 3);
     match bytes[at] {
         b'0'..=b'9' => number::wake(bytes, at),
         b'@' => email::at_sign(bytes, at),
@@ -214,6 +216,7 @@ pub(super) fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
         b'=' => assign(bytes, at, 1, kinds),
         b'-' => dash(bytes, at),
         b'_' if is_alnum(byte(bytes, at + 1)) => api_key::at_joint(bytes, at),
+        b'_' => Step::skip(at + 1, at + 2),
         b'.' if matches!(before(bytes, at), b'G' | b's' | b'9') => api_key::at_joint(bytes, at),
         b'.' => Step::skip(at + 1, at + 1),
         b'J' if before(bytes, at) == b'y' => jwt::at_j(bytes, at),
@@ -228,7 +231,10 @@ pub(super) fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
         0xef if byte(bytes, at + 1) == 0xbc && matches!(byte(bytes, at + 2), 0x9a | 0x9d) => {
             assign(bytes, at, 3, kinds)
         }
-        _ => nothing,
+        b'b' | b'B' => Step::skip(at + 1, at + 3),
+        b'L' => Step::skip(at + 1, at + 2),
+        // nothing is cut inside a character
+        _ => Step::skip(at + 1, at + 1),
     }
 }
 
