@@ -99,7 +99,10 @@ pub(super) fn at_joint(bytes: &[u8], at: usize) -> Step {
         return nothing;
     }
     let head = at + 1 - start;
-    let same_head = |shape: &&Shape| shape.0.len() >= head && shape.0[..head] == bytes[start..=at];
+    let (first, second) = (bytes[start], bytes[start + 1]);
+    let same_head = |shape: &&Shape| {
+        shape.0[0] == first && shape.0[1] == second && shape.0.len() >= head && shape.0[..head] == bytes[start..=at]
+    };
     let mut shapes = JOINED.iter().filter(same_head).peekable();
     if shapes.peek().is_none() {
         return nothing;

@@ -43,13 +43,16 @@ pub(super) fn at_sign(bytes: &[u8], at: usize) -> Step {
     }
 }
 
-/// Furthest that [`continues`] looks.
-pub(super) const CONTINUES: usize = LOCAL + DOMAIN + 8;
-
 /// Whether what stands between may be part of an address, up to an `@`: then what comes before belongs to it too.
 pub(super) fn continues(bytes: &[u8], at: usize) -> bool {
     let end = run_end(&bytes[..bytes.len().min(at + LOCAL)], at, is_local);
     end > at && byte(bytes, end) == b'@' && domain_end(bytes, end + 1).is_some()
+}
+
+/// Furthest that [`continues`] looks.
+pub(super) fn continues_reach(bytes: &[u8], at: usize) -> usize {
+    let end = run_end(&bytes[..bytes.len().min(at + LOCAL)], at, is_local);
+    end + if byte(bytes, end) == b'@' { REACH + 1 } else { 1 }
 }
 
 fn is_local(byte: u8) -> bool {

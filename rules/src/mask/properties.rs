@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
+use super::scan::{Step, WAKE, wake};
 use super::*;
 
 /// Pieces that recognisers look at, values among them, put together at random.
@@ -86,6 +87,38 @@ const PIECES: &[&str] = &[
     "EMP-",
     "ab",
     "__",
+    "sk_live_",
+    "glpat-",
+    "SG.",
+    "AKIA",
+    "LTAI",
+    "SK",
+    "DE89",
+    "FR14 2004 1010 0505 0001 3M02 606",
+    "xn--",
+    "git",
+    ".com",
+    "eyJ",
+    "year ",
+    "版本",
+    "年",
+    "月",
+    "5日",
+    "X",
+    "·",
+    "[",
+    "]",
+    "'s",
+    "+",
+    "$",
+    "¥",
+    "\u{3000}",
+    "\u{2011}",
+    "https://",
+    "Authorization: Basic dXNlcjpwYXNz",
+    "Proc-Type: 4,ENCRYPTED",
+    "version ",
+    "abcdefghijklmnopqrstuvwxyz-0123456789_ABCDEFGHIJKLMNOPQRSTUVWXYZ",
 ];
 
 static MASKERS: LazyLock<Vec<Masker>> = LazyLock::new(|| {
@@ -114,6 +147,26 @@ fn hold(masker: &Masker, text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Panics where a refusal would have been another one, had the text ended behind all that it says it has looked at.
+fn hold_reach(kinds: KindSet, text: &str) -> Result<(), TestCaseError> {
+    let (bytes, mut at) = (text.as_bytes(), 0);
+    while let Some(offset) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| WAKE[usize::from(*b)])) {
+        let here = at + offset;
+        match wake(bytes, here, kinds) {
+            Step::Hit(span) => at = span.range.end,
+            Step::Skip { to, looked } => {
+                for end in (looked.max(here + 1)..bytes.len()).filter(|end| text.is_char_boundary(*end)) {
+                    let cut = wake(&bytes[..end], here, kinds);
+                    let same = matches!(cut, Step::Skip { to: other, .. } if other == to);
+                    prop_assert!(same, "{text:?} at {here}, to {to}, looked {looked}: {cut:?} when it ends at {end}");
+                }
+                at = to;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// `PROPTEST_CASES` asks for more.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000)
@@ -134,6 +187,14 @@ proptest! {
     }
 
     #[test]
+    fn refusals_say_how_far_they_looked(text in from_pieces(), other in "[0-9a-zA-Z@:=._<>/ +()%\\\\-]{0,60}|[0-9 .@:-]{0,40}") {
+        for text in [text, other] {
+            hold_reach(KindSet::ALL, &text)?;
+            hold_reach(KindSet::ALL.without(Kind::Secret), &text)?;
+        }
+    }
+
+    #[test]
     fn signs_are_masked_once_and_for_all(text in "[0-9a-zA-Z@:=._<>/ +()%\\\\-]{0,60}|[0-9 .@:-]{0,40}|\\PC{0,40}") {
         hold(&MASKERS[0], &text)?;
     }
@@ -145,6 +206,7 @@ fn texts_that_changed_once() {
         "pin:2l-m*yn:pin:3@y.ya<",
         "pin:2l-m*yn:pin:3@y.ya<=::m*!!!::*Ap::GOC*pyn*:::*Ap",
         "2001:db8::13812345678 x@y.zz",
+        "123-45-6789-10.1.2.3-----BEGIN PRIVATE KEY-----",
         "2 415 555 2671 4111 1111 1111 1111",
     ] {
         MASKERS.iter().for_each(|masker| hold(masker, text).unwrap());

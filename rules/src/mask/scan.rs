@@ -145,6 +145,10 @@ impl<'t> Scan<'t> {
             }
             match wake(piece, here, self.kinds) {
                 Step::Hit(span) if self.kinds.has(span.kind) => {
+                    if span.range.start > here {
+                        // what stands before the value was refused on the way to it
+                        self.refuse(origin + here, origin + span.range.end);
+                    }
                     let range = origin + span.range.start..origin + span.range.end;
                     return Ok(Some(Cut { range: range.clone(), value: Some(Span { range, ..span }) }));
                 }
@@ -164,6 +168,9 @@ impl<'t> Scan<'t> {
     }
 
     fn refuse(&mut self, at: usize, looked: usize) {
+        if self.refusals.capacity() == 0 {
+            self.refusals.reserve(self.crowded);
+        }
         if self.refusals.len() >= self.crowded {
             let old = at.saturating_sub(BACK + REACH);
             let passed = self.refusals.iter().filter(|refusal| refusal.looked <= old).map(|refusal| refusal.looked);
@@ -201,8 +208,7 @@ impl<'t> Scan<'t> {
 }
 
 /// Asks the recognisers of the byte at `at`.
-fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
-    let nothing = Step::skip(at + 1, at + 3);
+pub(super) fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
     match bytes[at] {
         b'0'..=b'9' => number::wake(bytes, at),
         b'@' => email::at_sign(bytes, at),
@@ -210,6 +216,7 @@ fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
         b'=' => assign(bytes, at, 1, kinds),
         b'-' => dash(bytes, at),
         b'_' if is_alnum(byte(bytes, at + 1)) => api_key::at_joint(bytes, at),
+        b'_' => Step::skip(at + 1, at + 2),
         b'.' if matches!(before(bytes, at), b'G' | b's' | b'9') => api_key::at_joint(bytes, at),
         b'.' => Step::skip(at + 1, at + 1),
         b'J' if before(bytes, at) == b'y' => jwt::at_j(bytes, at),
@@ -224,7 +231,10 @@ fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
         0xef if byte(bytes, at + 1) == 0xbc && matches!(byte(bytes, at + 2), 0x9a | 0x9d) => {
             assign(bytes, at, 3, kinds)
         }
-        _ => nothing,
+        b'b' | b'B' => Step::skip(at + 1, at + 3),
+        b'L' => Step::skip(at + 1, at + 2),
+        // nothing is cut inside a character
+        _ => Step::skip(at + 1, at + 1),
     }
 }
 
@@ -262,7 +272,7 @@ fn dash(bytes: &[u8], at: usize) -> Step {
 }
 
 /// Bytes that wake a recogniser, or may begin a character to be folded. For keys it is the rarest letter of their prefix.
-const WAKE: [bool; 256] = {
+pub(super) const WAKE: [bool; 256] = {
     let mut table = [false; 256];
     let wakes = b"0123456789@:=-_.JKzLSbB<\\%&\xc2\xcd\xd9\xdb\xe2\xef\xf0";
     let mut at = 0;

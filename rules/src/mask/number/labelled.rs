@@ -25,7 +25,8 @@ pub(super) fn find(bytes: &[u8], at: usize) -> Option<Span> {
         return None;
     }
     let run = run_end(&bytes[..bytes.len().min(at + 12)], at, |b| b.is_ascii_digit());
-    if previous >= 0x80 || previous.is_ascii_uppercase() || matches!(previous, b' ' | b'-') {
+    let behind_letter = matches!(previous, b' ' | b'-') && before(bytes, at - 1).is_ascii_uppercase();
+    if behind_letter || previous == 0xb7 || previous.is_ascii_uppercase() {
         if let Some(span) = plate(bytes, at) {
             return Some(span);
         }
@@ -188,8 +189,11 @@ fn ordinal(bytes: &[u8], run: usize) -> usize {
 /// Start of the name of a month that stands right before `at`.
 fn month_before(bytes: &[u8], at: usize) -> Option<usize> {
     let end = run_start(bytes, at, 2, |b| b == b' ' || b == b'.');
+    if end == at {
+        return None;
+    }
     let start = run_start(bytes, end, 10, |b| b.is_ascii_alphabetic());
-    (end < at && is_month(&bytes[start..end])).then_some(start)
+    (is_month(&bytes[start..end])).then_some(start)
 }
 
 fn is_month(word: &[u8]) -> bool {

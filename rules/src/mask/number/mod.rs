@@ -18,6 +18,9 @@ use chain::{Chain, Sep};
 const LABELS: [&str; 14] =
     ["tel", "phone", "mobile", "mob", "cell", "fax", "call", "ph", "vx", "wx", "wechat", "whatsapp", "ip", "id"];
 
+/// Furthest that a separator, or what is none, is looked at.
+const SEPARATOR: usize = 8;
+
 /// Most groups of one value.
 const VALUE: usize = 7;
 
@@ -37,16 +40,21 @@ pub(super) fn wake(bytes: &[u8], at: usize) -> Step {
         return Step::skip(to, (to + 2).max(at + labelled::REACH));
     }
     let chain = Chain::read(bytes, at);
-    let looked = chain.end() + email::CONTINUES;
+    let behind = run_end(bytes, chain.end(), is_alnum);
+    let looked = (behind + SEPARATOR).max(at + labelled::REACH);
     // shorter than an address, a telephone number, a card
     if chain.digits() < 4 || chain.digits() < 7 && chain.len() < 4 {
-        return Step::skip(run_end(bytes, chain.end(), is_alnum), looked);
+        return Step::skip(behind, looked);
     }
+    let looked = match byte(bytes, chain.end()) {
+        b'.' | b'-' | b'+' => looked.max(email::continues_reach(bytes, chain.end())),
+        _ => looked,
+    };
     match walk(&chain) {
         Ok(span) => Step::Hit(span),
         // what follows may belong to a value that begins in this chain
         Err(group) if group < chain.len() => Step::skip(chain.range(group, group).start, looked),
-        Err(_) => Step::skip(run_end(bytes, chain.end(), is_alnum), looked),
+        Err(_) => Step::skip(behind, looked),
     }
 }
 
