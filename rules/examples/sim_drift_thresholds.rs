@@ -51,7 +51,7 @@ fn main() -> std::io::Result<()> {
             threads.map(|pair| pair.map(|thread| thread.join().expect("a simulation ends")))
         });
         csv.extend(pairs.iter().flatten().map(|(_, lines)| lines.as_str()));
-        text += &source(burst, arls, pairs.map(|pair| pair.map(|(levels, _)| levels)));
+        text += &source(burst, arls, &pairs.map(|pair| pair.map(|(levels, _)| levels)));
     }
     if quick {
         println!("{csv}");
@@ -143,7 +143,7 @@ fn climb(
     sums[rung..].iter_mut().for_each(|sum| *sum += 20.0 * arl);
 }
 
-fn source(burst: Burst, arls: &[f64], levels: [[Vec<f64>; 2]; ZONES.len()]) -> String {
+fn source(burst: Burst, arls: &[f64], levels: &[[Vec<f64>; 2]; ZONES.len()]) -> String {
     let (name, count) = (format!("{burst:?}").to_uppercase(), arls.len());
     let logs: Vec<String> = arls.iter().map(|arl| format!("{:.9}", arl.ln())).collect();
     let mut text = format!("\n/// Logarithms of the average run lengths simulated with bursts {burst:?}.\n");

@@ -159,10 +159,15 @@ impl One {
         query.extend_pairs(numbers.iter().map(|(name, value)| (name, value.to_string())));
         let signal: String = form_urlencoded::byte_serialize(self.signal.as_bytes()).collect();
         let path = format!("/api/v1/drift/{signal}/{what}?{}", query.finish());
-        let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
-        let user: String = user.chars().filter(char::is_ascii_graphic).collect();
+        let user: String = user().chars().filter(char::is_ascii_graphic).collect();
         self.agent.ask(method, &path, |request| request.header(CLIENT, "cli").header(USER, user)).await
     }
+}
+
+/// Who runs the verb, for the log of acts.
+#[expect(clippy::disallowed_methods, reason = "the user's name is no configuration")]
+fn user() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default()
 }
 
 const HEADER: [&str; 8] = ["SIGNAL", "MODEL", "VARIANT", "STATE", "SCORE", "BASELINE", "LEARNED FROM", "SINCE"];

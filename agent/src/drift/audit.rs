@@ -74,7 +74,7 @@ impl Entry {
     }
 
     /// Somebody did `act`.
-    pub(super) fn done(at: Timestamp, id: SignalId, act: Act, baseline: u64, by: By) -> Self {
+    pub(super) fn done(at: Timestamp, id: SignalId, act: Act, baseline: u64, by: &By) -> Self {
         let act = match act {
             Act::Accept => "accept",
             Act::Pin(_) => "pin",
@@ -82,7 +82,7 @@ impl Entry {
             Act::RollBack(_) => "rollback",
         };
         let who = by.who.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
-        Self { at, id, act, baseline: Some(baseline), by: By { who, ..by } }
+        Self { at, id, act, baseline: Some(baseline), by: By { who, door: by.door } }
     }
 }
 
