@@ -53,7 +53,7 @@ impl Signal {
     /// Says why the column cannot be watched: too few values, all texts equal.
     pub(super) fn learn(name: &str, kind: Kind, cells: &[&Kept], arl: f64, masker: &Masker) -> anyhow::Result<Self> {
         let start = Timestamp::from_millis(0);
-        let config = DetectorConfig { arl, seed: 1, ..DetectorConfig::default() };
+        let config = DetectorConfig { seed: 1, ..DetectorConfig::new(arl) };
         let detector = match kind {
             Kind::Numeric => {
                 let values: Vec<f64> = cells.iter().filter_map(|cell| finite(cell.cell()).ok().flatten()).collect();
