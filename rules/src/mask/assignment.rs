@@ -20,7 +20,7 @@ const SPACES: usize = 8;
 const REACH: usize = VALUE + NAME;
 
 /// Whose values people choose.
-const CHOSEN: [&[u8]; 8] = [b"password", b"passwd", b"passphrase", b"passcode", b"pwd", b"pass", b"pin", b"psw"];
+const CHOSEN: [&[u8]; 9] = [b"password", b"passwd", b"passphrase", b"passcode", b"pwd", b"pass", b"pin", b"psw", b"pw"];
 
 /// Whose values machines make. A name ends in one of them (`AWS_SECRET_ACCESS_KEY`, `clientSecret`).
 const MADE: [&[u8]; 14] = [
@@ -145,7 +145,7 @@ fn named(bytes: &[u8], at: usize) -> Option<Value> {
 fn may_end_name(last: [u8; 2]) -> bool {
     matches!(
         &last,
-        b"rd" | b"wd" | b"se" | b"de" | b"ss" | b"in" | b"sw" | b"ey" | b"et" | b"en" | b"on" | b"al" | b"ls"
+        b"rd" | b"wd" | b"se" | b"de" | b"ss" | b"in" | b"sw" | b"pw" | b"ey" | b"et" | b"en" | b"on" | b"al" | b"ls"
     )
 }
 

@@ -168,6 +168,7 @@ fn hold_reach(kinds: KindSet, text: &str) -> Result<(), TestCaseError> {
 }
 
 /// `PROPTEST_CASES` asks for more.
+#[expect(clippy::disallowed_methods, reason = "a test that asks how long it may run")]
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000)
 }

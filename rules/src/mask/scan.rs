@@ -137,11 +137,11 @@ impl<'t> Scan<'t> {
             if may_fold && foldable == OnFoldable::Stop && fold::is_foldable(piece, here) {
                 return Err(End::Foldable);
             }
-            if piece[here] == b'<' {
-                if let Some(length) = (self.token)(&piece[here..]) {
-                    let start = origin + here;
-                    return Ok(Some(Cut { range: start..start + length, value: None }));
-                }
+            if piece[here] == b'<'
+                && let Some(length) = (self.token)(&piece[here..])
+            {
+                let start = origin + here;
+                return Ok(Some(Cut { range: start..start + length, value: None }));
             }
             match wake(piece, here, self.kinds) {
                 Step::Hit(span) if self.kinds.has(span.kind) => {

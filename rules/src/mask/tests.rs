@@ -178,6 +178,7 @@ fn keys_and_secrets() {
             "[jwt eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..48V1_ALb6US04U3b.5eym8TW_c8SuK0ltJ3rpYIzOeDQz7TALvtu6UG9oMo4vpzs9tX_EFShS8iB7j6ji.XFBoMYUZodetZdvTiFvSkQ]",
         ),
         ("password", "password: [secret hunter2], then"),
+        ("a short name for it", "pw: [secret Secret12]"),
         ("password in quotes", "\"password\": \"[secret p@ss w0rd!]\", 'pwd'='[secret abc123]'"),
         ("in Chinese", "密码：[secret abc12345]，口令:[secret qwe!123]"),
         ("environment", "export DB_PASSWORD=[secret s3cr3tPass]"),

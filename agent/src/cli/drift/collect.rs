@@ -72,6 +72,10 @@ pub(super) fn collect(paths: [&Path; 2], told: &BTreeMap<String, Kind>) -> anyho
         bail!("--columns {name}: neither file has such a column; they have {}", reference.table.names().join(", "));
     }
     let mut skipped: Vec<(String, String)> = reference.table.unusable().to_vec();
+    let known = |(name, _): &&(String, String)| {
+        reference.position(name).is_none() && !reference.table.unusable().iter().any(|(other, _)| other == name)
+    };
+    skipped.extend(current.table.unusable().iter().filter(known).cloned());
     let mut plan = Vec::new();
     for (at, name) in reference.table.names().iter().enumerate() {
         let Some(other) = current.position(name) else {

@@ -36,6 +36,14 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// Rows below which "no drift" is not said: tests on so few find only the largest changes.
+    pub(super) const FEW: u64 = 20;
+
+    /// Whether a file has so few rows that only a drift that was found says something.
+    pub(super) fn is_small(&self) -> bool {
+        self.rows.iter().any(|rows| *rows < Self::FEW)
+    }
+
     pub(super) fn drift(&self) -> bool {
         self.columns.iter().any(|column| column.verdict.drift)
     }

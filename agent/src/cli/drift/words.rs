@@ -128,6 +128,15 @@ fn texts_change(column: &ColumnReport, terms: &[(String, f64, f64)]) -> String {
 pub(super) fn verdict(report: &Report) -> String {
     let (all, moved): (usize, Vec<&ColumnReport>) =
         (report.columns.len(), report.columns.iter().filter(|column| column.verdict.drift).collect());
+    if moved.is_empty() && report.is_small() {
+        let (rows, which) = if report.rows[0] < report.rows[1] { (report.rows[0], 0) } else { (report.rows[1], 1) };
+        let unit = if rows == 1 { "row" } else { "rows" };
+        return format!(
+            "Too few rows to judge: {} has {rows} {unit}, and at least {} are wanted.",
+            report.files[which],
+            Report::FEW
+        );
+    }
     if moved.is_empty() {
         let evidence =
             report.columns.iter().filter(|column| column.verdict.p_adjusted.is_some_and(|p| p <= report.floors.alpha));

@@ -26,10 +26,10 @@ pub(super) fn find(bytes: &[u8], at: usize) -> Option<Span> {
     }
     let run = run_end(&bytes[..bytes.len().min(at + 12)], at, |b| b.is_ascii_digit());
     let behind_letter = matches!(previous, b' ' | b'-') && before(bytes, at - 1).is_ascii_uppercase();
-    if behind_letter || previous == 0xb7 || previous.is_ascii_uppercase() {
-        if let Some(span) = plate(bytes, at) {
-            return Some(span);
-        }
+    if (behind_letter || previous == 0xb7 || previous.is_ascii_uppercase())
+        && let Some(span) = plate(bytes, at)
+    {
+        return Some(span);
     }
     if previous.is_ascii_uppercase() {
         return passport(bytes, at, run);
@@ -54,7 +54,8 @@ fn labelled(bytes: &[u8], at: usize, words: &[&str]) -> bool {
 /// Whether a value may end at `end`.
 fn ends(bytes: &[u8], end: usize) -> bool {
     let (next, second) = (byte(bytes, end), byte(bytes, end + 1));
-    !is_word(next) && !(matches!(next, b'-' | b'.' | b'/') && is_alnum(second))
+    let goes_on = matches!(next, b'-' | b'.' | b'/') && is_alnum(second);
+    !goes_on && !is_word(next)
 }
 
 /// `123-45-6789`, which no other number of daily use looks like; with spaces or in one piece only behind a word for it.

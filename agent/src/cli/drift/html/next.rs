@@ -14,7 +14,8 @@ const ADVISED: usize = 6;
 /// One paragraph for somebody who reads nothing else.
 pub(super) fn gist(report: &Report) -> &'static str {
     let moved = report.columns.iter().filter(|column| column.verdict.drift).count();
-    match (moved, report.columns.iter().all(|column| column.verdict.p_adjusted.is_none())) {
+    let unjudged = report.columns.iter().all(|column| column.verdict.p_adjusted.is_none());
+    match (moved, unjudged || moved == 0 && report.is_small()) {
         (_, true) => "There are too few values to say whether the data has changed.",
         (0, _) => {
             "The current data looks like the reference: what differs is small, or no more than chance gives. Nothing needs to be done."
