@@ -218,7 +218,7 @@ fn bad_files_are_said_with_their_place() {
             &[][..],
             "late.csv:2002: column \"x\": \"oops\" is no number; leave it empty, or say --columns x=",
         ),
-        (&good, &endless, &[], "endless.csv:2002: column \"x\": inf is not finite"),
+        (&good, &endless, &[], "endless.csv:2002: column \"x\": inf is infinite, or beyond 1.8e308"),
         (&good, &other, &[], "there is no column to compare: x ("),
         (&good, &ragged, &[], "ragged.csv:3: 1 cell where the first line has 2"),
         (&good, &broken, &[], "broken.jsonl:2: column"),

@@ -181,6 +181,8 @@ impl<M: Method> Course<M> {
     }
 
     pub(super) fn set_arl(&mut self, arl: f64) {
+        // a share and its margin may ask for more than a detector is calibrated for
+        let arl = arl.min(1e9);
         self.config.detector.arl = arl;
         if let Some(detector) = &mut self.detector {
             detector.set_arl(arl);

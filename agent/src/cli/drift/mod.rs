@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use plimsoll_rules::mask::{MaskOptions, Masker};
 use plimsoll_rules::two_sample::verdict::Floors;
 
@@ -143,6 +143,9 @@ pub fn main(args: &Args) -> ExitCode {
 
 /// Whether a column has drifted.
 fn run(args: &Files) -> anyhow::Result<bool> {
+    if let Some(page) = &args.html {
+        refuse_to_overwrite(page, [&args.reference, &args.current])?;
+    }
     let told: BTreeMap<String, Kind> = args.columns.iter().cloned().collect();
     let collected = collect::collect([&args.reference, &args.current], &told)?;
     let floors = Floors {
@@ -164,6 +167,17 @@ fn run(args: &Files) -> anyhow::Result<bool> {
         Output::Html => html::page(&report, &now()),
     });
     Ok(report.drift())
+}
+
+/// The page must not take the place of a file that is compared.
+fn refuse_to_overwrite(page: &Path, read: [&PathBuf; 2]) -> anyhow::Result<()> {
+    let Ok(target) = page.canonicalize() else { return Ok(()) };
+    match read.iter().find(|file| file.canonicalize().is_ok_and(|file| file == target)) {
+        Some(file) => {
+            bail!("--html {}: {} is a file to read; write the page to another", page.display(), file.display())
+        }
+        None => Ok(()),
+    }
 }
 
 /// `2026-11-25 09:30 UTC`.

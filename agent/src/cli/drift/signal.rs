@@ -1,5 +1,6 @@
 //! One column as a stream: its detector, and what an alarm of it says.
 
+use anyhow::anyhow;
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::drift::clusters::EmbeddingClusters;
 use plimsoll_rules::drift::embedding::{EmbeddingDetector, EmbeddingSettings};
@@ -56,7 +57,9 @@ impl Signal {
         let config = DetectorConfig { seed: 1, ..DetectorConfig::new(arl) };
         let detector = match kind {
             Kind::Numeric => {
-                let values: Vec<f64> = cells.iter().filter_map(|cell| finite(cell.cell()).ok().flatten()).collect();
+                let values =
+                    cells.iter().filter_map(|cell| finite(cell.cell()).transpose()).collect::<Result<Vec<f64>, _>>();
+                let values = values.map_err(|why| anyhow!("in the reference rows: {}", why.replace("NAME", name)))?;
                 let reference = ScalarReference::learn(&values, config.seed)?;
                 Detector::Numbers(Box::new(ScalarDetector::new(reference, config, start)?))
             }

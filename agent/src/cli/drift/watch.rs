@@ -76,6 +76,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<bool> {
     }
     opened.head = Vec::new();
     let (rows, alarms) = replay(&mut opened, &mut watched, args, &masker)?;
+    if rows == args.reference_rows as u64 {
+        bail!("{file} has {rows} rows; --reference-rows {} leaves none to watch", args.reference_rows);
+    }
     let signals: Vec<Value> = watched
         .iter()
         .map(|one| {

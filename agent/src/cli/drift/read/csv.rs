@@ -61,12 +61,15 @@ impl Csv {
                 return Ok(false);
             }
             self.until = self.line;
-            while memchr::memchr(b'"', &self.record).is_some() && is_open(&self.record) {
+            let mut open = memchr::memchr(b'"', &self.record).is_some() && is_open(&self.record);
+            while open {
+                let from = self.record.len();
                 self.record.push(b'\n');
                 if !read_line(&mut self.text, &mut self.record, || format!("{file}:{line}"))? {
                     bail!("{file}:{line}: a quote is not closed");
                 }
                 self.until += 1;
+                open = memchr::memchr(b'"', &self.record[from..]).is_none() || is_open(&self.record);
             }
             if !self.record.trim_ascii().is_empty() {
                 return Ok(true);
