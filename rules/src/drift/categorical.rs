@@ -140,7 +140,7 @@ impl CategoricalDetector {
     pub fn new(reference: CategoricalReference, config: DetectorConfig, now: Timestamp) -> Result<Self, DriftError> {
         config.check()?;
         let shares = reference.shares();
-        let bank = ShareBank::new(&shares, reference.observations() as f64, config.dead_zone / 8.0);
+        let bank = ShareBank::new(&shares, reference.observations() as f64, config.dead_zone / 8.0, config.arl);
         let calibration = Calibration::new(&bank, &reference.counts, config.arl, config.seed);
         let lanes = bank.start().len();
         let mut detector = Self {

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 /// Rises of a share beyond the dead zone, in parts of what is left.
 pub(super) const RISES: [f64; 3] = [0.04, 0.12, 0.4];
 
-/// Standard errors of a reference share that the dead zone spans.
-const ZONE_ERRORS: f64 = 2.0;
+/// Standard errors of a reference share that the dead zone spans: 2 up to an average run length of 10 000, 0.4 more with
+/// each factor of ten, for the longer one watches the rarer must be the references that alarm by their own error.
+fn zone_errors(arl: f64) -> f64 {
+    2.0 + 0.4 * (arl.max(1.0).log10() - 4.0).max(0.0)
+}
 
 /// Bets of all categories; lane `3c + j` is rise `j` of category `c`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,12 +24,13 @@ pub(super) struct ShareBank {
 }
 
 impl ShareBank {
-    /// For reference shares `p` of `observations`, with at least `zone` as dead zone.
-    pub(super) fn new(p: &[f64], observations: f64, zone: f64) -> Self {
+    /// For reference shares `p` of `observations`, with at least a rise by `zone` as dead zone, at this run length.
+    pub(super) fn new(p: &[f64], observations: f64, zone: f64, arl: f64) -> Self {
         let mut bank = Self { own: vec![], other: vec![], start: vec![] };
         for share in p {
-            let error = ZONE_ERRORS * (share * (1.0 - share) / observations).sqrt();
-            let edge = zone.max(error).clamp(0.001, 0.9);
+            let error = zone_errors(arl) * (share * (1.0 - share) / observations).sqrt();
+            // a mixture with `η` of the category raises its share by `η(1 − p)`
+            let edge = (zone.max(error) / (1.0 - share)).clamp(0.001, 0.9);
             for rise in RISES {
                 let rho = edge + (1.0 - edge) * rise;
                 let other = (1.0 - rho) / (1.0 - edge);
