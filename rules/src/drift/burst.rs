@@ -2,10 +2,10 @@
 //!
 //! Real traffic comes in bursts of like requests: one client that sends a hundred similar prompts within seconds is no
 //! drift, yet to a test that takes values as independent it is overwhelming evidence. So within each stretch of 16
-//! consecutive values every bet wins at most 2 nats; losses are paid in full. A product of e-values that is
-//! held at a ceiling is still one: `min(·, c)` is concave, so by Jensen's inequality the expected factor stays at most
-//! 1 and the statistic remains an e-detector. It costs delay (at one false alarm in 30 days a shift of one standard
-//! deviation takes about 70 observations instead of 40), and only where long run lengths are asked for.
+//! consecutive values what a bet held at its beginning grows by at most 2 nats; losses are paid in full, and what begins
+//! within the stretch, after losses, may win them back on top. A product of e-values that is held at a ceiling is still
+//! one: `min(·, c)` is concave, so by Jensen's inequality the expected factor stays at most 1 and the statistic remains an
+//! e-detector. It costs delay, and only where long run lengths are asked for.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub enum Burst {
     /// Every value counts in full.
     #[default]
     Free,
-    /// A stretch gives each bet at most [`Burst::NATS`].
+    /// A stretch adds at most [`Burst::NATS`] to what a bet held at its beginning.
     Held,
 }
 

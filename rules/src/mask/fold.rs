@@ -184,13 +184,4 @@ fn safe(decoded: Option<char>) -> char {
 }
 
 /// First bytes of what may be folded.
-const LEADS: [bool; 256] = {
-    let mut table = [false; 256];
-    let leads = b"\\%&\xc2\xcd\xd9\xdb\xe2\xef\xf0";
-    let mut at = 0;
-    while at < leads.len() {
-        table[leads[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
+const LEADS: [bool; 256] = super::scan::among(b"\\%&\xc2\xcd\xd9\xdb\xe2\xef\xf0");

@@ -272,13 +272,15 @@ fn dash(bytes: &[u8], at: usize) -> Step {
 }
 
 /// Bytes that wake a recogniser, or may begin a character to be folded. For keys it is the rarest letter of their prefix.
-pub(super) const WAKE: [bool; 256] = {
+pub(super) const WAKE: [bool; 256] = among(b"0123456789@:=-_.JKzLSbB<\\%&\xc2\xcd\xd9\xdb\xe2\xef\xf0");
+
+/// A table of whether a byte is one of these.
+pub(super) const fn among(bytes: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
-    let wakes = b"0123456789@:=-_.JKzLSbB<\\%&\xc2\xcd\xd9\xdb\xe2\xef\xf0";
     let mut at = 0;
-    while at < wakes.len() {
-        table[wakes[at] as usize] = true;
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
         at += 1;
     }
     table
-};
+}
