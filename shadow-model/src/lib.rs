@@ -1,3 +1,20 @@
-//! Reads meaning: will embed, score and judge sampled traffic in a worker process, with models in candle.
+//! Reads meaning: embeds, scores and judges texts with models in candle, on the CPU or a GPU.
 //!
-//! Empty until the shadow worker is built; it stands here so that the dependency arrows are fixed from the start.
+//! A model is a Hugging Face folder ([`Folder`]): its configuration, tokenizer and weights. [`Embedder`] turns texts into
+//! vectors, [`Scorer`] tells how surprising they are and which of two answers a model prefers, [`Reward`] gives a score.
+//! Nothing here opens a socket or reads a clock; serving and supervising are the agent's.
+
+mod device;
+mod error;
+mod folder;
+mod tokens;
+mod weights;
+
+pub use device::{Options, Place, Precision};
+pub use error::ModelError;
+pub use folder::{Family, Folder, Settings};
+pub use tokens::{Tokens, Vocabulary};
+pub use weights::Weights;
+
+/// What the functions of this crate give back.
+pub type Result<T, E = ModelError> = std::result::Result<T, E>;
