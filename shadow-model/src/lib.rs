@@ -7,6 +7,7 @@
 mod device;
 mod error;
 mod folder;
+pub mod serve;
 mod tokens;
 mod weights;
 
