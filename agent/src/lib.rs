@@ -13,6 +13,7 @@ pub mod masking;
 pub mod pipeline;
 pub mod records;
 pub mod run;
+pub mod shadow;
 pub mod shutdown;
 pub mod state;
 pub mod tap;

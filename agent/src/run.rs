@@ -15,15 +15,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock;
-use crate::config::{self, Checked, Overrides};
+use crate::config::{self, Checked, Overrides, ShadowModel};
 use crate::drift::{self, Drift, DriftTask, Outcome, OutcomeFeed};
-use crate::feed::{DriftFeed, DriftInbox};
+use crate::feed::{Feed, Feeds, Inbox};
 use crate::health::Health;
 use crate::http::api::{ApiState, ReloadRequest};
 use crate::http::health::Readiness;
 use crate::masking;
 use crate::pipeline::{Command, Desk, Pipeline, PipelineOptions};
 use crate::records::{Records, RecordsOptions};
+use crate::shadow::{self, Reading, ShadowFeed};
 use crate::shutdown::Shutdown;
 use crate::state::StateFiles;
 use crate::tap::Outlets;
@@ -116,22 +117,30 @@ impl Agent {
         registry.set(Metric::ConfigReloadSuccess, &[], 1.0);
         let masker = masking::start(&config)?;
         let on = config.raw.drift.enabled;
-        let (feed, inbox) = on.then(|| DriftFeed::new(registry.clone())).unzip();
+        let (to_drift, inbox) = on.then(|| Feed::to_drift(registry.clone())).unzip();
+        let (to_shadow, shadow_inbox) = config.shadow.as_ref().map(|shadow| to_shadow(shadow, &registry)).unzip();
+        let feeds = Feeds::new(to_drift.into_iter().chain(to_shadow));
+        let (readings, reading_inbox) = ShadowFeed::new(registry.clone());
         let (outcomes, outcome_inbox) = OutcomeFeed::new(registry.clone());
         let records = Records::open(
             records_options(&config, on.then_some(outcomes)),
             registry.clone(),
             health.clone(),
-            feed.clone(),
+            feeds.clone(),
         )
         .await;
         let dispatcher = receivers::start(&config, records.pool(), shutdown).await?;
         let drift = match inbox {
             Some(inbox) => {
-                start_drift(&config, (inbox, outcome_inbox), &records, (&registry, &health), shutdown).await?
+                let others = (outcome_inbox, reading_inbox);
+                start_drift(&config, inbox, others, &records, (&registry, &health), shutdown).await?
             }
             None => Drift::off(),
         };
+        if let (Some(shadow), Some(inbox)) = (&config.shadow, shadow_inbox) {
+            let to = (on.then_some(readings), records.clone());
+            shadow::start(&config, shadow, inbox, to, (&registry, &health), shutdown)?;
+        }
         let options = pipeline_options(&config, drift.clone());
         let (pipeline, snapshot) = Pipeline::new(options, registry.clone(), health.clone(), dispatcher.clone());
         let (commands, command_queue) = mpsc::channel(8);
@@ -153,7 +162,7 @@ impl Agent {
         };
         announce(&config.borrow(), &listeners);
         let started_with = config.borrow().clone();
-        let outlets = Outlets { records: exchanges, drift: feed, masker };
+        let outlets = Outlets { records: exchanges, feeds, masker };
         listeners.serve(config, api, &records, &registry, &readiness, outlets, shutdown);
         shutdown.spawn("pipeline", pipeline.run(command_queue, shutdown.clone()));
         drop(latch);
@@ -203,6 +212,7 @@ fn needs_restart(old: &Checked, new: &Checked) -> Vec<&'static str> {
     changed("records", old.records != new.records);
     changed("business", old.business != new.business);
     changed("drift", old.drift != new.drift);
+    changed("shadow", old.shadow != new.shadow);
     changed("limits", old.limits != new.limits);
     changed("log", old.log != new.log);
     keys
@@ -217,16 +227,22 @@ fn sampling(config: &Checked) -> std::time::Duration {
 /// Reads what was saved before it returns: the series must be there before a rule looks for them.
 async fn start_drift(
     config: &Checked,
-    (inbox, outcomes): (DriftInbox, mpsc::Receiver<Outcome>),
+    inbox: Inbox,
+    others: (mpsc::Receiver<Outcome>, mpsc::Receiver<Reading>),
     records: &Records,
     (registry, health): (&Registry, &Health),
     shutdown: &Shutdown,
 ) -> anyhow::Result<Drift> {
-    let settings = drift::Settings::new(&config.raw.drift)?;
+    let settings = drift::Settings::new(&config.raw.drift, config.shadow.as_ref())?;
     let database = (records.pool(), config.database.clone());
-    let (task, drift) = DriftTask::start(settings, registry.clone(), health.clone(), database, outcomes).await;
+    let (task, drift) = DriftTask::start(settings, registry.clone(), health.clone(), database, others).await;
     shutdown.spawn("drift", task.run(inbox, shutdown.clone()));
     Ok(drift)
+}
+
+fn to_shadow(shadow: &ShadowModel, registry: &Registry) -> (Feed, Inbox) {
+    let queue = usize::try_from(shadow.settings.queue).unwrap_or(usize::MAX);
+    Feed::to_shadow(registry.clone(), shadow.settings.sample, queue)
 }
 
 fn pipeline_options(config: &Checked, drift: Drift) -> PipelineOptions {

@@ -57,6 +57,9 @@ const SECONDS: &[f64] =
 const FAST_SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Negative log-likelihood per token: e to the 12th is a vocabulary of 160 000.
+const NATS: &[f64] = &[0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0];
+
 /// One line a metric: the enum, the table and the documentation are made of it.
 macro_rules! catalog {
     ($($variant:ident $name:literal $kind:expr, [$($label:literal),*], $help:literal;)*) => {
@@ -166,6 +169,22 @@ catalog! {
     DriftArl "drift_arl_observations" Gauge, ["signal", "model", "variant"], "Mean observations between two false alarms that the threshold is set to.";
     DriftBaseline "drift_baseline_version" Gauge, ["signal", "model", "variant"], "The baseline in force.";
     DriftObservations "drift_observations_total" Counter, ["signal", "model", "variant"], "Observations taken by a signal's detector.";
+    // Shadow model, as the agent sees it
+    ShadowRequests "shadow_requests_total" Counter, ["outcome"], "Requests of the agent to the shadow worker by how they ended: ok, busy (it makes way for the served model), failed.";
+    ShadowRequestDuration "shadow_request_duration_seconds" Histogram(SECONDS), [], "Seconds of a request of the agent to the shadow worker that was answered.";
+    ShadowRestarts "shadow_restarts_total" Counter, [], "Times the shadow worker was started again after it had ended.";
+    ShadowResident "shadow_resident_bytes" Gauge, [], "Resident memory of the shadow worker that is a child of the agent, in bytes.";
+    PromptNll "prompt_nll_nats" Histogram(NATS), ["model", "variant"], "How surprising sampled prompts are to the shadow language model: negative log-likelihood per token, in nats.";
+    ResponseNll "response_nll_nats" Histogram(NATS), ["model", "variant"], "How surprising sampled answers are to the shadow language model, given their prompts: negative log-likelihood per token, in nats.";
+    // Shadow worker, on its own /metrics
+    ShadowTexts "shadow_texts_total" Counter, ["task", "outcome"], "Texts or pairs that the worker took by task (embed, score, judge, reward) and outcome (ok, cached, busy, full, failed).";
+    ShadowTokens "shadow_tokens_total" Counter, ["task"], "Tokens that the worker's models read.";
+    ShadowBatches "shadow_batches_total" Counter, ["task"], "Batches that the worker ran.";
+    ShadowBatchDuration "shadow_batch_duration_seconds" Histogram(FAST_SECONDS), ["task"], "Seconds a batch of the worker took.";
+    ShadowQueue "shadow_queue_texts" Gauge, [], "Texts that wait for their batch.";
+    ShadowCache "shadow_cache_bytes" Gauge, [], "Bytes of answers that are kept for texts that come again.";
+    ShadowBusy "shadow_busy" Gauge, [], "1 while the worker makes way for the served model: its GPU is busy or requests wait in its queue.";
+    ShadowModelBytes "shadow_model_bytes" Gauge, ["task"], "Memory of the weights of the worker's models, in bytes.";
     // Judgement and telling
     Alerts "alerts" Gauge, ["alertname", "alertstate"], "Active alerts by name and state (pending, firing).";
     RuleEvaluations "rule_evaluations_total" Counter, ["group"], "Rule evaluations.";

@@ -7,6 +7,9 @@ mod csv_cells;
 pub mod demo;
 mod detect;
 mod drift;
+mod embed;
+mod jsonl;
+mod judge;
 mod mask;
 mod outbox;
 mod probe;
@@ -15,6 +18,8 @@ mod rules;
 mod run;
 mod running;
 mod schema;
+mod score;
+mod shadow;
 mod status;
 mod test_rules;
 
@@ -80,6 +85,18 @@ enum Verb {
     /// Has the data changed? Compare two files, column by column: by how much, which way, and whether that is chance.
     #[command(after_help = drift::HELP)]
     Drift(drift::Args),
+    /// Read meaning beside the served model: the worker with the shadow models, as a process of its own.
+    #[command(after_help = shadow::HELP)]
+    Shadow(shadow::Args),
+    /// Turn texts into vectors: JSON lines in, JSON lines out.
+    #[command(after_help = embed::HELP)]
+    Embed(embed::Args),
+    /// Say how surprising prompts and answers are to a language model: JSON lines in, JSON lines out.
+    #[command(after_help = score::HELP)]
+    Score(score::Args),
+    /// Ask a language model which of two answers is better, both ways round: JSON lines in, JSON lines out.
+    #[command(after_help = judge::HELP)]
+    Judge(judge::Args),
     /// Answer PromQL over standard input and output, one JSON object a line.
     #[command(after_help = promql::HELP)]
     Promql(promql::Args),
@@ -114,6 +131,10 @@ pub fn main() -> ExitCode {
         Verb::Backtest(args) => backtest::main(&args),
         Verb::Detect(args) => detect::main(&args),
         Verb::Drift(args) => drift::main(&args),
+        Verb::Shadow(args) => shadow::main(&args),
+        Verb::Embed(args) => embed::main(&args),
+        Verb::Score(args) => score::main(&args),
+        Verb::Judge(args) => judge::main(&args),
         Verb::Test(args) => test_rules::main(&args),
     }
 }

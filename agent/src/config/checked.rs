@@ -9,7 +9,7 @@ use plimsoll_rules::{BUILTIN_RULES, Group, load_rules};
 use reqwest::Url;
 
 use super::units::Span;
-use super::{Masking, Problem, Raw, masking, receivers};
+use super::{Masking, Problem, Raw, ShadowModel, masking, receivers, shadow};
 use crate::tap::Upstream;
 
 /// Text that no log and no debug print shows.
@@ -59,6 +59,8 @@ pub struct Checked {
     pub routing: Routing,
     /// How texts are masked.
     pub masking: Masking,
+    /// Who reads a sample of the traffic, if anybody does.
+    pub shadow: Option<ShadowModel>,
     /// Where the records' database is.
     pub database: PathBuf,
     /// Where state lives.
@@ -146,10 +148,11 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
     let data = raw.limits.data.as_ref().map_or_else(default_data, PathBuf::from);
     let database = database(&mut c, &raw, &data);
     let masking = masking::check(&mut c, &raw.masking);
+    let shadow = shadow::check(&mut c, &raw.shadow);
     let groups = groups(&mut c, &raw, folder);
     match (upstream, engine_url) {
         (Some(upstream), Some(engine_url)) if c.problems.is_empty() => {
-            Ok(Checked { upstream, engine_url, groups, tokens, sinks, routing, masking, database, data, raw })
+            Ok(Checked { upstream, engine_url, groups, tokens, sinks, routing, masking, shadow, database, data, raw })
         }
         _ => Err(c.problems),
     }
@@ -170,6 +173,7 @@ fn spans(c: &mut Check<'_>, raw: &Raw) {
         ("alerts.resend_delay", raw.alerts.resend_delay, SECOND),
         ("business.window", raw.business.window, SECOND),
         ("records.retention", raw.records.retention, Duration::from_secs(60)),
+        ("shadow.timeout", raw.shadow.timeout, TICK),
         ("limits.history", raw.limits.history, Duration::from_secs(60)),
     ] {
         c.at_least(key, span, least);

@@ -56,7 +56,7 @@ section! {
         /// So many of the first observations of a signal.
         #[schemars(range(min = 128, max = 100_000))]
         observations: u64 = 5000,
-        /// So many of the first texts, for `embedding`. What few texts have in common is learned too well: false alarms.
+        /// So many of the first texts, for `embedding` and `shadow_embedding`. What few texts have in common is learned too well: false alarms.
         #[schemars(range(min = 500, max = 4096))]
         texts: u64 = 1000,
     }
@@ -89,6 +89,12 @@ section! {
         refusal: Setting = Setting::default(),
         /// What prompts are about.
         embedding: Setting = Setting::default(),
+        /// What prompts are about, by the shadow model (`shadow.model`).
+        shadow_embedding: Setting = Setting::default(),
+        /// How surprising prompts are to the shadow language model (`shadow.scorer`), in nats per token.
+        prompt_nll: Setting = Setting::default(),
+        /// How surprising answers are to it after their prompts, in nats per token.
+        response_nll: Setting = Setting::default(),
         /// Whether tasks are completed, by feedback: the mean must not fall below `floor`, 0.9.
         task_completion: Setting = Setting::default(),
         /// How content users are, by feedback: the mean must not fall below `floor`, 0.9.

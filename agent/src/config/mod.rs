@@ -9,6 +9,7 @@ mod masking;
 mod raw;
 mod receivers;
 mod schema;
+mod shadow;
 mod tree;
 mod units;
 
@@ -20,8 +21,9 @@ use serde_json::Value;
 pub use checked::{Checked, Secret, Tokens};
 pub use drift::{Drift, HourOfWeek, Setting, Signals, Tuning};
 pub use masking::Masking;
-pub use raw::{EngineKind, LogFormat, LogLevel, Raw, StoreText};
+pub use raw::{EngineKind, LogFormat, LogLevel, Numbers, Raw, StoreText};
 pub use schema::schema;
+pub use shadow::{Reader, ShadowModel, WorkerUrl};
 pub use units::{AlarmBudget, ByteSize, Span};
 
 use tree::{Data, Node, Place};

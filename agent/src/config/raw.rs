@@ -25,9 +25,11 @@ macro_rules! section {
 pub(super) use section;
 
 mod alerts;
+mod shadow;
 mod text;
 
 pub use alerts::{Alerts, Language, Receiver, Room, SignedRoom};
+pub use shadow::{Numbers, Shadow};
 pub use text::{MaskKind, Masking, Records, StoreText, Text};
 
 section! {
@@ -49,6 +51,8 @@ section! {
         business: Business = Business::default(),
         /// Whether what comes in and goes out is still what it was.
         drift: Drift = Drift::default(),
+        /// A small model that reads a sample of the traffic.
+        shadow: Shadow = Shadow::default(),
         /// What is judged.
         rules: Rules = Rules::default(),
         /// Who is told.

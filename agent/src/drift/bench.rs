@@ -15,6 +15,7 @@ use super::signal::{Signal, SignalId};
 use super::store::Saved;
 use super::text::Embedded;
 use super::watch::{Observed, Watch};
+use crate::shadow::Reading;
 
 /// Longest name of a category, in characters.
 const LONGEST_CATEGORY: usize = 64;
@@ -85,6 +86,26 @@ impl Bench {
                 self.observe(at, (outcome.signal as usize, outcome.signal), now, value);
             }
             None => self.beyond += 1,
+        }
+    }
+
+    /// Takes what the shadow model said.
+    pub(super) fn take_reading(&mut self, reading: &Reading, now: Timestamp) {
+        let Some(at) = self.pair(&reading.model, &reading.variant) else {
+            self.beyond += 1;
+            return;
+        };
+        let number = |nll: Option<(f64, u64)>| nll.map(|(nats, _)| Observed::Number(nats));
+        for (signal, value) in [
+            (Signal::ShadowEmbedding, embedded_elsewhere(reading)),
+            (Signal::PromptNll, number(reading.prompt_nll)),
+            (Signal::ResponseNll, number(reading.response_nll)),
+        ] {
+            if self.settings.of(signal).is_some()
+                && let Some(value) = value
+            {
+                self.observe(at, (signal as usize, signal), now, value);
+            }
         }
     }
 
@@ -215,6 +236,10 @@ impl Bench {
             if self.settings.of(id.signal).is_none() {
                 continue;
             }
+            if self.settings.is_of_another_model(id.signal, &settings) {
+                tracing::info!(signal = %id, "another shadow model tells it now: it is learned afresh");
+                continue;
+            }
             let Some(at) = self.pair(&id.model, &id.variant) else { continue };
             if settings != self.settings.fingerprint(id.signal) {
                 tracing::info!(signal = %id, "its settings have changed: its detector starts afresh from its baseline");
@@ -256,6 +281,15 @@ impl Bench {
         let kept = &text[..text.floor_char_boundary(KEPT_TEXT)];
         vector.iter().any(|value| *value != 0.0).then(|| Embedded { vector, text: Some(kept.into()) })
     }
+}
+
+fn embedded_elsewhere(reading: &Reading) -> Option<Observed> {
+    let text = reading.prompt.as_ref().map(|text| {
+        let text = text.as_str();
+        text[..text.floor_char_boundary(KEPT_TEXT)].into()
+    });
+    let vector = reading.embedding.to_vec();
+    vector.iter().any(|value| *value != 0.0).then_some(Observed::Text(Embedded { vector, text }))
 }
 
 fn category(name: &str) -> Observed {

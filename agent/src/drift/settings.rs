@@ -4,10 +4,13 @@ use plimsoll_rules::drift::embedding::MOST_REFERENCE;
 use plimsoll_rules::drift::{Calm, DriftError, FalseAlarms};
 
 use super::signal::{Kind, Signal};
-use crate::config::{Drift, HourOfWeek, Setting};
+use crate::config::{Drift, HourOfWeek, Setting, ShadowModel};
 
 /// The least acceptable mean of ratios, unless the configuration says otherwise.
 const FLOOR: f64 = 0.9;
+
+/// Before the shadow model's name in a fingerprint.
+const BY: &str = ", by ";
 
 /// How one signal is watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -27,6 +30,8 @@ pub struct Settings {
     pub(super) calm: Calm,
     pub(super) models: usize,
     pub(super) hours: HourOfWeek,
+    /// The shadow model that tells some signals; `""` when there is none.
+    shadow: String,
     /// In the order of [`Signal::ALL`]; `None` for one that is off.
     signals: Vec<Option<Tuned>>,
 }
@@ -36,7 +41,7 @@ impl Settings {
     ///
     /// # Errors
     /// A budget of false alarms that is none; the configuration refuses it before.
-    pub fn new(config: &Drift) -> Result<Self, DriftError> {
+    pub fn new(config: &Drift, shadow: Option<&ShadowModel>) -> Result<Self, DriftError> {
         let tuned = |signal: &Signal| match signal.setting(&config.signals) {
             Setting::Off => None,
             Setting::On(tuning) => {
@@ -57,6 +62,7 @@ impl Settings {
             calm: Calm { time: config.cool_down.0, ..Calm::default() },
             models: usize::try_from(config.models).unwrap_or(usize::MAX),
             hours: config.hour_of_week,
+            shadow: shadow.map(|shadow| shadow.identity.clone()).unwrap_or_default(),
             signals: Signal::ALL.iter().map(tuned).collect(),
         })
     }
@@ -70,6 +76,13 @@ impl Settings {
     pub(super) fn fingerprint(&self, signal: Signal) -> String {
         let Tuned { minimum_effect: effect, floor, .. } = self.of(signal).copied().unwrap_or_default();
         let hours = if self.hours == HourOfWeek::Off { ", no hours" } else { "" };
-        format!("effect {effect}, floor {floor}, calm {:?} and {}{hours}", self.calm.time, self.calm.observations)
+        let by = if signal.is_shadow() { format!("{BY}{}", self.shadow) } else { String::new() };
+        format!("effect {effect}, floor {floor}, calm {:?} and {}{hours}{by}", self.calm.time, self.calm.observations)
+    }
+
+    /// Whether a signal saved under `fingerprint` was told by another shadow model: then nothing of it holds.
+    pub(super) fn is_of_another_model(&self, signal: Signal, fingerprint: &str) -> bool {
+        let by = fingerprint.split_once(BY).map_or("", |(_, by)| by);
+        signal.is_shadow() && by != self.shadow
     }
 }

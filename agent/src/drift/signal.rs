@@ -97,6 +97,12 @@ signals! {
         "Read a few refused prompts; look at the model's version, its system prompt and its safety settings.";
     Embedding embedding Text "",
         "Read the examples; look at who began to send; when the topic is meant to be served, accept it and judge answers to it.";
+    ShadowEmbedding shadow_embedding Text "",
+        "Read the examples; look at who began to send; when the topic is meant to be served, accept it and judge answers to it.";
+    PromptNll prompt_nll Number "nats per token",
+        "Look at shadow_embedding, language and the examples there: prompts have become less (or more) like usual text.";
+    ResponseNll response_nll Number "nats per token",
+        "Read a few answers; look at the model's version, its sampling settings (temperature) and at refusal.";
     TaskCompletion task_completion Ratio "",
         "Look at plimsoll_requests_total by outcome, at what else has drifted and at what was released.";
     UserSatisfaction user_satisfaction Ratio "",
@@ -107,6 +113,11 @@ impl Signal {
     /// The signal of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|signal| signal.name() == name)
+    }
+
+    /// Whether the shadow model tells it: what one model says is not compared with what another does.
+    pub(super) fn is_shadow(self) -> bool {
+        matches!(self, Self::ShadowEmbedding | Self::PromptNll | Self::ResponseNll)
     }
 
     /// Its number in an exchange; `None` where it has none, and of requests that were not answered.

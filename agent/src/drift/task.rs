@@ -20,8 +20,9 @@ use super::settings::Settings;
 use super::store::{self, Saved};
 use super::view::{annotations, readings, views};
 use crate::clock::Clock;
-use crate::feed::DriftInbox;
+use crate::feed::Inbox;
 use crate::health::Health;
+use crate::shadow::Reading;
 use crate::shutdown::Shutdown;
 
 /// Exchanges taken at once.
@@ -46,6 +47,7 @@ pub struct DriftTask {
     snapshot: watch::Sender<Arc<Snapshot>>,
     requests: mpsc::Receiver<Request>,
     outcomes: mpsc::Receiver<Outcome>,
+    readings: mpsc::Receiver<Reading>,
     saved: Instant,
     saved_all: Instant,
 }
@@ -58,7 +60,7 @@ impl DriftTask {
         registry: Registry,
         health: Health,
         (pool, database): (Option<SqlitePool>, PathBuf),
-        outcomes: mpsc::Receiver<Outcome>,
+        (outcomes, readings): (mpsc::Receiver<Outcome>, mpsc::Receiver<Reading>),
     ) -> (Self, Drift) {
         let (drift, snapshot, requests) = Drift::new();
         let (clock, now) = (Clock::start(), Instant::now());
@@ -74,6 +76,7 @@ impl DriftTask {
             snapshot,
             requests,
             outcomes,
+            readings,
             saved: now,
             saved_all: now,
         };
@@ -101,7 +104,7 @@ impl DriftTask {
     }
 
     /// Watches until shutdown, then saves.
-    pub async fn run(mut self, mut inbox: DriftInbox, shutdown: Shutdown) {
+    pub async fn run(mut self, mut inbox: Inbox, shutdown: Shutdown) {
         while !self.loaded {
             tokio::select! {
                 () = tokio::time::sleep(RETRY_EVERY) => self.load().await,
@@ -126,6 +129,7 @@ impl DriftTask {
                 }
                 Some(request) = self.requests.recv() => self.answer(request).await,
                 Some(outcome) = self.outcomes.recv() => self.take_outcome(outcome).await,
+                Some(reading) = self.readings.recv() => self.take_reading(reading).await,
                 _ = every_second.tick() => {
                     self.pass(last.elapsed()).await;
                     last = Instant::now();
@@ -175,6 +179,22 @@ impl DriftTask {
         let now = self.clock.now();
         let urgent = self.work(move |bench| {
             outcomes.iter().for_each(|outcome| bench.take_outcome(outcome, now));
+            bench.take_urgent()
+        });
+        let urgent = urgent.await;
+        self.tell_if(urgent).await;
+    }
+
+    async fn take_reading(&mut self, first: Reading) {
+        let mut readings = vec![first];
+        while readings.len() < BATCH
+            && let Ok(reading) = self.readings.try_recv()
+        {
+            readings.push(reading);
+        }
+        let now = self.clock.now();
+        let urgent = self.work(move |bench| {
+            readings.iter().for_each(|reading| bench.take_reading(reading, now));
             bench.take_urgent()
         });
         let urgent = urgent.await;

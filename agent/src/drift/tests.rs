@@ -21,7 +21,7 @@ fn settings(change: impl FnOnce(&mut Drift)) -> Settings {
     let mut config = Drift::default();
     (config.reference.observations, config.reference.texts) = (300, 1000);
     change(&mut config);
-    Settings::new(&config).unwrap()
+    Settings::new(&config, None).unwrap()
 }
 
 fn at(second: usize) -> Timestamp {

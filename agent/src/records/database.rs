@@ -12,6 +12,7 @@ use sqlx::{Connection as _, Executor as _, Row as _, SqliteConnection};
 
 use super::item::Feedback;
 use crate::config::StoreText;
+use crate::shadow::Reading;
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
@@ -178,6 +179,27 @@ pub(super) async fn put_exchange(
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Stores what the shadow model said of an exchange that is kept; of another one nothing.
+pub(super) async fn put_reading(tx: &mut SqliteConnection, reading: &Reading) -> Result<()> {
+    let count = |nll: Option<(f64, u64)>| nll.and_then(|(_, tokens)| i64::try_from(tokens).ok());
+    let embedding: Vec<u8> = reading.embedding.iter().flat_map(|value| value.to_le_bytes()).collect();
+    sqlx::query(
+        "INSERT OR REPLACE INTO readings (exchange, read_ms, reader, prompt_nll, prompt_tokens, response_nll,
+         response_tokens, embedding) SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM exchanges WHERE id = ?1",
+    )
+    .bind(&reading.exchange)
+    .bind(reading.at.millis())
+    .bind(&*reading.reader)
+    .bind(reading.prompt_nll.map(|(nats, _)| nats))
+    .bind(count(reading.prompt_nll))
+    .bind(reading.response_nll.map(|(nats, _)| nats))
+    .bind(count(reading.response_nll))
+    .bind(embedding)
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
 mod erased {
     //! The name serde gives a unit variant, for a column.
 
@@ -215,7 +237,11 @@ pub(super) async fn scored_since(pool: &SqlitePool, since: Timestamp) -> Result<
 }
 
 /// What [`trim`] deletes in one transaction: what is old, or, where there is too much, anything.
-const TRIMS: [(&str, &str); 2] = [
+const TRIMS: [(&str, &str); 3] = [
+    (
+        "DELETE FROM readings WHERE exchange IN (SELECT exchange FROM readings WHERE read_ms < ? ORDER BY read_ms LIMIT 1000)",
+        "DELETE FROM readings WHERE exchange IN (SELECT exchange FROM readings ORDER BY read_ms LIMIT 1000)",
+    ),
     (
         "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges WHERE started_ms < ? ORDER BY started_ms LIMIT 1000)",
         "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges ORDER BY started_ms LIMIT 1000)",

@@ -5,6 +5,7 @@
 
 mod database;
 mod item;
+mod readings;
 mod recent;
 mod window;
 mod writer;
@@ -24,9 +25,11 @@ pub use item::{Feedback, Meaning};
 
 use crate::config::StoreText;
 use crate::drift::OutcomeFeed;
-use crate::feed::DriftFeed;
+use crate::feed::Feeds;
 use crate::health::Health;
+use crate::shadow::Reading;
 use crate::shutdown::Shutdown;
+use readings::Readings;
 use recent::Recent;
 use window::Window;
 use writer::{Job, Writer};
@@ -84,8 +87,9 @@ struct Shared {
     registry: Registry,
     health: Health,
     /// Hears of posted exchanges.
-    drift: Option<DriftFeed>,
+    feeds: Feeds,
     recent: Mutex<Recent>,
+    readings: Mutex<Readings>,
     window: Mutex<Window>,
     /// Targets of feedback that waits for its exchange.
     waiting: Mutex<HashSet<String>>,
@@ -114,8 +118,8 @@ pub struct Records {
 
 impl Records {
     /// Opens the database. One that cannot be opened is reported (source `records` is down) and tried again; the agent
-    /// starts all the same. `drift` hears of every posted exchange once it is durable.
-    pub async fn open(options: RecordsOptions, registry: Registry, health: Health, drift: Option<DriftFeed>) -> Self {
+    /// starts all the same. `feeds` hear of every posted exchange once it is durable.
+    pub async fn open(options: RecordsOptions, registry: Registry, health: Health, feeds: Feeds) -> Self {
         let pool = match database::open(&options.path).await {
             Ok(pool) => {
                 health.up("records");
@@ -132,8 +136,9 @@ impl Records {
             options,
             registry,
             health,
-            drift,
+            feeds,
             recent: Mutex::default(),
+            readings: Mutex::default(),
             waiting: Mutex::default(),
             text_waiting: AtomicUsize::new(0),
         });
@@ -174,6 +179,15 @@ impl Records {
     /// [`Refused`]; nothing of it is stored then.
     pub async fn exchanges(&self, exchanges: Vec<Exchange>) -> Result<(), Refused> {
         self.write(|answer| Job::Posted(exchanges, answer)).await
+    }
+
+    /// Keeps what the shadow model said of an exchange that is kept, or that will be when feedback on it comes; never
+    /// waits, drops it when the disk does not keep up (`plimsoll_dropped_total{what="shadow_readings"}`).
+    pub fn read(&self, reading: Reading) {
+        self.shared.readings.lock().unwrap_or_else(PoisonError::into_inner).remember(&reading);
+        if self.jobs.try_send(Job::Read(Box::new(reading))).is_err() {
+            self.shared.registry.add(Metric::Dropped, &["shadow_readings"], 1.0);
+        }
     }
 
     async fn write(&self, job: impl FnOnce(oneshot::Sender<Result<(), Refused>>) -> Job) -> Result<(), Refused> {

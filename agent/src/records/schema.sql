@@ -10,6 +10,13 @@ CREATE TABLE IF NOT EXISTS exchanges (
 CREATE INDEX IF NOT EXISTS exchanges_request ON exchanges (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS exchanges_started ON exchanges (started_ms);
 
+-- What the shadow model said of exchanges that are kept: nats per token, and the prompt's vector as little-endian f32.
+CREATE TABLE IF NOT EXISTS readings (
+  exchange TEXT PRIMARY KEY, read_ms INTEGER NOT NULL, reader TEXT NOT NULL, prompt_nll REAL, prompt_tokens INTEGER,
+  response_nll REAL, response_tokens INTEGER, embedding BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS readings_read ON readings (read_ms);
+
 -- One row per idempotency key; the last value wins. model is NULL until the exchange is known.
 CREATE TABLE IF NOT EXISTS feedback (
   key TEXT PRIMARY KEY, target TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, score REAL, received_ms INTEGER NOT NULL,

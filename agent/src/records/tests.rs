@@ -64,7 +64,7 @@ impl Running {
         let registry = Registry::new(1000);
         let health = Health::new(registry.clone());
         let shutdown = Shutdown::default();
-        let records = Records::open(options, registry.clone(), health.clone(), None).await;
+        let records = Records::open(options, registry.clone(), health.clone(), Feeds::default()).await;
         let (seen, queue) = mpsc::channel(64);
         records.spawn(queue, &shutdown);
         Self { records, registry, health, seen, shutdown }
@@ -292,9 +292,9 @@ async fn an_older_file_gets_the_columns_it_lacks() {
 async fn the_drift_feed_hears_of_a_posted_exchange_once_with_its_text() {
     let folder = tempfile::tempdir().unwrap();
     let registry = Registry::new(1000);
-    let (drift, mut inbox) = DriftFeed::new(registry.clone());
+    let (drift, mut inbox) = Feed::to_drift(registry.clone());
     let health = Health::new(registry.clone());
-    let records = Records::open(options(&folder.path().join("p.db")), registry, health, Some(drift)).await;
+    let records = Records::open(options(&folder.path().join("p.db")), registry, health, Feeds::new([drift])).await;
     let shutdown = Shutdown::default();
     let (_seen, queue) = mpsc::channel(64);
     records.spawn(queue, &shutdown);

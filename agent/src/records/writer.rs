@@ -15,6 +15,7 @@ use super::database::{self, Before};
 use super::item::{Feedback, Meaning};
 use super::{Refused, Shared};
 use crate::drift::{Outcome, Signal};
+use crate::shadow::Reading;
 use crate::shutdown::Shutdown;
 
 /// Jobs committed together at most.
@@ -33,6 +34,8 @@ pub(super) enum Job {
     Posted(Vec<Exchange>, oneshot::Sender<Result<(), Refused>>),
     /// Exchanges seen by the tap; nobody waits.
     Seen(Vec<Exchange>),
+    /// What the shadow model said; nobody waits.
+    Read(Box<Reading>),
 }
 
 /// Feedback that was stored, whose it is, and what stood there before.
@@ -149,6 +152,11 @@ impl Writer {
             };
             match job {
                 Job::Feedback(_, waiting) | Job::Posted(_, waiting) => drop(waiting.send(answer())),
+                Job::Read(_) => {
+                    if failed.is_some() {
+                        self.shared.registry.add(Metric::Dropped, &["shadow_readings"], 1.0);
+                    }
+                }
                 Job::Seen(exchanges) => {
                     self.shared.text_waiting.fetch_sub(super::text_bytes(&exchanges), Ordering::Relaxed);
                     if failed.is_some() {
@@ -197,9 +205,10 @@ impl Writer {
                         }
                     }
                 }
+                Job::Read(reading) => database::put_reading(&mut tx, reading).await?,
                 Job::Posted(exchanges, _) | Job::Seen(exchanges) => {
                     for exchange in exchanges {
-                        let new = database::put_exchange(&mut tx, exchange, self.shared.options.store_text).await?;
+                        let new = self.put_exchange(&mut tx, exchange).await?;
                         if new && matches!(job, Job::Posted(..)) {
                             done.posted.push(exchange.clone());
                         }
@@ -243,9 +252,7 @@ impl Writer {
 
     fn count_posted(&self, exchange: Exchange) {
         crate::tap::record(&self.shared.registry, &exchange);
-        if let Some(drift) = &self.shared.drift {
-            drift.offer(&exchange);
-        }
+        self.shared.feeds.offer(&exchange);
         self.shared.remember(exchange);
     }
 
@@ -255,6 +262,16 @@ impl Writer {
         if *shared != self.unjoined {
             shared.clone_from(&self.unjoined);
         }
+    }
+
+    /// Writes an exchange, and what the shadow model said of it before; gives whether it is new.
+    async fn put_exchange(&self, tx: &mut SqliteConnection, exchange: &Exchange) -> Result<bool, sqlx::Error> {
+        let new = database::put_exchange(tx, exchange, self.shared.options.store_text).await?;
+        let reading = self.shared.readings.lock().unwrap_or_else(PoisonError::into_inner).find(&exchange.id);
+        if let Some(reading) = reading {
+            database::put_reading(tx, &reading).await?;
+        }
+        Ok(new)
     }
 
     /// Writes one item; gives whose it is.
@@ -268,7 +285,7 @@ impl Writer {
         let known = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).find(&item.target).cloned();
         let owner = match known {
             Some(exchange) => {
-                database::put_exchange(tx, &exchange, self.shared.options.store_text).await?;
+                self.put_exchange(tx, &exchange).await?;
                 Some((exchange.model, exchange.variant))
             }
             None => database::owner_of(tx, &item.target).await?,

@@ -6,15 +6,15 @@ use plimsoll_rules::Exchange;
 use plimsoll_rules::mask::Masker;
 use tokio::sync::mpsc;
 
-use crate::feed::DriftFeed;
+use crate::feed::Feeds;
 
 /// The observer's way out.
 #[derive(Clone, Debug)]
 pub struct Outlets {
     /// To the records; when it is full the newest is dropped (`plimsoll_dropped_total{what="exchanges"}`).
     pub records: mpsc::Sender<Exchange>,
-    /// To the drift detectors, if anybody listens.
-    pub drift: Option<DriftFeed>,
+    /// To those that look more closely.
+    pub feeds: Feeds,
     /// Masks text before it goes anywhere.
     pub masker: Arc<Masker>,
 }

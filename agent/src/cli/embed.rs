@@ -1,0 +1,57 @@
+//! `plimsoll embed`: a vector for each text.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use plimsoll_rules::text::HashedEmbedder;
+use plimsoll_shadow_model::Embedder;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::jsonl::{self, Line, Lines};
+
+/// Shown below `--help`.
+pub(super) const HELP: &str = "Examples:
+  echo '{\"text\": \"Where is my card?\"}' | plimsoll embed --model all-MiniLM-L6-v2
+  plimsoll embed texts.jsonl --model bge-small-en --precision int8 -o vectors.jsonl
+
+Each line of the input is an object with the key text, each line of the answer an object with the key embedding, in the
+same order. The model is a Hugging Face folder; its own files say how texts are cut, pooled and normalised. Without a
+model, vectors are hashed character n-grams. See docs/shadow.md";
+
+/// Arguments of `embed`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    lines: Lines,
+    /// Folder of the model; hashed n-grams without one.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    text: String,
+}
+
+/// Embeds every line; exit code 1 when the model cannot be loaded or a line cannot be read.
+pub fn main(args: &Args) -> ExitCode {
+    jsonl::end(run(args), "texts embedded")
+}
+
+fn run(args: &Args) -> anyhow::Result<u64> {
+    let expected = r#"an object with the key text, such as {"text": "hello"}"#;
+    let shown = |vector: Vec<f32>| json!({"embedding": vector});
+    let Some(folder) = &args.model else {
+        let hashed = HashedEmbedder::default();
+        return args.lines.run(expected, |lines: &[Line<Text>]| {
+            Ok(lines.iter().map(|line| shown(hashed.embed(&line.value.text))).collect())
+        });
+    };
+    let embedder = Embedder::open(folder, &args.lines.options()?)?;
+    args.lines.run(expected, |lines: &[Line<Text>]| {
+        let texts: Vec<&str> = lines.iter().map(|line| line.value.text.as_str()).collect();
+        let vectors = embedder.embed(&texts)?;
+        Ok(vectors.into_iter().map(shown).collect::<Vec<Value>>())
+    })
+}

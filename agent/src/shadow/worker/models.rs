@@ -1,0 +1,309 @@
+//! The models that a worker holds: what may be asked of them, and what they answer.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use plimsoll_rules::text::HashedEmbedder;
+use plimsoll_shadow_model::serve::Key;
+use plimsoll_shadow_model::{Embedder, Judge, ModelError, Pair, Reward, Score, Scorer, Tokens, Verdict};
+use serde_json::{Value, json};
+
+use super::WorkerOptions;
+use super::answers::Refusal;
+
+/// What the hashed embedder is called.
+const HASHED: &str = "hashed-ngrams";
+/// What every model reads once before it is ready.
+const WARM_UP: &str = "The quick brown fox jumps over the lazy dog.";
+
+/// A kind of work; batches are of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Task {
+    Embed,
+    Score,
+    Judge,
+    Reward,
+}
+
+impl Task {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Embed => "embed",
+            Self::Score => "score",
+            Self::Judge => "judge",
+            Self::Reward => "reward",
+        }
+    }
+}
+
+/// One text or pair, ready to be read.
+pub(super) enum Question {
+    Embed(Tokens),
+    Hashed(String),
+    Score(Pair),
+    Judge { question: String, a: String, b: String },
+    Reward { prompt: String, response: String },
+}
+
+impl Question {
+    pub(super) fn task(&self) -> Task {
+        match self {
+            Self::Embed(_) | Self::Hashed(_) => Task::Embed,
+            Self::Score(_) => Task::Score,
+            Self::Judge { .. } => Task::Judge,
+            Self::Reward { .. } => Task::Reward,
+        }
+    }
+
+    /// How long it is, in tokens; of texts that are not tokens yet, roughly.
+    pub(super) fn tokens(&self) -> usize {
+        let roughly = |texts: &[&String]| texts.iter().map(|text| text.len() / 4 + 1).sum();
+        match self {
+            Self::Embed(tokens) => tokens.len(),
+            Self::Hashed(_) => 1,
+            Self::Score(pair) => pair.len(),
+            Self::Judge { question, a, b } => 2 * roughly(&[question, a, b]),
+            Self::Reward { prompt, response } => roughly(&[prompt, response]),
+        }
+    }
+}
+
+/// What a model says.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Vector(Arc<[f32]>),
+    Score(Arc<Score>),
+    Verdict(Verdict),
+    Reward(f32),
+}
+
+impl Answer {
+    /// Bytes that it takes in the cache.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Vector(vector) => 4 * vector.len(),
+            Self::Score(score) => 64 + 4 * score.tokens,
+            Self::Verdict(_) | Self::Reward(_) => 64,
+        }
+    }
+
+    /// As JSON.
+    pub(super) fn shown(&self) -> Value {
+        match self {
+            Self::Vector(vector) => json!(vector),
+            Self::Score(score) => json!(score),
+            Self::Verdict(verdict) => json!(verdict),
+            Self::Reward(reward) => json!({"reward": reward}),
+        }
+    }
+}
+
+/// The loaded models.
+pub(super) struct Models {
+    embedder: Embeds,
+    scorer: Option<(Scorer, String)>,
+    judge: Option<Judge>,
+    reward: Option<(Reward, String)>,
+}
+
+enum Embeds {
+    Hashed(HashedEmbedder),
+    Model(Box<Embedder>, String),
+}
+
+impl Models {
+    /// Loads what the options name, and lets each model read once.
+    pub(super) fn open(options: &WorkerOptions) -> anyhow::Result<Self> {
+        let shared = &options.options;
+        let hash_is_of_embedder = plimsoll_shadow_model::Options { sha256: None, ..shared.clone() };
+        let embedder = match &options.model {
+            Some(folder) => Embeds::Model(Box::new(Embedder::open(folder, shared)?), name(folder)),
+            None => Embeds::Hashed(HashedEmbedder::default()),
+        };
+        let open =
+            |folder: &std::path::PathBuf| anyhow::Ok((Scorer::open(folder, &hash_is_of_embedder)?, name(folder)));
+        let scorer = options.scorer.as_ref().map(open).transpose()?;
+        // a model without single-token labels can still score
+        let judge = scorer.as_ref().and_then(|(scorer, name)| {
+            Judge::new(scorer).inspect_err(|why| tracing::warn!(model = %name, %why, "this model cannot judge")).ok()
+        });
+        let open =
+            |folder: &std::path::PathBuf| anyhow::Ok((Reward::open(folder, &hash_is_of_embedder)?, name(folder)));
+        let reward = options.reward.as_ref().map(open).transpose()?;
+        let models = Self { embedder, scorer, judge, reward };
+        models.warm_up().context("warming up")?;
+        Ok(models)
+    }
+
+    fn warm_up(&self) -> anyhow::Result<()> {
+        let mut questions = vec![self.to_embed(WARM_UP)];
+        if self.scorer.is_some() {
+            questions.push(self.to_score(WARM_UP, WARM_UP));
+        }
+        if self.judge.is_some() {
+            questions.push(self.to_judge(WARM_UP, "yes", "no"));
+        }
+        if self.reward.is_some() {
+            questions.push(self.to_reward(WARM_UP, WARM_UP));
+        }
+        for question in questions {
+            let (question, _) = question?;
+            self.answer(question.task(), &[&question])?;
+        }
+        Ok(())
+    }
+
+    /// Whether any runs on a GPU.
+    pub(super) fn uses_gpu(&self) -> bool {
+        let embeds = matches!(&self.embedder, Embeds::Model(model, _) if model.is_on_gpu());
+        embeds || self.scorer.as_ref().is_some_and(|(scorer, _)| scorer.is_on_gpu())
+    }
+
+    /// Bytes of weights by task.
+    pub(super) fn bytes(&self) -> Vec<(&'static str, u64)> {
+        let mut all = Vec::new();
+        if let Embeds::Model(model, _) = &self.embedder {
+            all.push((Task::Embed.name(), model.bytes()));
+        }
+        all.extend(self.scorer.as_ref().map(|(scorer, _)| (Task::Score.name(), scorer.bytes())));
+        all.extend(self.reward.as_ref().map(|(reward, _)| (Task::Reward.name(), reward.bytes())));
+        all
+    }
+
+    /// Numbers in a vector.
+    pub(super) fn dimensions(&self) -> usize {
+        match &self.embedder {
+            Embeds::Hashed(hashed) => hashed.dimensions(),
+            Embeds::Model(model, _) => model.dimensions(),
+        }
+    }
+
+    pub(super) fn embedder_name(&self) -> &str {
+        match &self.embedder {
+            Embeds::Hashed(_) => HASHED,
+            Embeds::Model(_, name) => name,
+        }
+    }
+
+    pub(super) fn scorer_name(&self) -> Option<&str> {
+        self.scorer.as_ref().map(|(_, name)| name.as_str())
+    }
+
+    /// Of all models.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let reward = self.reward.as_ref().map(|(_, name)| name.as_str());
+        std::iter::once(self.embedder_name()).chain(self.scorer_name()).chain(reward).collect()
+    }
+
+    /// What is loaded, for whoever connects.
+    pub(super) fn describe(&self) -> Value {
+        json!({
+            "embedder": {"model": self.embedder_name(), "dimensions": self.dimensions()},
+            "scorer": self.scorer_name().map(|name| json!({"model": name})),
+            "judge": self.judge.is_some(),
+            "reward": self.reward.as_ref().map(|(_, name)| json!({"model": name})),
+        })
+    }
+
+    pub(super) fn to_embed(&self, text: &str) -> Result<(Question, Key), Refusal> {
+        let question = match &self.embedder {
+            Embeds::Hashed(_) => Question::Hashed(text.to_owned()),
+            Embeds::Model(model, _) => Question::Embed(model.tokenize(text).map_err(|why| unreadable(&why))?),
+        };
+        Ok((question, Key::of(&["embed", text])))
+    }
+
+    pub(super) fn to_score(&self, prompt: &str, response: &str) -> Result<(Question, Key), Refusal> {
+        let (scorer, _) = self.scorer.as_ref().ok_or(Refusal::NotLoaded("scorer"))?;
+        let pair = scorer.tokenize(prompt, response).map_err(|why| unreadable(&why))?;
+        Ok((Question::Score(pair), Key::of(&["score", prompt, response])))
+    }
+
+    pub(super) fn to_judge(&self, question: &str, a: &str, b: &str) -> Result<(Question, Key), Refusal> {
+        if self.judge.is_none() {
+            return Err(Refusal::NotLoaded("scorer"));
+        }
+        let key = Key::of(&["judge", question, a, b]);
+        Ok((Question::Judge { question: question.to_owned(), a: a.to_owned(), b: b.to_owned() }, key))
+    }
+
+    pub(super) fn to_reward(&self, prompt: &str, response: &str) -> Result<(Question, Key), Refusal> {
+        if self.reward.is_none() {
+            return Err(Refusal::NotLoaded("reward"));
+        }
+        let key = Key::of(&["reward", prompt, response]);
+        Ok((Question::Reward { prompt: prompt.to_owned(), response: response.to_owned() }, key))
+    }
+
+    /// Answers one batch, in order.
+    pub(super) fn answer(&self, task: Task, questions: &[&Question]) -> anyhow::Result<Vec<Answer>> {
+        match task {
+            Task::Embed => self.embed(questions),
+            Task::Score => self.score(questions),
+            Task::Judge | Task::Reward => questions.iter().map(|question| self.alone(question)).collect(),
+        }
+    }
+
+    fn embed(&self, questions: &[&Question]) -> anyhow::Result<Vec<Answer>> {
+        match &self.embedder {
+            Embeds::Hashed(hashed) => {
+                let vector = |question: &&Question| match question {
+                    Question::Hashed(text) => Ok(Answer::Vector(hashed.embed(text).into())),
+                    _ => Err(anyhow::anyhow!("no text to hash")),
+                };
+                questions.iter().map(vector).collect()
+            }
+            Embeds::Model(model, _) => {
+                let tokens = questions.iter().filter_map(|question| match question {
+                    Question::Embed(tokens) => Some(tokens.clone()),
+                    _ => None,
+                });
+                let vectors = model.embed_tokens(&tokens.collect::<Vec<_>>())?;
+                Ok(vectors.into_iter().map(|vector| Answer::Vector(vector.into())).collect())
+            }
+        }
+    }
+
+    fn score(&self, questions: &[&Question]) -> anyhow::Result<Vec<Answer>> {
+        let (scorer, _) = self.scorer.as_ref().context("no scorer")?;
+        let pairs = questions.iter().filter_map(|question| match question {
+            Question::Score(pair) => Some(pair.clone()),
+            _ => None,
+        });
+        let scores = scorer.score(&pairs.collect::<Vec<_>>())?;
+        Ok(scores.into_iter().map(|score| Answer::Score(Arc::new(score))).collect())
+    }
+
+    fn alone(&self, question: &Question) -> anyhow::Result<Answer> {
+        match question {
+            Question::Judge { question, a, b } => {
+                let (scorer, _) = self.scorer.as_ref().context("no scorer")?;
+                let judge = self.judge.as_ref().context("no judge")?;
+                Ok(Answer::Verdict(judge.judge(scorer, question, a, b)?))
+            }
+            Question::Reward { prompt, response } => {
+                let (reward, _) = self.reward.as_ref().context("no reward model")?;
+                Ok(Answer::Reward(reward.reward(prompt, response)?))
+            }
+            _ => anyhow::bail!("a question of another kind"),
+        }
+    }
+}
+
+impl fmt::Display for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().join(", "))
+    }
+}
+
+/// What a model is called: its folder's name.
+fn name(folder: &Path) -> String {
+    let resolved = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    resolved.file_name().unwrap_or(resolved.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn unreadable(why: &ModelError) -> Refusal {
+    Refusal::Question(why.to_string())
+}
