@@ -5,9 +5,11 @@
 //! Nothing here opens a socket or reads a clock; serving and supervising are the agent's.
 
 mod activation;
+mod decoder;
 mod device;
 mod error;
 mod folder;
+mod gguf;
 mod linear;
 mod numbers;
 mod tokens;
