@@ -12,11 +12,11 @@ mod layer;
 mod ops;
 mod rope;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use candle_core::Tensor;
 
-pub(crate) use batch::Batch;
+pub(crate) use batch::{Batch, Load};
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use config::{Biases, Config};
 pub(crate) use head::{Head, Target};
@@ -25,6 +25,10 @@ pub(crate) use rope::{Frequencies, plain as plain_frequencies};
 use crate::numbers::Numbers;
 use crate::{ModelError, Result, Tokens};
 use layer::{Layer, Pass};
+
+/// The rows that one pass is worth: more make a product no faster.
+const CPU_ROWS: usize = 1024;
+const GPU_ROWS: usize = 8192;
 
 /// A decoder without its output matrix.
 pub(crate) struct Decoder {
@@ -86,19 +90,25 @@ impl Decoder {
         ops::rms_norm(&x, &self.norm, self.config.eps)
     }
 
+    /// What some of a batch's rows hold: `[rows.len(), hidden]`.
+    ///
+    /// # Errors
+    /// As [`Decoder::hidden`].
+    pub fn rows(&self, batch: &Batch, rows: &[usize]) -> Result<Tensor> {
+        let index: Vec<u32> = rows.iter().filter_map(|&row| u32::try_from(row).ok()).collect();
+        Ok(self.hidden(batch)?.index_select(&Tensor::new(index, &self.numbers.device)?, 0)?)
+    }
+
     /// What the last row of each text holds: `[texts, hidden]`.
     ///
     /// # Errors
     /// As [`Decoder::hidden`], and where a text has no tokens.
     pub fn hidden_last(&self, texts: &[Tokens]) -> Result<Tensor> {
         let mut batch = Batch::default();
-        for text in texts {
-            batch.add(text, None);
-        }
-        let last = |segment: &batch::Segment| segment.rows.clone().last().map(|row| row as u64 as u32);
-        let last: Option<Vec<u32>> = batch.segments().iter().map(last).collect();
+        let segments: Vec<_> = texts.iter().map(|text| batch.add(text, None)).collect();
+        let last: Option<Vec<_>> = segments.into_iter().map(|segment| batch.rows(segment).last()).collect();
         let last = last.ok_or_else(|| ModelError::Text("no tokens, so there is no last one".to_owned()))?;
-        Ok(self.hidden(&batch)?.index_select(&Tensor::new(last, &self.numbers.device)?, 0)?)
+        self.rows(&batch, &last)
     }
 
     fn accepts(&self, batch: &Batch) -> Result<()> {
@@ -112,21 +122,38 @@ impl Decoder {
         }
     }
 
-    /// Bytes that a pass over `rows` rows takes at most beside the weights, where no text is longer than `longest`.
-    pub fn pass_bytes(&self, rows: usize, longest: usize) -> u64 {
-        let config = &self.config;
+    /// Bytes that a pass takes at most beside the weights.
+    pub fn pass_bytes(&self, load: Load) -> u64 {
+        let (config, Load { rows, longest, segments }) = (&self.config, load);
         let width = self.numbers.dtype.size_in_bytes();
         let (queries, keys) = (config.heads * config.head, config.kv_heads * config.head);
         let live = 4 * config.hidden + 3 * queries + 4 * keys + 2 * config.head;
-        let inner = 3 * layer::INNER.min(rows * config.inner).max(config.inner) * width;
+        let inner = 3 * layer::INNER.min(rows * config.inner).max(config.inner);
         let scores = if self.numbers.device.is_cpu() {
-            let groups = config.heads / config.kv_heads;
-            let thread = 64.min(rows) * groups * (longest + 2 * config.head) + 2 * longest * config.head;
-            4 * rayon::current_num_threads() * thread
+            rayon::current_num_threads() * fused::block_numbers(config, longest)
         } else {
-            let masks = 2 * rows * longest;
-            (3 * attention::MOST_SCORES.max(longest * config.heads) + masks + 3 * rows * queries) * width
+            let scores = 3 * attention::MOST_SCORES.min(2 * rows * longest * config.heads).max(longest * config.heads);
+            scores + 4 * rows * longest + 4 * (2 * rows + segments * longest) * queries
         };
-        (rows * live * width + inner + scores) as u64
+        ((rows * live + inner + scores) * width) as u64 + Head::pass_bytes(config, rows)
+    }
+
+    /// The passes in which work of these loads is done, each a list of their numbers: as few as fit `memory`, which
+    /// counts the weights too, and the rows that a pass is worth.
+    ///
+    /// # Errors
+    /// Where one alone takes more memory than allowed.
+    pub fn passes(&self, loads: &[Load], memory: Option<u64>) -> Result<Vec<Vec<usize>>> {
+        let needed = |load| self.bytes + self.pass_bytes(load);
+        batch::passes(loads, self.worth(), memory.unwrap_or(u64::MAX), &needed)
+    }
+
+    /// Whether work of this load is worth one pass and fits `memory`.
+    pub fn fits(&self, load: Load, memory: Option<u64>) -> bool {
+        load.rows <= self.worth() && self.bytes + self.pass_bytes(load) <= memory.unwrap_or(u64::MAX)
+    }
+
+    fn worth(&self) -> usize {
+        if self.numbers.device.is_cpu() { CPU_ROWS } else { GPU_ROWS }
     }
 }

@@ -10,14 +10,20 @@ mod device;
 mod error;
 mod folder;
 mod gguf;
+mod judge;
 mod linear;
 mod numbers;
+mod reward;
+mod scorer;
 mod tokens;
 mod weights;
 
 pub use device::{Options, Place, Precision};
 pub use error::ModelError;
 pub use folder::{Family, Folder, Settings};
+pub use judge::{Comparison, Judge, Judgement, Preference};
+pub use reward::Reward;
+pub use scorer::{Nll, Pair, Score, Scorer};
 pub use tokens::{Tokens, Vocabulary};
 pub use weights::Weights;
 

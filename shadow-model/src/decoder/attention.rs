@@ -6,7 +6,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::Config;
-use super::batch::Batch;
+use super::batch::{Batch, Segment};
 use super::fused::Fused;
 use crate::Result;
 
@@ -46,94 +46,136 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Segments as a batch: `[segments, queries]` rows that look and `[segments, keys]` rows that are seen.
+/// Segments of like length as padded batches.
 pub(super) struct Padded {
+    groups: Vec<Group>,
+    /// Where each row stands among the queries of all groups.
+    back: Tensor,
+}
+
+/// `[segments, queries]` rows that look and `[segments, keys]` rows that are seen.
+struct Group {
     segments: usize,
     queries: usize,
     keys: usize,
     /// The row of each query and each key; padding repeats row 0.
     query_rows: Tensor,
     key_rows: Tensor,
-    /// Where each row stands among the queries.
-    back: Tensor,
     /// For each window of a layer, 0 where a query sees a key and −∞ where not: `[segments, 1, queries, keys]`.
     masks: Vec<(Option<usize>, Tensor)>,
 }
 
 impl Padded {
     pub fn new(batch: &Batch, layers: &[Option<usize>], dtype: DType, device: &Device) -> Result<Self> {
-        let segments = batch.segments();
-        let queries = segments.iter().map(|segment| segment.rows.len()).max().unwrap_or(0);
-        let (count, keys) = (segments.len(), batch.longest());
-        let mut query_rows = vec![0_u32; count * queries];
-        let mut key_rows = vec![0_u32; count * keys];
-        let mut back = vec![0_u32; batch.ids().len()];
-        for (number, segment) in segments.iter().enumerate() {
-            for (at, row) in segment.rows.clone().enumerate() {
-                query_rows[number * queries + at] = index(row);
-                back[row] = index(number * queries + at);
-            }
-            for (at, row) in batch.seen(number).into_iter().flatten().enumerate() {
-                key_rows[number * keys + at] = index(row);
-            }
-        }
         let mut windows = layers.to_vec();
         windows.sort_unstable();
         windows.dedup();
-        let mask = |window| Ok((window, mask(batch, queries, keys, window, dtype, device)?));
+        let (mut groups, mut back, mut before) = (Vec::new(), vec![0; batch.ids().len()], 0);
+        for members in alike(batch) {
+            let group = Group::new(batch, &members, &windows, dtype, device)?;
+            for (number, &member) in members.iter().enumerate() {
+                let at = before + number * group.queries;
+                batch.rows(member).enumerate().for_each(|(query, row)| back[row] = index(at + query));
+            }
+            before += group.segments * group.queries;
+            groups.push(group);
+        }
+        Ok(Self { groups, back: Tensor::new(back, device)? })
+    }
+
+    fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, config: &Config, window: Option<usize>) -> Result<Tensor> {
+        let parts = self.groups.iter().map(|group| group.attend(q, k, v, config, window));
+        Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?.index_select(&self.back, 0)?)
+    }
+}
+
+/// The segments from the longest to the shortest, in groups whose shortest has at least half the rows of the longest.
+fn alike(batch: &Batch) -> Vec<Vec<usize>> {
+    let length = |number: usize| batch.rows(number).len();
+    let mut order: Vec<usize> = (0..batch.segments().len()).filter(|&number| length(number) > 0).collect();
+    order.sort_by_key(|&number| std::cmp::Reverse(length(number)));
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for number in order {
+        match groups.last_mut() {
+            Some(group) if 2 * length(number) >= length(group[0]) => group.push(number),
+            _ => groups.push(vec![number]),
+        }
+    }
+    groups
+}
+
+impl Group {
+    fn new(
+        batch: &Batch,
+        members: &[usize],
+        windows: &[Option<usize>],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let most = |of: &dyn Fn(&Segment) -> usize| members.iter().map(|&at| of(&batch.segments()[at])).max();
+        let queries = most(&|segment| segment.rows.len()).unwrap_or(0);
+        let keys = most(&Segment::end).unwrap_or(0);
+        let mut query_rows = vec![0; members.len() * queries];
+        let mut key_rows = vec![0; members.len() * keys];
+        for (number, &member) in members.iter().enumerate() {
+            let looking = query_rows[number * queries..].iter_mut().zip(batch.rows(member));
+            looking.for_each(|(at, row)| *at = index(row));
+            let seen = key_rows[number * keys..].iter_mut().zip(batch.seen(member).into_iter().flatten());
+            seen.for_each(|(at, row)| *at = index(row));
+        }
+        let mask = |&window: &Option<usize>| {
+            let mask = mask(batch, members, [queries, keys], window);
+            let shape = (members.len(), 1, queries, keys);
+            Ok((window, Tensor::from_vec(mask, shape, device)?.to_dtype(dtype)?))
+        };
         Ok(Self {
-            segments: count,
+            segments: members.len(),
             queries,
             keys,
             query_rows: Tensor::new(query_rows, device)?,
             key_rows: Tensor::new(key_rows, device)?,
-            back: Tensor::new(back, device)?,
-            masks: windows.into_iter().map(mask).collect::<Result<_>>()?,
+            masks: windows.iter().map(mask).collect::<Result<_>>()?,
         })
     }
 
+    /// The mixed values of the group's queries, padding and all: `[segments · queries, heads · head]`.
     fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, config: &Config, window: Option<usize>) -> Result<Tensor> {
-        let (groups, width) = (config.heads / config.kv_heads, config.head);
-        let gather = |x: &Tensor, rows: &Tensor, length: usize, heads: usize| {
-            let x = x.index_select(rows, 0)?.reshape((self.segments, length, heads, width))?;
-            x.transpose(1, 2)?.contiguous()
-        };
-        let q = gather(q, &self.query_rows, self.queries, config.heads)?;
-        let repeat = |x: Tensor| -> candle_core::Result<Tensor> {
-            let (segments, heads, keys, width) = x.dims4()?;
-            let x = x.unsqueeze(2)?.expand((segments, heads, groups, keys, width))?;
-            x.reshape((segments, heads * groups, keys, width))
-        };
-        let k = repeat(gather(k, &self.key_rows, self.keys, config.kv_heads)?)?;
-        let v = repeat(gather(v, &self.key_rows, self.keys, config.kv_heads)?)?;
-        let q = (q * f64::from(config.scale()))?;
+        let q = (self.gather(q, &self.query_rows, self.queries, config)? * f64::from(config.scale()))?;
+        let k = repeat(&self.gather(k, &self.key_rows, self.keys, config)?, config)?.t()?;
+        let v = repeat(&self.gather(v, &self.key_rows, self.keys, config)?, config)?;
         let mask = self.masks.iter().find(|(of, _)| *of == window).map(|(_, mask)| mask);
         let step = (MOST_SCORES / (self.segments * config.heads * self.keys).max(1)).clamp(1, self.queries.max(1));
-        let mut parts = Vec::new();
-        for begin in (0..self.queries).step_by(step) {
+        let part = |begin: usize| {
             let length = step.min(self.queries - begin);
-            let mut scores = q.narrow(2, begin, length)?.contiguous()?.matmul(&k.t()?)?;
+            let mut scores = q.narrow(2, begin, length)?.contiguous()?.matmul(&k)?;
             if let Some(mask) = mask {
                 scores = scores.broadcast_add(&mask.narrow(2, begin, length)?)?;
             }
-            parts.push(super::ops::softmax(&scores)?.matmul(&v)?);
-        }
-        let out = Tensor::cat(&parts, 2)?.transpose(1, 2)?.contiguous()?;
-        Ok(out.reshape(((), config.heads * width))?.index_select(&self.back, 0)?)
+            Ok(super::ops::softmax(&scores)?.matmul(&v)?)
+        };
+        let parts = (0..self.queries).step_by(step).map(part).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&parts, 2)?.transpose(1, 2)?.contiguous()?.reshape(((), config.heads * config.head))?)
+    }
+
+    /// Rows `[rows, heads · head]` as `[segments, heads, length, head]`.
+    fn gather(&self, x: &Tensor, rows: &Tensor, length: usize, config: &Config) -> Result<Tensor> {
+        let x = x.index_select(rows, 0)?.reshape((self.segments, length, (), config.head))?;
+        Ok(x.transpose(1, 2)?.contiguous()?)
     }
 }
 
-/// Which of the keys, in the order of their text, each query sees. A query of the padding sees the first.
-fn mask(
-    batch: &Batch,
-    queries: usize,
-    keys: usize,
-    window: Option<usize>,
-    dtype: DType,
-    device: &Device,
-) -> Result<Tensor> {
-    let mut mask = vec![f32::NEG_INFINITY; batch.segments().len() * queries * keys];
-    for (number, segment) in batch.segments().iter().enumerate() {
+/// Each key head once for every query head that it serves.
+fn repeat(x: &Tensor, config: &Config) -> Result<Tensor> {
+    let ((segments, heads, keys, width), times) = (x.dims4()?, config.heads / config.kv_heads);
+    let x = x.unsqueeze(2)?.expand((segments, heads, times, keys, width))?;
+    Ok(x.reshape((segments, heads * times, keys, width))?)
+}
+
+/// Which of the keys, in the order of their text, each query sees. A query of the padding sees what the last one sees.
+fn mask(batch: &Batch, members: &[usize], [queries, keys]: [usize; 2], window: Option<usize>) -> Vec<f32> {
+    let mut mask = vec![f32::NEG_INFINITY; members.len() * queries * keys];
+    for (number, &member) in members.iter().enumerate() {
+        let segment = &batch.segments()[member];
         for query in 0..queries {
             let row = (number * queries + query) * keys;
             let own = (segment.offset + query).min(segment.end().saturating_sub(1));
@@ -141,8 +183,7 @@ fn mask(
             mask[row + first..=row + own].fill(0.0);
         }
     }
-    let shape = (batch.segments().len(), 1, queries, keys);
-    Ok(Tensor::from_vec(mask, shape, device)?.to_dtype(dtype)?)
+    mask
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a pass has far fewer than 2^32 rows")]

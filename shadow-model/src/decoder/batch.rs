@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::{ModelError, Result};
+
 /// A run of tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
@@ -73,9 +75,77 @@ impl Batch {
     }
 }
 
+/// How much one piece of work, or a whole pass, puts into a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub rows: usize,
+    /// Tokens of its longest text.
+    pub longest: usize,
+    pub segments: usize,
+}
+
+impl Load {
+    /// With another of the same beginning of so many tokens, which is there once.
+    pub fn with_child(self, other: Self, shared: usize) -> Self {
+        let both = self.with(other);
+        Self { rows: both.rows - shared, segments: both.segments - 1, ..both }
+    }
+
+    fn with(self, other: Self) -> Self {
+        let longest = self.longest.max(other.longest);
+        Self { rows: self.rows + other.rows, longest, segments: self.segments + other.segments }
+    }
+}
+
+/// Puts work into passes, the longest texts first and like beside like, each of at most `rows` rows and `budget` bytes;
+/// work of more rows goes alone.
+///
+/// # Errors
+/// Where one alone takes more bytes.
+pub(super) fn passes(
+    loads: &[Load],
+    rows: usize,
+    budget: u64,
+    needed: &dyn Fn(Load) -> u64,
+) -> Result<Vec<Vec<usize>>> {
+    let mut order: Vec<usize> = (0..loads.len()).collect();
+    order.sort_by_key(|&number| std::cmp::Reverse(loads[number].longest));
+    let (mut passes, mut sum): (Vec<Vec<usize>>, Load) = (Vec::new(), Load::default());
+    for number in order {
+        let (alone, together) = (loads[number], sum.with(loads[number]));
+        match passes.last_mut() {
+            Some(pass) if together.rows <= rows && needed(together) <= budget => {
+                pass.push(number);
+                sum = together;
+            }
+            _ if needed(alone) > budget => return Err(ModelError::Memory { needed: needed(alone), budget }),
+            _ => {
+                passes.push(vec![number]);
+                sum = alone;
+            }
+        }
+    }
+    Ok(passes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn load(rows: usize) -> Load {
+        Load { rows, longest: rows, segments: 1 }
+    }
+
+    #[test]
+    fn passes_hold_what_fits_and_what_does_not_fit_is_told() {
+        let loads: Vec<_> = [3, 50, 4, 5, 2].into_iter().map(load).collect();
+        let needed = |load: Load| load.rows as u64;
+        assert_eq!(passes(&loads, 10, 100, &needed).unwrap(), [vec![1], vec![3, 2], vec![0, 4]]);
+        assert_eq!(passes(&loads[2..], 100, 9, &needed).unwrap(), [vec![1, 0], vec![2]]);
+        assert_eq!(passes(&[], 10, 1, &needed).unwrap(), Vec::<Vec<usize>>::new());
+        let error = passes(&loads, 100, 49, &needed).unwrap_err();
+        assert_eq!(error.to_string(), "memory: 50 bytes needed, 49 bytes allowed");
+    }
 
     #[test]
     fn a_child_goes_on_where_its_parent_ends() {

@@ -19,6 +19,13 @@ use super::ops::contiguous;
 const ROWS: usize = 64;
 const SCORES: usize = 1 << 20;
 
+/// The most numbers that a thread works in, for texts of at most `longest` tokens.
+pub(super) fn block_numbers(config: &Config, longest: usize) -> usize {
+    let lines = ROWS * config.heads / config.kv_heads;
+    let scores = SCORES.max(longest * config.heads / config.kv_heads).min(lines * longest);
+    scores + 2 * (lines + longest) * config.head
+}
+
 /// Attention of the rows of a batch.
 pub(super) struct Fused<'a> {
     pub batch: &'a Batch,

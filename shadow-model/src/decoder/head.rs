@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{CpuStorage, D, DType, Storage, Tensor};
+use candle_core::{CpuStorage, DType, Storage, Tensor};
 use rayon::prelude::*;
 use rten_simd::SimdOp;
 
+use super::Config;
 use super::checkpoint::{Checkpoint, Projection};
 use crate::Result;
 
@@ -59,18 +60,16 @@ impl Head {
         Ok(Self { parts: checkpoint.output(embeddings, PART)? })
     }
 
-    /// Bytes that [`Head::nll`] and [`Head::logits`] of few rows take at most.
-    pub fn pass_bytes(hidden: usize) -> u64 {
-        (4 * ROWS * (3 * PART + hidden)) as u64
+    /// Bytes that [`Head::nll`] of at most `rows` rows takes.
+    pub fn pass_bytes(config: &Config, rows: usize) -> u64 {
+        (4 * ROWS.min(rows) * (3 * PART.min(config.vocabulary) + config.hidden)) as u64
     }
 
-    /// The logits of rows `[rows, hidden]`: `[rows, vocabulary]` in f32. For few rows.
-    ///
-    /// # Errors
-    /// Where the device fails.
+    /// The logits of rows `[rows, hidden]`: `[rows, vocabulary]`.
+    #[cfg(test)]
     pub fn logits(&self, rows: &Tensor) -> Result<Tensor> {
-        let parts = self.parts.iter().map(|part| Ok(part.forward(rows)?.to_dtype(DType::F32)?));
-        Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, D::Minus1)?)
+        let parts = self.parts.iter().map(|part| part.forward(rows));
+        Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)?)
     }
 
     /// −ln p of each target in nats, in their order, for `hidden` of shape `[rows, hidden]`.
