@@ -103,3 +103,9 @@ impl Options {
         }
     }
 }
+
+/// Sets how many threads compute on the CPU; only the first call of a process does, and before any model has run.
+pub fn set_threads(threads: usize) {
+    // a second call finds the threads running and changes nothing
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
+}

@@ -4,16 +4,27 @@
 //! vectors, [`Scorer`] tells how surprising they are and which of two answers a model prefers, [`Reward`] gives a score.
 //! Nothing here opens a socket or reads a clock; serving and supervising are the agent's.
 
+mod activation;
+mod decoder;
 mod device;
 mod error;
 mod folder;
+mod gguf;
+mod judge;
+mod linear;
+mod numbers;
+mod reward;
+mod scorer;
 pub mod serve;
 mod tokens;
 mod weights;
 
-pub use device::{Options, Place, Precision};
+pub use device::{Options, Place, Precision, set_threads};
 pub use error::ModelError;
 pub use folder::{Family, Folder, Settings};
+pub use judge::{Comparison, Judge, Judgement, Preference};
+pub use reward::Reward;
+pub use scorer::{Nll, Pair, Score, Scorer};
 pub use tokens::{Tokens, Vocabulary};
 pub use weights::Weights;
 

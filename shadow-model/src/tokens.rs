@@ -25,7 +25,15 @@ impl Vocabulary {
     /// # Errors
     /// Where it is missing or unreadable, or gives ids that the model of `rows` embeddings does not have.
     pub fn open(folder: &Folder, rows: usize) -> Result<Self> {
-        let path = folder.path().join("tokenizer.json");
+        Self::at(folder.path(), rows)
+    }
+
+    /// The same of a folder that may have no `config.json`, as one with a GGUF file.
+    ///
+    /// # Errors
+    /// As [`Vocabulary::open`].
+    pub fn at(folder: &Path, rows: usize) -> Result<Self> {
+        let path = folder.join("tokenizer.json");
         let tokenizer = read(&path)?;
         let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
         if largest as usize >= rows {

@@ -71,6 +71,11 @@ impl Weights {
         self.tensors.get(name).map(|stored| stored.info.shape.as_slice())
     }
 
+    /// The numbers in which a tensor is stored, where they can be read.
+    pub fn dtype(&self, name: &str) -> Option<DType> {
+        self.tensors.get(name).and_then(|stored| kind(stored.info.dtype))
+    }
+
     /// Bytes of all tensors as they are stored.
     pub fn bytes(&self) -> u64 {
         self.tensors.values().map(|stored| (stored.info.data_offsets.1 - stored.info.data_offsets.0) as u64).sum()
@@ -105,17 +110,22 @@ impl Weights {
     /// # Errors
     /// Where it differs or a file cannot be read.
     pub fn check(&self, expected: &str) -> Result<()> {
-        let mut hasher = Sha256::new();
-        for path in &self.files {
-            hash_file(path, &mut hasher).map_err(|why| ModelError::file(path, why))?;
-        }
-        let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        if found.eq_ignore_ascii_case(expected.trim()) {
-            return Ok(());
-        }
-        let path = if let [only] = self.files.as_slice() { only } else { &self.folder };
-        Err(ModelError::file(path, format!("SHA-256 of the weights: found {found}, expected {expected}")))
+        sha256(&self.files, &self.folder, expected)
     }
+}
+
+/// Checks the SHA-256 of files one after another, of the one file or those of a folder.
+pub(crate) fn sha256(files: &[PathBuf], folder: &Path, expected: &str) -> Result<()> {
+    let mut hasher = Sha256::new();
+    for path in files {
+        hash_file(path, &mut hasher).map_err(|why| ModelError::file(path, why))?;
+    }
+    let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if found.eq_ignore_ascii_case(expected.trim()) {
+        return Ok(());
+    }
+    let path = if let [only] = files { only } else { folder };
+    Err(ModelError::file(path, format!("SHA-256 of the weights: found {found}, expected {expected}")))
 }
 
 fn hash_file(path: &Path, hasher: &mut Sha256) -> std::io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use plimsoll_shadow_model::{Judge, Scorer};
@@ -42,13 +43,14 @@ pub fn main(args: &Args) -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<u64> {
     let scorer = Scorer::open(&args.model, &args.lines.options()?)?;
-    let judge = Judge::new(&scorer)?;
+    let judge = Judge::new(Arc::new(scorer))?;
     let expected = r#"an object with question, a and b, such as {"question": "2 + 2?", "a": "4", "b": "5"}"#;
     args.lines.run(expected, |lines: &[Line<Contest>]| {
-        let verdict = |line: &Line<Contest>| -> anyhow::Result<Value> {
+        let comparison = |line: &Line<Contest>| {
             let Contest { question, a, b } = &line.value;
-            Ok(json!(judge.judge(&scorer, question, a, b).with_context(|| line.place.clone())?))
+            judge.tokenize(question, a, b).with_context(|| line.place.clone())
         };
-        lines.iter().map(verdict).collect()
+        let comparisons = lines.iter().map(comparison).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(judge.judge(&comparisons)?.iter().map(|judgement| json!(judgement)).collect::<Vec<Value>>())
     })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use plimsoll_rules::text::HashedEmbedder;
 use plimsoll_shadow_model::serve::Key;
-use plimsoll_shadow_model::{Embedder, Judge, ModelError, Pair, Reward, Score, Scorer, Tokens, Verdict};
+use plimsoll_shadow_model::{Comparison, Embedder, Judge, Judgement, ModelError, Pair, Reward, Score, Scorer, Tokens};
 use serde_json::{Value, json};
 
 use super::WorkerOptions;
@@ -43,8 +43,8 @@ pub(super) enum Question {
     Embed(Tokens),
     Hashed(String),
     Score(Pair),
-    Judge { question: String, a: String, b: String },
-    Reward { prompt: String, response: String },
+    Judge(Comparison),
+    Reward(Tokens),
 }
 
 impl Question {
@@ -52,20 +52,18 @@ impl Question {
         match self {
             Self::Embed(_) | Self::Hashed(_) => Task::Embed,
             Self::Score(_) => Task::Score,
-            Self::Judge { .. } => Task::Judge,
-            Self::Reward { .. } => Task::Reward,
+            Self::Judge(_) => Task::Judge,
+            Self::Reward(_) => Task::Reward,
         }
     }
 
-    /// How long it is, in tokens; of texts that are not tokens yet, roughly.
+    /// How long it is, in tokens.
     pub(super) fn tokens(&self) -> usize {
-        let roughly = |texts: &[&String]| texts.iter().map(|text| text.len() / 4 + 1).sum();
         match self {
-            Self::Embed(tokens) => tokens.len(),
+            Self::Embed(tokens) | Self::Reward(tokens) => tokens.len(),
             Self::Hashed(_) => 1,
-            Self::Score(pair) => pair.len(),
-            Self::Judge { question, a, b } => 2 * roughly(&[question, a, b]),
-            Self::Reward { prompt, response } => roughly(&[prompt, response]),
+            Self::Score(pair) => pair.tokens(),
+            Self::Judge(comparison) => comparison.tokens(),
         }
     }
 }
@@ -75,7 +73,7 @@ impl Question {
 pub(super) enum Answer {
     Vector(Arc<[f32]>),
     Score(Arc<Score>),
-    Verdict(Verdict),
+    Verdict(Judgement),
     Reward(f32),
 }
 
@@ -103,9 +101,10 @@ impl Answer {
 /// The loaded models.
 pub(super) struct Models {
     embedder: Embeds,
-    scorer: Option<(Scorer, String)>,
+    scorer: Option<(Arc<Scorer>, String)>,
     judge: Option<Judge>,
     reward: Option<(Reward, String)>,
+    on_gpu: bool,
 }
 
 enum Embeds {
@@ -122,17 +121,20 @@ impl Models {
             Some(folder) => Embeds::Model(Box::new(Embedder::open(folder, shared)?), name(folder)),
             None => Embeds::Hashed(HashedEmbedder::default()),
         };
-        let open =
-            |folder: &std::path::PathBuf| anyhow::Ok((Scorer::open(folder, &hash_is_of_embedder)?, name(folder)));
+        let open = |folder: &std::path::PathBuf| {
+            anyhow::Ok((Arc::new(Scorer::open(folder, &hash_is_of_embedder)?), name(folder)))
+        };
         let scorer = options.scorer.as_ref().map(open).transpose()?;
         // a model without single-token labels can still score
         let judge = scorer.as_ref().and_then(|(scorer, name)| {
-            Judge::new(scorer).inspect_err(|why| tracing::warn!(model = %name, %why, "this model cannot judge")).ok()
+            Judge::new(scorer.clone())
+                .inspect_err(|why| tracing::warn!(model = %name, %why, "this model cannot judge"))
+                .ok()
         });
         let open =
             |folder: &std::path::PathBuf| anyhow::Ok((Reward::open(folder, &hash_is_of_embedder)?, name(folder)));
         let reward = options.reward.as_ref().map(open).transpose()?;
-        let models = Self { embedder, scorer, judge, reward };
+        let models = Self { embedder, scorer, judge, reward, on_gpu: shared.device()?.is_cuda() };
         models.warm_up().context("warming up")?;
         Ok(models)
     }
@@ -157,8 +159,7 @@ impl Models {
 
     /// Whether any runs on a GPU.
     pub(super) fn uses_gpu(&self) -> bool {
-        let embeds = matches!(&self.embedder, Embeds::Model(model, _) if model.is_on_gpu());
-        embeds || self.scorer.as_ref().is_some_and(|(scorer, _)| scorer.is_on_gpu())
+        self.on_gpu
     }
 
     /// Bytes of weights by task.
@@ -222,74 +223,71 @@ impl Models {
     }
 
     pub(super) fn to_judge(&self, question: &str, a: &str, b: &str) -> Result<(Question, Key), Refusal> {
-        if self.judge.is_none() {
-            return Err(Refusal::NotLoaded("scorer"));
-        }
-        let key = Key::of(&["judge", question, a, b]);
-        Ok((Question::Judge { question: question.to_owned(), a: a.to_owned(), b: b.to_owned() }, key))
+        let judge = self.judge.as_ref().ok_or(Refusal::NotLoaded("scorer"))?;
+        let comparison = judge.tokenize(question, a, b).map_err(|why| unreadable(&why))?;
+        Ok((Question::Judge(comparison), Key::of(&["judge", question, a, b])))
     }
 
     pub(super) fn to_reward(&self, prompt: &str, response: &str) -> Result<(Question, Key), Refusal> {
-        if self.reward.is_none() {
-            return Err(Refusal::NotLoaded("reward"));
-        }
-        let key = Key::of(&["reward", prompt, response]);
-        Ok((Question::Reward { prompt: prompt.to_owned(), response: response.to_owned() }, key))
+        let (reward, _) = self.reward.as_ref().ok_or(Refusal::NotLoaded("reward"))?;
+        let tokens = reward.tokenize(prompt, response).map_err(|why| unreadable(&why))?;
+        Ok((Question::Reward(tokens), Key::of(&["reward", prompt, response])))
     }
 
     /// Answers one batch, in order.
     pub(super) fn answer(&self, task: Task, questions: &[&Question]) -> anyhow::Result<Vec<Answer>> {
         match task {
             Task::Embed => self.embed(questions),
-            Task::Score => self.score(questions),
-            Task::Judge | Task::Reward => questions.iter().map(|question| self.alone(question)).collect(),
+            Task::Score => {
+                let (scorer, _) = self.scorer.as_ref().context("no scorer")?;
+                let scores = scorer.score(&picked(questions, |question| match question {
+                    Question::Score(pair) => Some(pair),
+                    _ => None,
+                }))?;
+                Ok(scores.into_iter().map(|score| Answer::Score(Arc::new(score))).collect())
+            }
+            Task::Judge => {
+                let judge = self.judge.as_ref().context("no judge")?;
+                let judgements = judge.judge(&picked(questions, |question| match question {
+                    Question::Judge(comparison) => Some(comparison),
+                    _ => None,
+                }))?;
+                Ok(judgements.into_iter().map(Answer::Verdict).collect())
+            }
+            Task::Reward => {
+                let (reward, _) = self.reward.as_ref().context("no reward model")?;
+                let rewards = reward.score(&picked(questions, |question| match question {
+                    Question::Reward(tokens) => Some(tokens),
+                    _ => None,
+                }))?;
+                Ok(rewards.into_iter().map(Answer::Reward).collect())
+            }
         }
     }
 
     fn embed(&self, questions: &[&Question]) -> anyhow::Result<Vec<Answer>> {
         match &self.embedder {
             Embeds::Hashed(hashed) => {
-                let vector = |question: &&Question| match question {
-                    Question::Hashed(text) => Ok(Answer::Vector(hashed.embed(text).into())),
-                    _ => Err(anyhow::anyhow!("no text to hash")),
-                };
-                questions.iter().map(vector).collect()
-            }
-            Embeds::Model(model, _) => {
-                let tokens = questions.iter().filter_map(|question| match question {
-                    Question::Embed(tokens) => Some(tokens.clone()),
+                let texts = picked(questions, |question| match question {
+                    Question::Hashed(text) => Some(text),
                     _ => None,
                 });
-                let vectors = model.embed_tokens(&tokens.collect::<Vec<_>>())?;
+                Ok(texts.iter().map(|text| Answer::Vector(hashed.embed(text).into())).collect())
+            }
+            Embeds::Model(model, _) => {
+                let vectors = model.embed_tokens(&picked(questions, |question| match question {
+                    Question::Embed(tokens) => Some(tokens),
+                    _ => None,
+                }))?;
                 Ok(vectors.into_iter().map(|vector| Answer::Vector(vector.into())).collect())
             }
         }
     }
+}
 
-    fn score(&self, questions: &[&Question]) -> anyhow::Result<Vec<Answer>> {
-        let (scorer, _) = self.scorer.as_ref().context("no scorer")?;
-        let pairs = questions.iter().filter_map(|question| match question {
-            Question::Score(pair) => Some(pair.clone()),
-            _ => None,
-        });
-        let scores = scorer.score(&pairs.collect::<Vec<_>>())?;
-        Ok(scores.into_iter().map(|score| Answer::Score(Arc::new(score))).collect())
-    }
-
-    fn alone(&self, question: &Question) -> anyhow::Result<Answer> {
-        match question {
-            Question::Judge { question, a, b } => {
-                let (scorer, _) = self.scorer.as_ref().context("no scorer")?;
-                let judge = self.judge.as_ref().context("no judge")?;
-                Ok(Answer::Verdict(judge.judge(scorer, question, a, b)?))
-            }
-            Question::Reward { prompt, response } => {
-                let (reward, _) = self.reward.as_ref().context("no reward model")?;
-                Ok(Answer::Reward(reward.reward(prompt, response)?))
-            }
-            _ => anyhow::bail!("a question of another kind"),
-        }
-    }
+/// What `pick` finds in each question of a batch, which is of one kind.
+fn picked<T: Clone>(questions: &[&Question], pick: impl Fn(&Question) -> Option<&T>) -> Vec<T> {
+    questions.iter().filter_map(|question| pick(question)).cloned().collect()
 }
 
 impl fmt::Display for Models {

@@ -1,0 +1,195 @@
+//! Where a decoder's tensors come from: the safetensors of a folder, or its GGUF file. Both by the names of transformers.
+
+use candle_core::quantized::QMatMul;
+use candle_core::{DType, Tensor};
+
+use super::Config;
+use crate::gguf::Gguf;
+use crate::linear::{Bias, Linear};
+use crate::numbers::{Numbers, Products};
+use crate::{Folder, ModelError, Options, Result, Weights};
+
+/// The tensors of one decoder, and the numbers it is to compute in.
+pub(crate) struct Checkpoint {
+    pub config: Config,
+    pub numbers: Numbers,
+    stored: Stored,
+}
+
+enum Stored {
+    /// With what stands before the names: `model.` where the trunk is part of something.
+    Safetensors {
+        weights: Weights,
+        prefix: &'static str,
+    },
+    Gguf(Gguf),
+}
+
+/// A product with a weight, `x·Wᵀ + b`.
+#[derive(Clone)]
+pub(crate) enum Projection {
+    /// With numbers.
+    Dense(Linear),
+    /// With blocks of few bits, as GGUF stores them.
+    Quantized { weight: QMatMul, bias: Option<Tensor> },
+}
+
+impl Projection {
+    /// `x·Wᵀ + b` for `x` of shape `[rows, inputs]`: shape `[rows, outputs]`.
+    ///
+    /// # Errors
+    /// Where the shapes do not fit or the device fails.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(linear) => linear.forward(x),
+            Self::Quantized { weight, bias } => {
+                let y = candle_core::Module::forward(weight, x)?;
+                Ok(bias.as_ref().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))?)
+            }
+        }
+    }
+}
+
+impl Checkpoint {
+    /// Opens a folder: its one `.gguf` file where it has one and no `config.json`, else its safetensors.
+    ///
+    /// # Errors
+    /// Where the model is no decoder, a file is missing or unreadable, the SHA-256 differs, or the weights take more
+    /// memory than allowed.
+    pub fn open(folder: &std::path::Path, options: &Options) -> Result<Self> {
+        let mut numbers = Numbers::of(options)?;
+        if numbers.device.is_cpu() {
+            numbers.dtype = DType::F32; // the CPU computes in f32 whatever is asked for
+        }
+        let checkpoint = if let Some(gguf) = Gguf::find(folder)? {
+            let gguf = Gguf::open(&gguf)?;
+            numbers.dtype = DType::F32; // the products with blocks are in f32
+            Self { config: gguf.config()?, numbers, stored: Stored::Gguf(gguf) }
+        } else {
+            let folder = Folder::open(folder)?;
+            let config = Config::read(&folder)?;
+            let weights = Weights::open(&folder)?;
+            let prefix = if weights.has("embed_tokens.weight") { "" } else { "model." };
+            Self { config, numbers, stored: Stored::Safetensors { weights, prefix } }
+        };
+        if let Some(sha256) = &options.sha256 {
+            checkpoint.check(sha256)?;
+        }
+        let (needed, budget) = (checkpoint.bytes(), options.memory.unwrap_or(u64::MAX));
+        if needed > budget { Err(ModelError::Memory { needed, budget }) } else { Ok(checkpoint) }
+    }
+
+    fn check(&self, sha256: &str) -> Result<()> {
+        match &self.stored {
+            Stored::Safetensors { weights, .. } => weights.check(sha256),
+            Stored::Gguf(gguf) => gguf.check(sha256),
+        }
+    }
+
+    /// Bytes that the weights take once they are loaded.
+    pub fn bytes(&self) -> u64 {
+        let (weights, prefix) = match &self.stored {
+            Stored::Safetensors { weights, prefix } => (weights, prefix),
+            Stored::Gguf(gguf) => return gguf.bytes(),
+        };
+        let width = self.numbers.dtype.size_in_bytes() as u64;
+        let table = (self.config.vocabulary * self.config.hidden) as u64;
+        let stored = weights.dtype(&format!("{prefix}embed_tokens.weight")).unwrap_or(self.numbers.dtype);
+        let twice = if self.config.tied { table * stored.size_in_bytes() as u64 } else { 0 };
+        weights.parameters() * width + twice
+    }
+
+    /// `name.weight` of shape `[outputs, inputs]`, and `name.bias`.
+    ///
+    /// # Errors
+    /// Where a tensor is missing, of another shape, or cannot be read.
+    pub fn projection(&self, name: &str, inputs: usize, outputs: usize, bias: Bias) -> Result<Projection> {
+        match &self.stored {
+            Stored::Safetensors { weights, prefix } => {
+                let name = format!("{prefix}{name}");
+                Linear::load(weights, &name, inputs, outputs, bias, &self.numbers).map(Projection::Dense)
+            }
+            Stored::Gguf(gguf) => {
+                let weight = gguf.quantized(name, &[outputs, inputs], &self.numbers.device)?;
+                let bias = (bias == Bias::With).then(|| self.vector(&format!("{name}.bias"), outputs)).transpose()?;
+                Ok(Projection::Quantized { weight: QMatMul::from_qtensor(weight)?, bias })
+            }
+        }
+    }
+
+    /// A tensor of one dimension.
+    ///
+    /// # Errors
+    /// Where it is missing, of another shape, or cannot be read.
+    pub fn vector(&self, name: &str, length: usize) -> Result<Tensor> {
+        match &self.stored {
+            Stored::Safetensors { weights, prefix } => {
+                weights.tensor(&format!("{prefix}{name}"), &[length], self.numbers.dtype, &self.numbers.device)
+            }
+            Stored::Gguf(gguf) => gguf.tensor(name, &[length], self.numbers.dtype, &self.numbers.device),
+        }
+    }
+
+    /// The embeddings, `[vocabulary, hidden]`: on the CPU in the numbers in which they are stored, for a row is widened
+    /// when it is looked up.
+    ///
+    /// # Errors
+    /// Where they are missing, of another shape, or cannot be read.
+    pub fn embeddings(&self) -> Result<Tensor> {
+        let shape = [self.config.vocabulary, self.config.hidden];
+        let Numbers { dtype, device, .. } = &self.numbers;
+        match &self.stored {
+            Stored::Safetensors { weights, prefix } => {
+                let name = format!("{prefix}embed_tokens.weight");
+                let stored = weights.dtype(&name).filter(|stored| device.is_cpu() && stored.is_float());
+                weights.tensor(&name, &shape, stored.unwrap_or(*dtype), device)
+            }
+            Stored::Gguf(gguf) => gguf.tensor("embed_tokens.weight", &shape, DType::F16, device),
+        }
+    }
+
+    /// The output matrix in parts of at most `rows` of the vocabulary; `embeddings` where it is tied to them.
+    ///
+    /// # Errors
+    /// Where it is missing, of another shape, or cannot be read.
+    pub fn output(&self, embeddings: &Tensor, rows: usize) -> Result<Vec<Projection>> {
+        let shape = [self.config.vocabulary, self.config.hidden];
+        let Numbers { dtype, device, .. } = &self.numbers;
+        let weight = match &self.stored {
+            Stored::Gguf(gguf) => {
+                let parts = gguf.output(&shape, rows, device)?.into_iter();
+                let part = |part| Ok(Projection::Quantized { weight: QMatMul::from_qtensor(part)?, bias: None });
+                return parts.map(part).collect();
+            }
+            Stored::Safetensors { .. } if self.config.tied => embeddings.clone(),
+            Stored::Safetensors { weights, .. } => {
+                let stored = weights.dtype("lm_head.weight").filter(|stored| device.is_cpu() && stored.is_float());
+                weights.tensor("lm_head.weight", &shape, stored.unwrap_or(*dtype), device)?
+            }
+        };
+        let part = |begin: usize| {
+            let part = weight.narrow(0, begin, rows.min(shape[0] - begin))?.to_dtype(*dtype)?;
+            Linear::from_tensor(&part, None, &exact(&self.numbers)).map(Projection::Dense)
+        };
+        (0..shape[0]).step_by(rows).map(part).collect()
+    }
+
+    /// A matrix outside the trunk, such as a head of classes.
+    ///
+    /// # Errors
+    /// Where it is missing, of another shape, or cannot be read.
+    pub fn head(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        match &self.stored {
+            Stored::Safetensors { weights, .. } => {
+                Linear::load(weights, name, inputs, outputs, Bias::Without, &exact(&self.numbers))
+            }
+            Stored::Gguf(gguf) => Err(gguf.lacks(&format!("{name}.weight"), &[outputs, inputs])),
+        }
+    }
+}
+
+/// The numbers for the output matrix and heads: 8-bit products there would move what is measured.
+fn exact(numbers: &Numbers) -> Numbers {
+    let products = if numbers.products == Products::Int8 { Products::Packed } else { numbers.products };
+    Numbers { products, ..numbers.clone() }
+}
