@@ -4,9 +4,12 @@
 //! vectors, [`Scorer`] tells how surprising they are and which of two answers a model prefers, [`Reward`] gives a score.
 //! Nothing here opens a socket or reads a clock; serving and supervising are the agent's.
 
+mod activation;
 mod device;
 mod error;
 mod folder;
+mod linear;
+mod numbers;
 mod tokens;
 mod weights;
 
