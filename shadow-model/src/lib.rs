@@ -5,15 +5,20 @@
 //! Nothing here opens a socket or reads a clock; serving and supervising are the agent's.
 
 mod activation;
+mod bert;
 mod device;
+mod embedder;
 mod error;
 mod folder;
 mod linear;
 mod numbers;
+mod ops;
+mod pooling;
 mod tokens;
 mod weights;
 
 pub use device::{Options, Place, Precision};
+pub use embedder::Embedder;
 pub use error::ModelError;
 pub use folder::{Family, Folder, Settings};
 pub use tokens::{Tokens, Vocabulary};
