@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use plimsoll_rules::text::HashedEmbedder;
 use plimsoll_shadow_model::Embedder;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -41,17 +40,12 @@ pub fn main(args: &Args) -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<u64> {
     let expected = r#"an object with the key text, such as {"text": "hello"}"#;
-    let shown = |vector: Vec<f32>| json!({"embedding": vector});
-    let Some(folder) = &args.model else {
-        let hashed = HashedEmbedder::default();
-        return args.lines.run(expected, |lines: &[Line<Text>]| {
-            Ok(lines.iter().map(|line| shown(hashed.embed(&line.value.text))).collect())
-        });
-    };
-    let embedder = Embedder::open(folder, &args.lines.options()?)?;
+    let options = args.lines.options()?;
+    let embedder =
+        args.model.as_ref().map_or_else(|| Ok(Embedder::hashed()), |folder| Embedder::open(folder, &options))?;
     args.lines.run(expected, |lines: &[Line<Text>]| {
         let texts: Vec<&str> = lines.iter().map(|line| line.value.text.as_str()).collect();
         let vectors = embedder.embed(&texts)?;
-        Ok(vectors.into_iter().map(shown).collect::<Vec<Value>>())
+        Ok(vectors.into_iter().map(|vector| json!({"embedding": vector})).collect::<Vec<Value>>())
     })
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use plimsoll_rules::text::HashedEmbedder;
 use plimsoll_shadow_model::serve::Key;
 use plimsoll_shadow_model::{Comparison, Embedder, Judge, Judgement, ModelError, Pair, Reward, Score, Scorer, Tokens};
 use serde_json::{Value, json};
@@ -41,7 +40,6 @@ impl Task {
 /// One text or pair, ready to be read.
 pub(super) enum Question {
     Embed(Tokens),
-    Hashed(String),
     Score(Pair),
     Judge(Comparison),
     Reward(Tokens),
@@ -50,7 +48,7 @@ pub(super) enum Question {
 impl Question {
     pub(super) fn task(&self) -> Task {
         match self {
-            Self::Embed(_) | Self::Hashed(_) => Task::Embed,
+            Self::Embed(_) => Task::Embed,
             Self::Score(_) => Task::Score,
             Self::Judge(_) => Task::Judge,
             Self::Reward(_) => Task::Reward,
@@ -61,7 +59,6 @@ impl Question {
     pub(super) fn tokens(&self) -> usize {
         match self {
             Self::Embed(tokens) | Self::Reward(tokens) => tokens.len(),
-            Self::Hashed(_) => 1,
             Self::Score(pair) => pair.tokens(),
             Self::Judge(comparison) => comparison.tokens(),
         }
@@ -100,16 +97,11 @@ impl Answer {
 
 /// The loaded models.
 pub(super) struct Models {
-    embedder: Embeds,
+    embedder: (Embedder, String),
     scorer: Option<(Arc<Scorer>, String)>,
     judge: Option<Judge>,
     reward: Option<(Reward, String)>,
     on_gpu: bool,
-}
-
-enum Embeds {
-    Hashed(HashedEmbedder),
-    Model(Box<Embedder>, String),
 }
 
 impl Models {
@@ -118,8 +110,8 @@ impl Models {
         let shared = &options.options;
         let hash_is_of_embedder = plimsoll_shadow_model::Options { sha256: None, ..shared.clone() };
         let embedder = match &options.model {
-            Some(folder) => Embeds::Model(Box::new(Embedder::open(folder, shared)?), name(folder)),
-            None => Embeds::Hashed(HashedEmbedder::default()),
+            Some(folder) => (Embedder::open(folder, shared)?, name(folder)),
+            None => (Embedder::hashed(), HASHED.to_owned()),
         };
         let open = |folder: &std::path::PathBuf| {
             anyhow::Ok((Arc::new(Scorer::open(folder, &hash_is_of_embedder)?), name(folder)))
@@ -164,10 +156,7 @@ impl Models {
 
     /// Bytes of weights by task.
     pub(super) fn bytes(&self) -> Vec<(&'static str, u64)> {
-        let mut all = Vec::new();
-        if let Embeds::Model(model, _) = &self.embedder {
-            all.push((Task::Embed.name(), model.bytes()));
-        }
+        let mut all = vec![(Task::Embed.name(), self.embedder.0.bytes())];
         all.extend(self.scorer.as_ref().map(|(scorer, _)| (Task::Score.name(), scorer.bytes())));
         all.extend(self.reward.as_ref().map(|(reward, _)| (Task::Reward.name(), reward.bytes())));
         all
@@ -175,17 +164,11 @@ impl Models {
 
     /// Numbers in a vector.
     pub(super) fn dimensions(&self) -> usize {
-        match &self.embedder {
-            Embeds::Hashed(hashed) => hashed.dimensions(),
-            Embeds::Model(model, _) => model.dimensions(),
-        }
+        self.embedder.0.dimensions()
     }
 
     pub(super) fn embedder_name(&self) -> &str {
-        match &self.embedder {
-            Embeds::Hashed(_) => HASHED,
-            Embeds::Model(_, name) => name,
-        }
+        &self.embedder.1
     }
 
     pub(super) fn scorer_name(&self) -> Option<&str> {
@@ -209,11 +192,8 @@ impl Models {
     }
 
     pub(super) fn to_embed(&self, text: &str) -> Result<(Question, Key), Refusal> {
-        let question = match &self.embedder {
-            Embeds::Hashed(_) => Question::Hashed(text.to_owned()),
-            Embeds::Model(model, _) => Question::Embed(model.tokenize(text).map_err(|why| unreadable(&why))?),
-        };
-        Ok((question, Key::of(&["embed", text])))
+        let tokens = self.embedder.0.tokenize(text).map_err(|why| unreadable(&why))?;
+        Ok((Question::Embed(tokens), Key::of(&["embed", text])))
     }
 
     pub(super) fn to_score(&self, prompt: &str, response: &str) -> Result<(Question, Key), Refusal> {
@@ -237,7 +217,13 @@ impl Models {
     /// Answers one batch, in order.
     pub(super) fn answer(&self, task: Task, questions: &[&Question]) -> anyhow::Result<Vec<Answer>> {
         match task {
-            Task::Embed => self.embed(questions),
+            Task::Embed => {
+                let vectors = self.embedder.0.embed_tokens(&picked(questions, |question| match question {
+                    Question::Embed(tokens) => Some(tokens),
+                    _ => None,
+                }))?;
+                Ok(vectors.into_iter().map(|vector| Answer::Vector(vector.into())).collect())
+            }
             Task::Score => {
                 let (scorer, _) = self.scorer.as_ref().context("no scorer")?;
                 let scores = scorer.score(&picked(questions, |question| match question {
@@ -261,25 +247,6 @@ impl Models {
                     _ => None,
                 }))?;
                 Ok(rewards.into_iter().map(Answer::Reward).collect())
-            }
-        }
-    }
-
-    fn embed(&self, questions: &[&Question]) -> anyhow::Result<Vec<Answer>> {
-        match &self.embedder {
-            Embeds::Hashed(hashed) => {
-                let texts = picked(questions, |question| match question {
-                    Question::Hashed(text) => Some(text),
-                    _ => None,
-                });
-                Ok(texts.iter().map(|text| Answer::Vector(hashed.embed(text).into())).collect())
-            }
-            Embeds::Model(model, _) => {
-                let vectors = model.embed_tokens(&picked(questions, |question| match question {
-                    Question::Embed(tokens) => Some(tokens),
-                    _ => None,
-                }))?;
-                Ok(vectors.into_iter().map(|vector| Answer::Vector(vector.into())).collect())
             }
         }
     }
