@@ -147,7 +147,7 @@ fn child(c: &mut Check<'_>, raw: &Shadow) -> Reader {
     };
     let mut flags = vec![("--device", raw.device.clone()), ("--precision", precision.to_owned())];
     flags.push(("--threads", raw.threads.to_string()));
-    flags.push(("--memory", raw.memory.0.to_string()));
+    flags.push(("--memory", raw.memory.to_string()));
     flags.extend(raw.sha256.clone().map(|hash| ("--sha256", hash)));
     Reader::Child { model, scorer, flags, memory: raw.memory.0 }
 }

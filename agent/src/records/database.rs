@@ -194,7 +194,7 @@ pub(super) async fn put_reading(tx: &mut SqliteConnection, reading: &Reading) ->
     .bind(count(reading.prompt_nll))
     .bind(reading.response_nll.map(|(nats, _)| nats))
     .bind(count(reading.response_nll))
-    .bind(embedding)
+    .bind(Some(embedding).filter(|bytes| !bytes.is_empty()))
     .execute(&mut *tx)
     .await?;
     Ok(())

@@ -13,7 +13,7 @@ CREATE INDEX IF NOT EXISTS exchanges_started ON exchanges (started_ms);
 -- What the shadow model said of exchanges that are kept: nats per token, and the prompt's vector as little-endian f32.
 CREATE TABLE IF NOT EXISTS readings (
   exchange TEXT PRIMARY KEY, read_ms INTEGER NOT NULL, reader TEXT NOT NULL, prompt_nll REAL, prompt_tokens INTEGER,
-  response_nll REAL, response_tokens INTEGER, embedding BLOB NOT NULL
+  response_nll REAL, response_tokens INTEGER, embedding BLOB
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS readings_read ON readings (read_ms);
 

@@ -7,6 +7,7 @@ use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::worker::HASHED;
 use crate::config::{Secret, WorkerUrl};
 
 /// The largest answer that is read, in bytes.
@@ -45,12 +46,20 @@ pub struct Ability {
     /// `plimsoll`, of a worker of ours.
     #[serde(default)]
     worker: String,
+    /// Its embedding model.
+    #[serde(default)]
+    embedder: Value,
     /// Its language model.
     #[serde(default)]
     scorer: Option<Value>,
 }
 
 impl Ability {
+    /// Whether its vectors say more than the agent's own.
+    pub fn embeds(&self) -> bool {
+        self.worker != "plimsoll" || self.embedder["model"] != HASHED
+    }
+
     /// Whether it tells how surprising texts are.
     pub fn scores(&self) -> bool {
         self.worker == "plimsoll" && self.scorer.is_some()
@@ -193,6 +202,17 @@ mod tests {
         ] {
             let client = Client::new(&base.parse().unwrap(), None, None, Duration::from_secs(1)).unwrap();
             assert_eq!(client.url("v1/embeddings").as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn a_worker_without_a_model_has_no_vectors_of_its_own() {
+        for (health, expected) in [
+            (r#"{"worker": "plimsoll", "embedder": {"model": "hashed-ngrams"}}"#, false),
+            (r#"{"worker": "plimsoll", "embedder": {"model": "all-MiniLM-L6-v2"}}"#, true),
+            ("{}", true),
+        ] {
+            assert_eq!(serde_json::from_str::<Ability>(health).unwrap().embeds(), expected);
         }
     }
 

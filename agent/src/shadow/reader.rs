@@ -36,7 +36,7 @@ pub struct Reading {
     pub at: Timestamp,
     /// Which shadow model read it.
     pub reader: Arc<str>,
-    /// The prompt's vector.
+    /// The prompt's vector; empty where the worker has none.
     pub embedding: Arc<[f32]>,
     /// The masked prompt, to show why.
     pub prompt: Option<MaskedText>,
@@ -164,17 +164,22 @@ impl ReaderTask {
     }
 
     async fn read(&mut self, batch: &[Exchange]) -> Result<Vec<Reading>, ClientError> {
-        let scores = match &self.ability {
-            Some(ability) => ability.scores(),
-            None => self.ability.insert(self.client.ability().await?).scores(),
-        };
+        let (embeds, scores) = self.abilities().await?;
         let prompts: Vec<&str> = pairs(batch).into_iter().map(|(prompt, _)| prompt).collect();
-        let vectors = self.client.embed(&prompts).await?;
+        let vectors = if embeds { self.client.embed(&prompts).await? } else { Vec::new() };
         let scores = if scores { self.client.score(&pairs(batch)).await? } else { Vec::new() };
-        let mut scores = scores.iter();
-        let readings =
-            batch.iter().zip(vectors).map(|(exchange, vector)| self.reading(exchange, vector, scores.next()));
-        Ok(readings.collect())
+        let (mut vectors, mut scores) = (vectors.into_iter(), scores.iter());
+        let reading = |exchange| self.reading(exchange, vectors.next().unwrap_or_default(), scores.next());
+        Ok(batch.iter().map(reading).collect())
+    }
+
+    /// Whether the worker embeds, and whether it scores.
+    async fn abilities(&mut self) -> Result<(bool, bool), ClientError> {
+        let ability = match &mut self.ability {
+            Some(known) => known,
+            unknown => unknown.insert(self.client.ability().await?),
+        };
+        Ok((ability.embeds(), ability.scores()))
     }
 
     fn reading(&self, exchange: &Exchange, vector: Vec<f32>, score: Option<&Score>) -> Reading {

@@ -15,7 +15,7 @@ use crate::shutdown::Shutdown;
 /// How often its memory is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// A child that lived this long was no failure to start.
-const LIVED: Duration = Duration::from_secs(60);
+const LIVED: Duration = Duration::from_secs(5);
 /// The longest wait before it is started again, and the first.
 const MOST_WAIT: Duration = Duration::from_secs(300);
 const LEAST_WAIT: Duration = Duration::from_secs(1);

@@ -40,7 +40,8 @@ pub fn check(path: &Path) -> anyhow::Result<Value> {
         found["loads"] = json!(format!("not tried: {} bytes of memory are free here", available()));
         return Ok(found);
     }
-    load(path, task).with_context(|| format!("{}: as a model that {task}s", path.display()))?;
+    let window = load(path, task).with_context(|| format!("{}: as a model that {task}s", path.display()))?;
+    found["max_tokens"] = json!(window);
     found["loads"] = json!(true);
     Ok(found)
 }
@@ -58,14 +59,14 @@ fn task(folder: &Folder) -> &'static str {
     }
 }
 
-fn load(path: &Path, task: &str) -> anyhow::Result<()> {
+/// Loads it, and gives how many tokens it reads.
+fn load(path: &Path, task: &str) -> anyhow::Result<usize> {
     let options = Options { place: Place::Cpu, ..Options::default() };
-    match task {
-        "reward" => Reward::open(path, &options).map(|_| ())?,
-        "score" => Scorer::open(path, &options).map(|_| ())?,
-        _ => Embedder::open(path, &options).map(|_| ())?,
-    }
-    Ok(())
+    Ok(match task {
+        "reward" => Reward::open(path, &options)?.window(),
+        "score" => Scorer::open(path, &options)?.window(),
+        _ => Embedder::open(path, &options)?.max_tokens(),
+    })
 }
 
 fn available() -> u64 {

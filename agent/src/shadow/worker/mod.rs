@@ -25,6 +25,7 @@ use crate::shutdown::Shutdown;
 
 pub use check::{check, words};
 pub use listen::Listen;
+pub use models::HASHED;
 
 use device::Desk;
 use models::Models;

@@ -13,7 +13,7 @@ use super::WorkerOptions;
 use super::answers::Refusal;
 
 /// What the hashed embedder is called.
-const HASHED: &str = "hashed-ngrams";
+pub const HASHED: &str = "hashed-ngrams";
 /// What every model reads once before it is ready.
 const WARM_UP: &str = "The quick brown fox jumps over the lazy dog.";
 
