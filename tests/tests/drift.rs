@@ -161,6 +161,8 @@ async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
     assert_eq!((&calm["state"], &calm["baseline"]), (&json!("watching"), &json!(1)), "{calm}");
     let all = get_json(&agent.api_url("/api/v1/drift")).await.unwrap();
     assert_eq!(alarms(&all), Vec::<String>::new(), "{all:#}");
+    let refused = plimsoll(&agent, &["baselines", "accept", "--signal", "input_tokens"]).unwrap_err();
+    assert!(refused.contains("409") && refused.contains("no alarm stands"), "{refused}");
 
     post(&agent, &stream.exchanges(200, 2.0)).await;
     let alarm = in_state(&agent, "input_tokens", "alarm").await;
@@ -203,7 +205,8 @@ async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
     assert!(status.contains("DRIFTED: input_tokens of m"), "{status}");
 
     let accepted = plimsoll(&agent, &["baselines", "accept", "--signal", "input_tokens"]).unwrap();
-    assert_eq!(accepted, "input_tokens of m: baseline 2 is in force\n");
+    assert!(accepted.starts_with("input_tokens of m: baseline 2 is in force, learned from "), "{accepted}");
+    assert!(accepted.ends_with("s old\n"), "{accepted}");
     told(&hook, "input_tokens", "resolved").await;
     post(&agent, &stream.exchanges(400, 2.0)).await;
     let seen = in_state(&agent, "input_tokens", "watching").await;

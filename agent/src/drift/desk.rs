@@ -164,6 +164,9 @@ pub(super) fn answer(
         Ask::Do(act, by) => {
             let version = watch.act(act, now)?;
             said["baseline"] = json!(version);
+            if act == Act::Accept {
+                said["learned"] = json!(watch.learned(now));
+            }
             bench.note(Entry::done(now, id.clone(), act, version, &by));
             bench.set_urgent();
             tracing::info!(signal = %id, ?act, baseline = %said["baseline"], "drift baseline changed on request");

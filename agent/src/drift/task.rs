@@ -28,7 +28,7 @@ use crate::shutdown::Shutdown;
 const BATCH: usize = 256;
 /// How often what changed is written down.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// How often recent values are: only accepting a new baseline needs them.
+/// How often all is: recent values are saved whole then, in place of the parts that were added every minute.
 const SAVE_ALL_EVERY: Duration = Duration::from_secs(600);
 /// How often a database that could not be used is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
