@@ -229,6 +229,25 @@ async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
     assert_eq!(back, "input_tokens of m: baseline 1 is in force\n");
     post(&agent, &stream.exchanges(200, 2.0)).await;
     in_state(&agent, "input_tokens", "alarm").await;
+    acts_can_be_read_back(&agent).await;
+}
+
+/// What was done to the baseline of `input_tokens`, over a kill, the newest first, by both doors.
+async fn acts_can_be_read_back(agent: &Agent) {
+    let answer = get_json(&agent.api_url("/api/v1/drift/log?limit=1000")).await.unwrap();
+    let acts: Vec<&Value> = answer["data"]["acts"].as_array().unwrap().iter().collect();
+    let of = |act: &&&Value| act["signal"] == "input_tokens";
+    let done: Vec<String> =
+        acts.iter().filter(of).map(|act| format!("{} {} {}", act["act"], act["baseline"], act["door"])).collect();
+    let expected = ["rollback 1 cli", "unpin 2 cli", "pin 2 cli", "accept 2 cli", "learn 1 agent"];
+    assert_eq!(done.iter().map(|act| act.replace('"', "")).collect::<Vec<_>>(), expected, "{answer:#}");
+    assert!(acts.iter().any(|act| act["signal"] == "latency" && act["act"] == "learn"), "{answer:#}");
+    let at: Vec<&str> = acts.iter().map(|act| act["at"].as_str().unwrap()).collect();
+    assert!(at.windows(2).all(|pair| pair[0] >= pair[1]), "the newest first: {at:?}");
+    let table = plimsoll(agent, &["baselines", "log", "--limit", "2"]).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines.len() == 3 && lines[0].starts_with("AT "), "{table}");
+    assert!(lines[1].contains("rollback") && lines[2].contains("unpin") && lines[1].contains("cli"), "{table}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::running::Running;
-use super::{Format, block_on, print};
+use super::{Format, block_on, print, visible};
 use crate::http::drift::{CLIENT, USER};
 
 /// Arguments of `baselines`.
@@ -159,7 +159,7 @@ fn learned(learned: &Value) -> String {
 
 fn shown(format: Format, data: &Value, table: impl Fn(&Value) -> String) -> ExitCode {
     match format {
-        Format::Json => print(&format!("{data:#}\n")),
+        Format::Json => print(&visible(&format!("{data:#}\n"), "\n")),
         Format::Table => print(&table(data)),
     }
 }
@@ -252,7 +252,7 @@ fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::String(text) if text.is_empty() => "-".into(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => visible(text, "").into_owned(),
         other => other.to_string(),
     }
 }
@@ -302,6 +302,9 @@ mod tests {
         );
         let from = json!({"observations": 150, "age_seconds": 3.7});
         assert_eq!(learned(&from), ", learned from 150 observations, the newest 3s old");
+        let sly = json!([{"signal": "latency", "model": "a\u{1b}[2J\u{9b}b\u{202e}c"}]);
+        let shown = table(&HEADER, rows(&sly));
+        assert!(shown.contains("a\\u{1b}[2J\\u{9b}b\\u{202e}c") && !shown.contains('\u{1b}'), "{shown}");
         assert_eq!(table(&HEADER, Vec::new()), "nothing has been observed yet\n");
         let data = json!({"comparison": {"a": 1, "b": 2, "difference": {"psi": 0.5, "before": {"p50": 3.0}}}});
         assert_eq!(difference(&data), "baseline 1 -> 2\n  psi: 0.5\n  before p50: 3.0\n");
