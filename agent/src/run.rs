@@ -4,6 +4,7 @@ mod listeners;
 mod receivers;
 mod sources;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use crate::pipeline::{Command, Desk, Pipeline, PipelineOptions};
 use crate::records::{Records, RecordsOptions};
 use crate::shadow::{self, Reading, ShadowFeed};
 use crate::shutdown::Shutdown;
-use crate::state::StateFiles;
+use crate::state::{StateFiles, take};
 use crate::tap::Outlets;
 
 use listeners::Listeners;
@@ -99,11 +100,14 @@ struct Agent {
     pipeline: mpsc::Sender<Command>,
     dispatcher: Dispatcher,
     readiness: Readiness,
+    /// The data folders, ours until the process ends.
+    _locks: Vec<File>,
 }
 
 impl Agent {
     async fn start(start: Start, shutdown: &Shutdown) -> anyhow::Result<(Self, mpsc::Receiver<ReloadRequest>)> {
         let Start { config, file, overrides } = start;
+        let locks = take(&config.data, &config.database).map_err(anyhow::Error::msg)?;
         let listeners = Listeners::bind(&config).await?;
         let registry = Registry::new(usize::try_from(config.raw.limits.series).unwrap_or(usize::MAX));
         let health = Health::new(registry.clone());
@@ -167,7 +171,10 @@ impl Agent {
         shutdown.spawn("pipeline", pipeline.run(command_queue, shutdown.clone()));
         drop(latch);
         let (config, pipeline) = (config_sender, commands);
-        Ok((Self { file, overrides, config, started_with, registry, pipeline, dispatcher, readiness }, reloads))
+        Ok((
+            Self { file, overrides, config, started_with, registry, pipeline, dispatcher, readiness, _locks: locks },
+            reloads,
+        ))
     }
 
     /// Takes the configuration file anew, or keeps the last good one and says why.

@@ -1,6 +1,6 @@
 //! What survives a restart as files in the data folder: alert states and recent series. Written whole, atomically.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -81,6 +81,43 @@ impl StateFiles {
             Ok(_) => Ok(salt),
             Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => self.salt(),
             Err(failed) => Err(failed.error),
+        }
+    }
+}
+
+/// Takes the data folder, and a database that lies elsewhere, for this process: two agents would write over each other's
+/// state. What is taken is ours until it is dropped, or the process ends.
+///
+/// # Errors
+/// Another process has one of them.
+pub fn take(data: &Path, database: &Path) -> Result<Vec<File>, String> {
+    let folder = std::fs::create_dir_all(data).and_then(|()| File::open(data));
+    let mut taken = vec![lock(data, folder)?];
+    if database.parent() != Some(data) {
+        let beside = PathBuf::from(format!("{}.lock", database.display()));
+        let made = beside.parent().map_or(Ok(()), std::fs::create_dir_all);
+        taken.push(lock(database, made.and_then(|()| File::create(beside)))?);
+    }
+    Ok(taken.into_iter().flatten().collect())
+}
+
+/// Locks `opened`; `Ok(None)` where that cannot be done at all, as on a disk that is read-only or gone: there is nothing to
+/// write over either.
+fn lock(path: &Path, opened: io::Result<File>) -> Result<Option<File>, String> {
+    let taken = opened.and_then(|file| match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    });
+    match taken {
+        Ok(Some(file)) => Ok(Some(file)),
+        Ok(None) => {
+            let right = "give each its own limits.data and records.url, or stop the other";
+            Err(format!("{}: another plimsoll agent uses this data folder or database; {right}", path.display()))
+        }
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "cannot be locked");
+            Ok(None)
         }
     }
 }

@@ -161,6 +161,8 @@ async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
     assert_eq!((&calm["state"], &calm["baseline"]), (&json!("watching"), &json!(1)), "{calm}");
     let all = get_json(&agent.api_url("/api/v1/drift")).await.unwrap();
     assert_eq!(alarms(&all), Vec::<String>::new(), "{all:#}");
+    let refused = plimsoll(&agent, &["baselines", "accept", "--signal", "input_tokens"]).unwrap_err();
+    assert!(refused.contains("409") && refused.contains("no alarm stands"), "{refused}");
 
     post(&agent, &stream.exchanges(200, 2.0)).await;
     let alarm = in_state(&agent, "input_tokens", "alarm").await;
@@ -203,7 +205,8 @@ async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
     assert!(status.contains("DRIFTED: input_tokens of m"), "{status}");
 
     let accepted = plimsoll(&agent, &["baselines", "accept", "--signal", "input_tokens"]).unwrap();
-    assert_eq!(accepted, "input_tokens of m: baseline 2 is in force\n");
+    assert!(accepted.starts_with("input_tokens of m: baseline 2 is in force, learned from "), "{accepted}");
+    assert!(accepted.ends_with("s old\n"), "{accepted}");
     told(&hook, "input_tokens", "resolved").await;
     post(&agent, &stream.exchanges(400, 2.0)).await;
     let seen = in_state(&agent, "input_tokens", "watching").await;
@@ -226,6 +229,25 @@ async fn a_shift_is_told_survives_stops_and_kills_and_can_be_accepted() {
     assert_eq!(back, "input_tokens of m: baseline 1 is in force\n");
     post(&agent, &stream.exchanges(200, 2.0)).await;
     in_state(&agent, "input_tokens", "alarm").await;
+    acts_can_be_read_back(&agent).await;
+}
+
+/// What was done to the baseline of `input_tokens`, over a kill, the newest first, by both doors.
+async fn acts_can_be_read_back(agent: &Agent) {
+    let answer = get_json(&agent.api_url("/api/v1/drift/log?limit=1000")).await.unwrap();
+    let acts: Vec<&Value> = answer["data"]["acts"].as_array().unwrap().iter().collect();
+    let of = |act: &&&Value| act["signal"] == "input_tokens";
+    let done: Vec<String> =
+        acts.iter().filter(of).map(|act| format!("{} {} {}", act["act"], act["baseline"], act["door"])).collect();
+    let expected = ["rollback 1 cli", "unpin 2 cli", "pin 2 cli", "accept 2 cli", "learn 1 agent"];
+    assert_eq!(done.iter().map(|act| act.replace('"', "")).collect::<Vec<_>>(), expected, "{answer:#}");
+    assert!(acts.iter().any(|act| act["signal"] == "latency" && act["act"] == "learn"), "{answer:#}");
+    let at: Vec<&str> = acts.iter().map(|act| act["at"].as_str().unwrap()).collect();
+    assert!(at.windows(2).all(|pair| pair[0] >= pair[1]), "the newest first: {at:?}");
+    let table = plimsoll(agent, &["baselines", "log", "--limit", "2"]).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines.len() == 3 && lines[0].starts_with("AT "), "{table}");
+    assert!(lines[1].contains("rollback") && lines[2].contains("unpin") && lines[1].contains("cli"), "{table}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

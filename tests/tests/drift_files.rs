@@ -206,8 +206,9 @@ fn bad_files_are_said_with_their_place() {
     };
     let numbers: String = (0..2_000).map(|n| format!("{n}\n")).collect();
     let good = file("good.csv", &format!("x\n{numbers}"));
-    let late = file("late.csv", &format!("x\n{numbers}oops\n"));
-    let endless = file("endless.csv", &format!("x\n{numbers}inf\n"));
+    let late = file("late.csv", &format!("x\n{numbers}{}", "oops\n".repeat(150)));
+    let endless = file("endless.csv", &format!("x\n{numbers}{}", "inf\n".repeat(150)));
+    let behind = file("behind.csv", "x,y\n1,\"a\"\n2,\"b\"c\n");
     let other = file("other.csv", "y\n1\n");
     let ragged = file("ragged.csv", "x,y\n1,2\n3\n");
     let broken = file("broken.jsonl", "{\"x\": 1}\n{\"x\": \n");
@@ -216,9 +217,10 @@ fn bad_files_are_said_with_their_place() {
             &good,
             &late,
             &[][..],
-            "late.csv:2002: column \"x\": \"oops\" is no number; leave it empty, or say --columns x=",
+            "late.csv:2002: column \"x\": \"oops\" is no number; 150 of 2150 cells are none, more than 5 %: leave",
         ),
-        (&good, &endless, &[], "endless.csv:2002: column \"x\": inf is infinite, or beyond 1.8e308"),
+        (&good, &endless, &[], "endless.csv:2002: column \"x\": inf is infinite, or beyond 1.8e308; 150 of"),
+        (&good, &behind, &[], "behind.csv:3: \"c\" stands behind a closing quote"),
         (&good, &other, &[], "there is no column to compare: x ("),
         (&good, &ragged, &[], "ragged.csv:3: 1 cell where the first line has 2"),
         (&good, &broken, &[], "broken.jsonl:2: column"),
@@ -232,6 +234,43 @@ fn bad_files_are_said_with_their_place() {
         assert!(output.status.code() == Some(2) && said.contains(expected), "{expected}: {said}");
     }
     assert_eq!(drift(&[]).status.code(), Some(2));
+}
+
+/// One bad cell among the first rows makes no text, no category and no identifier of a column of numbers.
+#[test]
+fn a_few_odd_cells_are_missing_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, odd: &[usize]| -> PathBuf {
+        let cell = |row: usize| if odd.contains(&row) { "1.2.3".to_owned() } else { format!("{}", row % 97) };
+        let path = folder.path().join(name);
+        std::fs::write(&path, (0..3_000).fold("x\n".to_owned(), |text, row| text + &cell(row) + "\n")).unwrap();
+        path
+    };
+    let (reference, current) = (file("a.csv", &[17]), file("b.csv", &[40, 2_500]));
+    let output = compared(&reference, &current, &["--format", "json"]);
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let x = column(&report, "x");
+    assert_eq!((&x["kind"], &x["drift"], &x["missing_current"]), (&json!("numeric"), &json!(false), &json!(2)), "{x}");
+    assert_eq!(x["not_numbers_current"]["count"], 2, "{x}");
+    for said in [
+        "a.csv:19: column \"x\": \"1.2.3\" is no number: counted as missing\n",
+        "b.csv:42: column \"x\": \"1.2.3\" is no number: counted as missing, and 1 more such cells\n",
+    ] {
+        assert!(complaint.contains(said), "{complaint}");
+    }
+    let output = drift(&["watch", current.to_str().unwrap(), "--reference-rows", "1000", "--arl", "100000"]);
+    let (said, complaint) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    let summary: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let signal = &summary["summary"]["signals"][0];
+    assert_eq!((&signal["kind"], &signal["observations"]), (&json!("numeric"), &json!(1_999)), "{said}");
+    assert_eq!(signal["not_numbers"]["count"], 2, "{said}");
+    assert!(complaint.contains("b.csv:42: column \"x\": \"1.2.3\" is no number: counted as missing\n"), "{complaint}");
+    let many: Vec<usize> = (0..3_000).step_by(10).filter(|row| *row > 1_000).collect();
+    let many = file("many.csv", &many);
+    let output = drift(&["watch", many.to_str().unwrap(), "--reference-rows", "200", "--arl", "100000"]);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && complaint.contains("more than 5 %"), "{complaint}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What goes wrong around a running agent: disks, clients, engines. Traffic and watching go on.
 
+use std::process::Command;
 use std::time::Duration;
 
 use plimsoll_tests::{Agent, binary, eventually, free_port, get_json};
-use serde_json::json;
+use serde_json::{Value, json};
 
 async fn feedback(agent: &Agent, id: &str) -> u16 {
     let body = json!({"inference_id": id, "metric_name": "task_completed", "value": true});
@@ -121,4 +122,48 @@ async fn an_engine_that_answers_garbage_is_down_by_name_and_its_traffic_passes()
     .await;
     let models = get_json(&agent.tap_url("/v1/models")).await.unwrap();
     assert!(models["data"].is_array(), "{models}");
+}
+
+/// Nobody is told that nothing was observed when nothing could be read, nor shares a folder, nor gets other than JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_that_cannot_be_read_says_why_and_a_folder_has_one_agent() {
+    let mut agent = Agent::before("http://127.0.0.1:9").start().await.unwrap();
+    let config = agent.folder.path().join("plimsoll.yaml");
+    let other = agent.folder.path().join("other.yaml");
+    let mut text = std::fs::read_to_string(&config).unwrap();
+    for port in [agent.tap, agent.metrics, agent.api] {
+        text = text.replace(&format!(":{port}\""), ":0\"");
+    }
+    std::fs::write(&other, text).unwrap();
+    let refused = Command::new(binary().unwrap()).arg("run").arg("--config").arg(&other).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr) + String::from_utf8_lossy(&refused.stdout);
+    assert!(
+        !refused.status.success() && said.contains("another plimsoll agent uses this data folder or database"),
+        "{said}"
+    );
+
+    let get = async |agent: &Agent, path: &str| {
+        let answer = reqwest::get(agent.api_url(path)).await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap()["error"].as_str().unwrap_or("").to_owned())
+    };
+    for path in
+        ["/api/v1/drift/log?limit=x", "/api/v1/drift/latency/compare?a=1", "/api/v1/drift/latency/baselines?x=1"]
+    {
+        let (status, error) = get(&agent, path).await;
+        assert!(status == 400 && !error.is_empty(), "{path}: {status} {error}");
+    }
+    agent.process.kill();
+    let database = agent.folder.path().join("data/plimsoll.db");
+    std::fs::write(&database, vec![b'x'; 40_000]).unwrap();
+    // from which SQLite would make it whole again
+    let _ = std::fs::remove_file(database.with_extension("db-wal"));
+    agent.restart().await.unwrap();
+    for path in ["/api/v1/drift", "/api/v1/drift/log", "/api/v1/drift/latency/baselines"] {
+        let (status, error) = get(&agent, path).await;
+        assert!(status == 503 && error.contains("plimsoll.db"), "{path}: {status} {error}");
+    }
+    let api = agent.api_url("");
+    let listed = Command::new(binary().unwrap()).args(["baselines", "list", "--api", &api]).output().unwrap();
+    let said = String::from_utf8_lossy(&listed.stderr);
+    assert!(listed.status.code() == Some(1) && said.contains("503") && said.contains("plimsoll.db"), "{said}");
 }

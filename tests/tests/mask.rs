@@ -63,6 +63,19 @@ fn fields_of_json_lines_are_masked_and_others_left() {
     let line = "{\"to\":\"a@example.com\",\"messages\":[{\"content\":\"b@example.com\"}]}\n";
     let masked = said(folder.path(), &["--field", "messages.content"], line);
     assert!(masked.contains("a@example.com") && !masked.contains("b@example.com"), "{masked}");
+    let line = "{\"user\":{\"phone\":13812345678,\"password\":\"hunter2\",\"a@example.com\":[4111111111111111,true]},\"n\":7}\n";
+    let masked = said(folder.path(), &["--field", "user"], line);
+    for secret in ["13812345678", "hunter2", "a@example.com", "4111111111111111"] {
+        assert!(!masked.contains(secret), "{masked}");
+    }
+    assert!(
+        masked.contains("\"phone\":\"<PHONE:") && masked.contains("true") && masked.contains("\"n\":7"),
+        "{masked}"
+    );
+    assert_eq!(said(folder.path(), &["--field", "user"], &masked), masked, "masking twice changes nothing");
+    let lacking = mask(folder.path(), &["--field", "user.phone"], &format!("{line}{{\"user\":{{}}}}\n{{}}\n"));
+    let complaint = String::from_utf8_lossy(&lacking.stderr);
+    assert!(complaint.contains("--field user.phone: 2 of 3 lines lack it, the first is line 2"), "{complaint}");
     let broken = mask(folder.path(), &["--field", "x"], "{}\n{\n");
     assert!(!broken.status.success() && String::from_utf8_lossy(&broken.stderr).contains("standard input:2:"));
 }

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::Value;
 
 use super::running::Running;
-use super::{Format, block_on, print};
+use super::{Format, block_on, print, visible};
 use crate::http::drift::{CLIENT, USER};
 
 /// Arguments of `baselines`.
@@ -139,13 +140,26 @@ async fn act(one: &One, act: &str, id: Option<u64>) -> anyhow::Result<ExitCode> 
     let answer = one.ask(Method::POST, act, id.as_slice()).await?;
     Ok(shown(one.agent.format, &answer["data"], |data| {
         let kept = if data["durable"] == true { "" } else { " (NOT saved: the disk refuses)" };
-        format!("{} of {}: baseline {} is in force{kept}\n", one.signal, text(&data["model"]), data["baseline"])
+        let (model, learned) = (text(&data["model"]), learned(&data["learned"]));
+        format!("{} of {model}: baseline {} is in force{learned}{kept}\n", one.signal, data["baseline"])
     }))
+}
+
+/// From how much a baseline was learned, and how old that is.
+fn learned(learned: &Value) -> String {
+    match (learned["observations"].as_u64(), learned["age_seconds"].as_f64()) {
+        (Some(count), Some(age)) => {
+            let unit = if count == 1 { "observation" } else { "observations" };
+            let age = Duration::from_secs(age.max(0.0) as u64);
+            format!(", learned from {count} {unit}, the newest {age:?} old")
+        }
+        _ => String::new(),
+    }
 }
 
 fn shown(format: Format, data: &Value, table: impl Fn(&Value) -> String) -> ExitCode {
     match format {
-        Format::Json => print(&format!("{data:#}\n")),
+        Format::Json => print(&visible(&format!("{data:#}\n"), "\n")),
         Format::Table => print(&table(data)),
     }
 }
@@ -238,7 +252,7 @@ fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::String(text) if text.is_empty() => "-".into(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => visible(text, "").into_owned(),
         other => other.to_string(),
     }
 }
@@ -286,6 +300,11 @@ mod tests {
             table(&VERSIONS, versions(&baselines)),
             "ID  STATE             KIND   OBSERVATIONS  FROM  UNTIL\n1   in force, pinned  first  300           a     b\n"
         );
+        let from = json!({"observations": 150, "age_seconds": 3.7});
+        assert_eq!(learned(&from), ", learned from 150 observations, the newest 3s old");
+        let sly = json!([{"signal": "latency", "model": "a\u{1b}[2J\u{9b}b\u{202e}c"}]);
+        let shown = table(&HEADER, rows(&sly));
+        assert!(shown.contains("a\\u{1b}[2J\\u{9b}b\\u{202e}c") && !shown.contains('\u{1b}'), "{shown}");
         assert_eq!(table(&HEADER, Vec::new()), "nothing has been observed yet\n");
         let data = json!({"comparison": {"a": 1, "b": 2, "difference": {"psi": 0.5, "before": {"p50": 3.0}}}});
         assert_eq!(difference(&data), "baseline 1 -> 2\n  psi: 0.5\n  before p50: 3.0\n");

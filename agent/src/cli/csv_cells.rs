@@ -1,5 +1,7 @@
 //! The cells of one CSV record (RFC 4180), without copies where there are no quotes.
 
+use anyhow::bail;
+
 /// Whether the record ends inside quotes. A quote opens a cell at its start only; two inside are one.
 pub(super) fn is_open(record: &[u8]) -> bool {
     let mut at = 0;
@@ -23,6 +25,9 @@ pub(super) fn is_open(record: &[u8]) -> bool {
 }
 
 /// Gives each cell of a whole record to `each` and says how many there were; `unquoted` is for cells that had quotes.
+///
+/// # Errors
+/// What `each` says; text between a closing quote and the next comma.
 pub(super) fn cells(
     record: &str,
     unquoted: &mut String,
@@ -32,7 +37,7 @@ pub(super) fn cells(
     loop {
         let end = if rest.starts_with('"') {
             unquoted.clear();
-            let end = unquote(rest, unquoted);
+            let end = unquote(rest, unquoted)?;
             each(column, unquoted)?;
             end
         } else {
@@ -49,7 +54,7 @@ pub(super) fn cells(
 }
 
 /// Appends the cell that begins with a quote to `out`, and says where it ends: at a comma or the end of the record.
-fn unquote(cell: &str, out: &mut String) -> usize {
+fn unquote(cell: &str, out: &mut String) -> anyhow::Result<usize> {
     let bytes = cell.as_bytes();
     let mut at = 1;
     while let Some(length) = memchr::memchr(b'"', &bytes[at..]) {
@@ -60,13 +65,16 @@ fn unquote(cell: &str, out: &mut String) -> usize {
             at += 1;
             continue;
         }
-        // what stands between the closing quote and the comma is taken as it is
         let end = at + memchr::memchr(b',', &bytes[at..]).unwrap_or(bytes.len() - at);
-        out.push_str(&cell[at..end]);
-        return end;
+        let behind = cell[at..end].trim();
+        if !behind.is_empty() {
+            let shown: String = behind.chars().take(20).collect();
+            bail!("{shown:?} stands behind a closing quote; write a quote inside a cell twice (\"\")");
+        }
+        return Ok(end);
     }
     out.push_str(&cell[at..]);
-    bytes.len()
+    Ok(bytes.len())
 }
 
 #[cfg(test)]
@@ -81,7 +89,7 @@ mod tests {
             (",", false, vec!["", ""]),
             ("\"a,b\",c", false, vec!["a,b", "c"]),
             ("\"say \"\"hi\"\"\"", false, vec!["say \"hi\""]),
-            ("a\"b,\"c\"d", false, vec!["a\"b", "cd"]),
+            ("a\"b,\"c\" ,d", false, vec!["a\"b", "c", "d"]),
             ("\"\",x", false, vec!["", "x"]),
             ("x,\"y", true, vec!["x", "y"]),
             ("\"y\"\"", true, vec!["y\""]),
@@ -98,5 +106,7 @@ mod tests {
             );
             assert_eq!(count.unwrap(), expected.len());
         }
+        let said = cells("a,\"b\"c\"d\",e", &mut String::new(), &mut |_, _| Ok(())).unwrap_err().to_string();
+        assert!(said.starts_with("\"c\\\"d\\\"\" stands behind a closing quote"), "{said}");
     }
 }

@@ -3,17 +3,16 @@
 mod input;
 mod report;
 
-use std::borrow::Cow;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use plimsoll_rules::mask::Masker;
+use plimsoll_rules::mask::{Finding, Kind, Masker};
 use serde_json::Value;
 
 use super::{EXIT_CONFIG, Format, complain, print};
 use crate::config::{self, Problems};
-use input::Input;
+use input::{Input, Place};
 use report::{Report, Values};
 
 pub(super) const HELP: &str = "Examples:
@@ -24,6 +23,12 @@ pub(super) const HELP: &str = "Examples:
 
 Tokens are the agent's own when it uses the same salt: masking.salt of --config, else the one in the data folder.";
 
+/// Kinds that a key may call its text.
+const TOLD: [Kind; 4] = [Kind::Secret, Kind::Passport, Kind::BirthDate, Kind::Ssn];
+
+/// Longest key that is read beside its text.
+const LONGEST_LABEL: usize = 66;
+
 /// Arguments of `mask`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -32,8 +37,8 @@ pub struct Args {
     /// Configuration file: its `masking` is what is tried.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The input is JSONL: mask the texts at this dotted key of each line, in every element of lists on the way. May be
-    /// given several times; `.` means every text of the line.
+    /// The input is JSONL: mask the texts and numbers at this dotted key of each line, in every element of lists on the way,
+    /// and below it the keys too. May be given several times; `.` means all of the line.
     #[arg(long, value_name = "KEY")]
     field: Vec<String>,
     /// Print what was found instead of the masked text: kind, line and column, token.
@@ -89,14 +94,15 @@ fn run(args: &Args, masker: &Masker) -> std::io::Result<ExitCode> {
     if args.field.is_empty() {
         out.write_all(masker.mask(&input.text()?).text.as_bytes())?;
     } else {
-        input.lines(|_, mut line| {
-            each_field(args, &mut line, |_, text| {
-                if let Cow::Owned(masked) = masker.mask(text).text {
-                    *text = masked;
-                }
+        let mut lacking = Lacking::new(args);
+        input.lines(|number, mut line| {
+            lacking.line(number, &mut line, &mut |place, text| {
+                let found = labelled(masker, place.label, text);
+                (!found.is_empty()).then(|| Masker::replaced(text, &found))
             });
             writeln!(out, "{line}")
         })?;
+        lacking.say();
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
@@ -106,17 +112,75 @@ fn look<'m>(args: &Args, input: Input, mut report: Report<'m>) -> std::io::Resul
     if args.field.is_empty() {
         report.text(&input.text()?);
     } else {
+        let mut lacking = Lacking::new(args);
         input.lines(|number, mut line| {
-            each_field(args, &mut line, |field, text| report.field(number, field, text));
+            lacking.line(number, &mut line, &mut |place, text| {
+                report.field(number, place.at, text, labelled(report.masker(), place.label, text));
+                None
+            });
             Ok(())
         })?;
+        lacking.say();
     }
     Ok(report)
 }
 
-fn each_field(args: &Args, line: &mut Value, mut each: impl FnMut(&str, &mut String)) {
-    for field in &args.field {
-        let path: Vec<&str> = field.split('.').filter(|key| !key.is_empty()).collect();
-        input::texts(line, &path, "", &mut each);
+/// What is found in `text` under the key `label`, which may call it secret as `label: text` would.
+fn labelled(masker: &Masker, label: &str, text: &str) -> Vec<Finding> {
+    let alone = masker.find(text);
+    let lead = format!("{label}: ");
+    if label.is_empty() || lead.len() > LONGEST_LABEL {
+        return alone;
+    }
+    let inside = |finding: Finding| {
+        let range = finding.range.start.checked_sub(lead.len())?..finding.range.end - lead.len();
+        Some(Finding { range, ..finding })
+    };
+    let told: Vec<Finding> = masker.find(&(lead.clone() + text)).into_iter().filter_map(inside).collect();
+    let hidden = |found: &[Finding]| found.iter().map(|finding| finding.range.len()).sum::<usize>();
+    // such a key is about all of its text; others ("text") are words of their own
+    let meant = told.first().is_some_and(|first| first.range.start == 0 && TOLD.contains(&first.kind));
+    if meant && hidden(&told) > hidden(&alone) { told } else { alone }
+}
+
+/// Fields of `--field`, and the lines that lack them.
+struct Lacking {
+    fields: Vec<Field>,
+    lines: usize,
+}
+
+struct Field {
+    name: String,
+    lacking: usize,
+    /// The first line without it.
+    first: usize,
+}
+
+impl Lacking {
+    fn new(args: &Args) -> Self {
+        let fields = args.field.iter().map(|name| Field { name: name.clone(), lacking: 0, first: 0 });
+        Self { fields: fields.collect(), lines: 0 }
+    }
+
+    /// Calls `each` with every text of every field of a line.
+    fn line(&mut self, number: usize, line: &mut Value, each: &mut input::Each<'_>) {
+        self.lines += 1;
+        for Field { name, lacking, first } in &mut self.fields {
+            let path: Vec<&str> = name.split('.').filter(|key| !key.is_empty()).collect();
+            if !input::texts(line, &path, Place { at: "", label: "" }, each) {
+                *first = if *lacking == 0 { number } else { *first };
+                *lacking += 1;
+            }
+        }
+    }
+
+    /// A field that is not there hides nothing: whoever misspelt it must hear of it.
+    fn say(&self) {
+        for Field { name, lacking, first } in self.fields.iter().filter(|field| field.lacking > 0) {
+            let (lines, unit) = (self.lines, if self.lines == 1 { "line" } else { "lines" });
+            complain(&format!(
+                "plimsoll mask: --field {name}: {lacking} of {lines} {unit} lack it, the first is line {first}"
+            ));
+        }
     }
 }

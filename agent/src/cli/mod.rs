@@ -166,7 +166,19 @@ pub fn print(text: &str) -> ExitCode {
 
 /// Says what went wrong, on standard error.
 pub fn complain(message: &impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{message}");
+    let _ = writeln!(std::io::stderr(), "{}", visible(&message.to_string(), "\n\t"));
+}
+
+/// `text` with its control characters, but for those of `kept`, written as escapes: a name that a client sent must not steer
+/// the terminal. So are marks that turn the direction of a text.
+pub(crate) fn visible<'t>(text: &'t str, kept: &str) -> std::borrow::Cow<'t, str> {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let steers = |c: char| (c.is_control() || turns(c)) && !kept.contains(c);
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let each = |c: char| if steers(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(each).collect::<String>().into()
 }
 
 /// A runtime for verbs that talk to the network.

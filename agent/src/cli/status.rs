@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::running::Running;
-use super::{Format, block_on, print};
+use super::{Format, block_on, print, visible};
 
 /// Arguments of `status`.
 #[derive(Clone, Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub fn main(args: &Args) -> ExitCode {
                 let all = serde_json::json!({"status": status, "alerts": alerts, "failing_rules": failing});
                 print(&format!("{all:#}\n"))
             }
-            Format::Table => print(&table(&status, &alerts["data"]["alerts"], &failing)),
+            Format::Table => print(&visible(&table(&status, &alerts["data"]["alerts"], &failing), "\n")),
         })
     })
 }

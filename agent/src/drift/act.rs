@@ -21,6 +21,14 @@ pub enum ActError {
     /// There is no baseline yet.
     #[error("the first baseline is still being learned")]
     Learning,
+    /// Nothing has changed that could be accepted.
+    #[error(
+        "no alarm stands, so there is no change to accept: baseline {version} stays in force; to go back, roll back"
+    )]
+    NoAlarm {
+        /// The version in force.
+        version: u64,
+    },
     /// Too little has been seen since the change.
     #[error("only {have} observations since the change; {need} are needed to learn from: try again later")]
     TooFew {

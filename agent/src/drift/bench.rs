@@ -209,13 +209,13 @@ impl Bench {
         let fingerprints: Vec<String> = Signal::ALL.iter().map(|signal| self.settings.fingerprint(*signal)).collect();
         let mut unsaved = Vec::new();
         for (id, watch) in self.watches_mut() {
-            let Some(parts) = watch.unsaved.take().map(|parts| all.unwrap_or(parts)) else { continue };
-            match watch.save(parts) {
-                Ok(course) => {
+            match watch.take_unsaved(all) {
+                None => {}
+                Some(Ok(course)) => {
                     let settings = fingerprints[id.signal as usize].clone();
                     unsaved.push(Saved { rate: watch.rate, course, id, settings });
                 }
-                Err(error) => tracing::warn!(signal = %id, %error, "drift state cannot be written as JSON"),
+                Some(Err(error)) => tracing::warn!(signal = %id, %error, "drift state cannot be written as JSON"),
             }
         }
         unsaved

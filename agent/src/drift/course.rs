@@ -2,13 +2,13 @@
 //! shows may be accepted, pinned or rolled back.
 
 use plimsoll_rules::Timestamp;
-use plimsoll_rules::drift::{Baseline, BaselineKind, Baselines, Change, Learned};
+use plimsoll_rules::drift::{Baseline, BaselineKind, Baselines, Change, DriftError, Learned};
 use serde_json::{Value, json};
 
 use super::act::{Act, ActError};
 use super::finding::Finding;
 use super::method::{Method, MethodConfig};
-use super::ring::Ring;
+use super::ring::{Ring, Unsaved};
 use super::signal::Signal;
 use super::weeks::Weeks;
 use crate::config::HourOfWeek;
@@ -43,7 +43,10 @@ pub(super) struct Course<M: Method> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SavedCourse {
     pub(super) observations: u64,
+    /// All recent values, in place of those that were saved.
     pub(super) ring: Option<String>,
+    /// Recent values that came since, in the order in which they were saved; of what is to be saved, at most one part.
+    pub(super) newer: Vec<String>,
     pub(super) baselines: Option<String>,
     pub(super) detector: Option<String>,
     pub(super) weeks: Option<String>,
@@ -153,11 +156,18 @@ impl<M: Method> Course<M> {
         }
     }
 
-    /// What has been seen since the change becomes the new baseline; without an alarm, the newest values do.
+    /// What has been seen since the change becomes the new baseline.
     fn accept(&mut self, now: Timestamp) -> Result<u64, ActError> {
-        let detector = self.detector.as_ref().ok_or(ActError::Learning)?;
+        let (Some(detector), Some(baselines)) = (&self.detector, &self.baselines) else {
+            return Err(ActError::Learning);
+        };
+        let version = in_force(baselines);
+        if baselines.is_pinned() {
+            return Err(DriftError::Pinned { version }.into());
+        }
         let finding = detector.finding(self.signal, &self.ring);
-        let from = finding.alarm.and(finding.since).unwrap_or(Timestamp::from_millis(i64::MIN));
+        let alarm = finding.alarm.ok_or(ActError::NoAlarm { version })?;
+        let from = finding.since.unwrap_or(alarm.raised);
         let have = self.ring.since(from).count();
         if have < M::LEAST {
             return Err(ActError::TooFew { have, need: M::LEAST });
@@ -220,6 +230,13 @@ impl<M: Method> Course<M> {
         self.detector.as_ref().map(|detector| detector.finding(self.signal, &self.ring)).unwrap_or_default()
     }
 
+    /// What the baseline in force was learned from, and how long ago that ended.
+    pub(super) fn learned(&self, now: Timestamp) -> Option<Value> {
+        let Learned { values, from, until, .. } = self.baselines.as_ref()?.current()?.learned;
+        let age = now.since(until).as_secs_f64();
+        Some(json!({"observations": values, "from": from.rfc3339(), "until": until.rfc3339(), "age_seconds": age}))
+    }
+
     /// Every version, oldest first.
     pub(super) fn baselines(&self) -> Vec<Value> {
         let Some(all) = &self.baselines else { return Vec::new() };
@@ -250,12 +267,20 @@ impl<M: Method> Course<M> {
         }))
     }
 
-    /// What is to be kept; the parts that change seldom only when asked for.
-    pub(super) fn save(&self, all: Parts) -> Result<SavedCourse, serde_json::Error> {
+    /// What is to be kept, of recent values only those that came since the last time; the parts that change seldom only
+    /// when asked for.
+    pub(super) fn save(&mut self, all: Parts) -> Result<SavedCourse, serde_json::Error> {
         let whole = all == Parts::All;
+        let (ring, newer) = match self.ring.unsaved() {
+            Unsaved::Newest(count) if !whole => (None, vec![serde_json::to_string(&self.ring.newest(count))?]),
+            Unsaved::None if !whole => (None, Vec::new()),
+            _ => (Some(serde_json::to_string(&self.ring)?), Vec::new()),
+        };
+        self.ring.saved();
         Ok(SavedCourse {
             observations: self.observations,
-            ring: (whole || self.is_learning()).then(|| serde_json::to_string(&self.ring)).transpose()?,
+            ring,
+            newer,
             baselines: self.baselines.as_ref().filter(|_| whole).map(serde_json::to_string).transpose()?,
             detector: self.detector.as_ref().map(serde_json::to_string).transpose()?,
             weeks: whole.then(|| serde_json::to_string(&self.weeks)).transpose()?,
@@ -273,6 +298,12 @@ impl<M: Method> Course<M> {
                     ring.resize(self.ring.most());
                     self.ring = ring;
                 }
+                Err(why) => note("recent values", why.to_string()),
+            }
+        }
+        for newer in &saved.newer {
+            match serde_json::from_str(newer) {
+                Ok(newer) => self.ring.extend(newer),
                 Err(why) => note("recent values", why.to_string()),
             }
         }

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub at: Timestamp,
     /// Every signal.
     pub signals: Vec<SignalView>,
+    /// Why nothing is known: what was saved cannot be read.
+    pub unread: Option<String>,
     /// What alerts on them say more, by signal, model and variant.
     pub annotations: BTreeMap<(String, String, String), Annotations>,
 }
@@ -51,9 +53,9 @@ pub enum Refusal {
     /// Drift is not watched at all.
     #[error("drift is off: set drift.enabled")]
     Off,
-    /// What was saved has not been read yet.
-    #[error("the drift state has not been read yet: try again later")]
-    NotReady,
+    /// What was saved cannot be read, or has not been yet.
+    #[error("{0}")]
+    NotReady(String),
     /// There is no such signal.
     #[error("{0}")]
     Unknown(String),
@@ -164,6 +166,9 @@ pub(super) fn answer(
         Ask::Do(act, by) => {
             let version = watch.act(act, now)?;
             said["baseline"] = json!(version);
+            if act == Act::Accept {
+                said["learned"] = json!(watch.learned(now));
+            }
             bench.note(Entry::done(now, id.clone(), act, version, &by));
             bench.set_urgent();
             tracing::info!(signal = %id, ?act, baseline = %said["baseline"], "drift baseline changed on request");

@@ -21,13 +21,21 @@ CREATE TABLE IF NOT EXISTS drift_baselines (
     signal TEXT NOT NULL, model TEXT NOT NULL, variant TEXT NOT NULL, saved_ms INTEGER NOT NULL,
     baselines TEXT, recent TEXT, weeks TEXT,
     PRIMARY KEY (signal, model, variant)
-) STRICT;";
+) STRICT;
+CREATE TABLE IF NOT EXISTS drift_recent (
+    id INTEGER PRIMARY KEY, signal TEXT NOT NULL, model TEXT NOT NULL, variant TEXT NOT NULL, newer TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS drift_recent_of ON drift_recent (signal, model, variant);";
 const KEEP_STATE: &str = "INSERT OR REPLACE INTO drift_state
     (signal, model, variant, saved_ms, settings, observations, rate, detector) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
 const KEEP_BASELINES: &str = "INSERT INTO drift_baselines (signal, model, variant, saved_ms, baselines, recent, weeks)
     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET saved_ms = excluded.saved_ms,
     baselines = coalesce(excluded.baselines, baselines), recent = coalesce(excluded.recent, recent),
     weeks = coalesce(excluded.weeks, weeks)";
+// recent values that came after those in drift_baselines, part by part
+const ADD_RECENT: &str = "INSERT INTO drift_recent (signal, model, variant, newer) VALUES (?, ?, ?, ?)";
+const FORGET_RECENT: &str = "DELETE FROM drift_recent WHERE signal = ? AND model = ? AND variant = ?";
+const LOAD_RECENT: &str = "SELECT newer FROM drift_recent WHERE signal = ? AND model = ? AND variant = ? ORDER BY id";
 const LOAD: &str = "SELECT signal, model, variant, settings, observations, rate, detector, baselines, recent, weeks
     FROM drift_state LEFT JOIN drift_baselines USING (signal, model, variant)";
 
@@ -46,7 +54,13 @@ pub(super) async fn load(pool: &SqlitePool) -> Result<Vec<Saved>, sqlx::Error> {
     pool.execute(audit::CREATE).await?;
     widen(pool).await?;
     let rows = sqlx::query(LOAD).fetch_all(pool).await?;
-    Ok(rows.iter().filter_map(read).collect())
+    let mut all: Vec<Saved> = rows.iter().filter_map(read).collect();
+    for Saved { id, course, .. } in &mut all {
+        let [signal, model, variant] = id.labels();
+        let newer = sqlx::query_scalar(LOAD_RECENT).bind(signal).bind(model).bind(variant);
+        course.newer = newer.fetch_all(pool).await?;
+    }
+    Ok(all)
 }
 
 /// Adds what files of the first version lack.
@@ -69,6 +83,7 @@ fn read(row: &SqliteRow) -> Option<Saved> {
             detector: row.get(6),
             baselines: row.get(7),
             ring: row.get(8),
+            newer: Vec::new(),
             weeks: row.get(9),
         },
     })
@@ -109,6 +124,7 @@ async fn write(
             .bind(&course.detector)
             .execute(&mut *tx)
             .await?;
+        keep_recent(&mut tx, id, course).await?;
         if course.baselines.is_none() && course.ring.is_none() {
             continue;
         }
@@ -125,4 +141,16 @@ async fn write(
     }
     audit::keep(&mut tx, acts).await?;
     tx.commit().await
+}
+
+/// Adds recent values to those that were saved; where all of them are saved anew, forgets what was added.
+async fn keep_recent(tx: &mut SqliteConnection, id: &SignalId, course: &SavedCourse) -> Result<(), sqlx::Error> {
+    let [signal, model, variant] = id.labels();
+    if course.ring.is_some() {
+        sqlx::query(FORGET_RECENT).bind(signal).bind(model).bind(variant).execute(&mut *tx).await?;
+    }
+    for newer in &course.newer {
+        sqlx::query(ADD_RECENT).bind(signal).bind(model).bind(variant).bind(newer).execute(&mut *tx).await?;
+    }
+    Ok(())
 }

@@ -29,7 +29,7 @@ use crate::shutdown::Shutdown;
 const BATCH: usize = 256;
 /// How often what changed is written down.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// How often recent values are: only accepting a new baseline needs them.
+/// How often all is: recent values are saved whole then, in place of the parts that were added every minute.
 const SAVE_ALL_EVERY: Duration = Duration::from_secs(600);
 /// How often a database that could not be used is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
@@ -86,12 +86,12 @@ impl DriftTask {
 
     async fn load(&mut self) {
         if self.pool.is_none() {
-            self.pool = crate::records::open_database(&self.database).await.ok();
+            match crate::records::open_database(&self.database).await {
+                Ok(pool) => self.pool = Some(pool),
+                Err(why) => return self.unread(&why),
+            }
         }
-        let Some(pool) = &self.pool else {
-            self.health.down("drift", "its state cannot be read: the database cannot be opened".into());
-            return;
-        };
+        let Some(pool) = &self.pool else { return };
         match store::load(pool).await {
             Ok(saved) => {
                 let now = self.clock.now();
@@ -99,8 +99,20 @@ impl DriftTask {
                 self.health.up("drift");
                 self.publish().await;
             }
-            Err(error) => self.health.down("drift", format!("its state cannot be read: {error}")),
+            Err(error) => self.unread(&format!("{}: {error}", self.database.display())),
         }
+    }
+
+    /// Nothing is known while what was saved cannot be read, and whoever asks hears why.
+    fn unread(&self, why: &str) {
+        let why = format!("its state cannot be read: {why}");
+        self.snapshot.send_replace(Arc::new(Snapshot { unread: Some(why.clone()), ..Snapshot::default() }));
+        self.health.down("drift", why);
+    }
+
+    fn not_ready(&self) -> Refusal {
+        let why = self.snapshot.borrow().unread.clone();
+        Refusal::NotReady(why.unwrap_or_else(|| "its state has not been read yet: try again later".into()))
     }
 
     /// Watches until shutdown, then saves.
@@ -108,7 +120,7 @@ impl DriftTask {
         while !self.loaded {
             tokio::select! {
                 () = tokio::time::sleep(RETRY_EVERY) => self.load().await,
-                Some(request) = self.requests.recv() => drop(request.answer.send(Err(Refusal::NotReady))),
+                Some(request) = self.requests.recv() => drop(request.answer.send(Err(self.not_ready()))),
                 lost = inbox.recv() => match lost {
                     Some(_) => self.registry.add(Metric::Dropped, &["drift_exchanges"], 1.0),
                     None => return,
@@ -230,7 +242,7 @@ impl DriftTask {
     }
 
     async fn log(&self, limit: usize) -> Result<Value, Refusal> {
-        let pool = self.pool.as_ref().ok_or(Refusal::NotReady)?;
+        let pool = self.pool.as_ref().ok_or_else(|| self.not_ready())?;
         let acts = audit::read(pool, limit).await.map_err(|error| Refusal::Disk(error.to_string()))?;
         Ok(json!({"acts": acts}))
     }
@@ -257,7 +269,7 @@ impl DriftTask {
         let Some(signals) = self.work(views).await else { return };
         self.registry.publish("drift", readings(&signals));
         let annotations = annotations(&signals);
-        self.snapshot.send_replace(Arc::new(Snapshot { at, signals, annotations }));
+        self.snapshot.send_replace(Arc::new(Snapshot { at, signals, annotations, unread: None }));
     }
 
     /// Writes down what changed; gives whether it is on disk. What could not be written is tried again.

@@ -105,6 +105,9 @@ fn a_signal_is_learned_watched_drifts_and_is_accepted() {
     assert!((arl / expected - 1.0).abs() < 0.1, "one a second, {} signals share: {arl}", calm.len());
     assert!(annotations(&calm).is_empty());
 
+    let refused = answer(&mut bench, Signal::InputTokens, &which, accept.clone(), at(now)).unwrap_err();
+    assert_eq!(refused, Refusal::Act(ActError::NoAlarm { version: 1 }));
+
     bench.take_urgent();
     now = play(&mut bench, now, (0..150).map(|_| exchange(&mut rng, 2.0)));
     assert!(bench.take_urgent(), "an alarm is saved at once");
@@ -120,7 +123,7 @@ fn a_signal_is_learned_watched_drifts_and_is_accepted() {
     assert!(names.contains(&"plimsoll_drift_since_timestamp_seconds") && names.contains(&"plimsoll_drift_alarm"));
 
     let done = answer(&mut bench, Signal::InputTokens, &which, accept.clone(), at(now)).unwrap();
-    assert_eq!(done["baseline"], 2);
+    assert_eq!((&done["baseline"], &done["learned"]["age_seconds"]), (&2.into(), &1.0.into()), "{done}");
     now = play(&mut bench, now, (0..300).map(|_| exchange(&mut rng, 2.0)));
     assert_eq!(view(&mut bench, Signal::InputTokens).state, State::Watching);
     let back = answer(&mut bench, Signal::InputTokens, &which, Ask::Do(Act::RollBack(1), by.clone()), at(now)).unwrap();
@@ -235,6 +238,35 @@ fn a_restart_changes_nothing() {
     first.watches_mut().for_each(|(_, watch)| watch.unsaved = Some(Parts::All));
     off.restore(first.unsaved(Some(Parts::All)), at(now + 200));
     assert!(views(&mut off).iter().all(|view| view.id.signal != Signal::Latency));
+}
+
+/// What was saved every minute, without the parts that change seldom, is enough to accept from.
+#[test]
+fn recent_values_are_saved_part_by_part() {
+    let mut rng = fastrand::Rng::with_seed(8);
+    let mut bench = Bench::new(settings(|_| ()));
+    let mut now = play(&mut bench, 0, (0..600).map(|_| exchange(&mut rng, 1.0)));
+    let mut disk = bench.unsaved(None);
+    for factor in [1.0, 2.0, 2.0] {
+        now = play(&mut bench, now, (0..60).map(|_| exchange(&mut rng, factor)));
+        for saved in bench.unsaved(None) {
+            let before = disk.iter_mut().find(|before| before.id == saved.id).unwrap();
+            assert!(saved.course.ring.is_none() && saved.course.newer.len() == 1, "{}", saved.id);
+            assert!(saved.course.newer[0].len() < 4_000, "{}", saved.course.newer[0].len());
+            before.course.newer.extend(saved.course.newer);
+            (before.course.detector, before.course.observations) = (saved.course.detector, saved.course.observations);
+        }
+    }
+    let mut again = Bench::new(settings(|_| ()));
+    again.restore(disk, at(now));
+    let by = By { door: Door::Api, who: String::new() };
+    let accepted = |bench: &mut Bench| {
+        let accept = Ask::Do(Act::Accept, by.clone());
+        answer(bench, Signal::InputTokens, &Which::default(), accept, at(now)).unwrap()["learned"].clone()
+    };
+    let (one, other) = (accepted(&mut bench), accepted(&mut again));
+    assert_eq!((&one["age_seconds"], &one), (&1.0.into(), &other));
+    assert!(again.unsaved(None).iter().any(|saved| saved.course.ring.is_some()), "a new baseline is saved whole");
 }
 
 #[test]

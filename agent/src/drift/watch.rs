@@ -46,6 +46,8 @@ pub(super) struct Watch {
     pub(super) rate: Rate,
     /// Whether something was observed since it was last saved, and whether parts that change seldom have changed.
     pub(super) unsaved: Option<Parts>,
+    /// Whether something was observed since all parts were last saved.
+    rest_unsaved: bool,
     /// Whether something was observed since its finding was last made.
     news: bool,
     found: Finding,
@@ -60,7 +62,14 @@ impl Watch {
             Kind::Text => AnyCourse::Text(Course::new(signal, wanted, config)),
             Kind::Ratio => AnyCourse::Ratio(Course::new(signal, 1, config)),
         };
-        Self { course, rate: Rate::default(), unsaved: None, news: true, found: Finding::default() }
+        Self {
+            course,
+            rate: Rate::default(),
+            unsaved: None,
+            rest_unsaved: false,
+            news: true,
+            found: Finding::default(),
+        }
     }
 
     /// Takes a value; one of another kind is left out.
@@ -79,7 +88,7 @@ impl Watch {
     }
 
     fn mark(&mut self, parts: Parts) {
-        self.news = true;
+        (self.news, self.rest_unsaved) = (true, true);
         self.unsaved = if self.unsaved == Some(Parts::All) { self.unsaved } else { Some(parts) };
     }
 
@@ -137,8 +146,21 @@ impl Watch {
         on!(&self.course, course => course.compare(before, after))
     }
 
-    pub(super) fn save(&self, parts: Parts) -> Result<SavedCourse, serde_json::Error> {
-        on!(&self.course, course => course.save(parts))
+    /// What the baseline in force was learned from.
+    pub(super) fn learned(&self, now: Timestamp) -> Option<Value> {
+        on!(&self.course, course => course.learned(now))
+    }
+
+    /// What changed since the last time, of the parts that change seldom only what `all` asks for.
+    pub(super) fn take_unsaved(&mut self, all: Option<Parts>) -> Option<Result<SavedCourse, serde_json::Error>> {
+        let rest = all.filter(|all| *all == Parts::All && self.rest_unsaved);
+        let parts = self.unsaved.take().map(|parts| all.unwrap_or(parts)).or(rest)?;
+        self.rest_unsaved &= parts == Parts::State;
+        Some(self.save(parts))
+    }
+
+    fn save(&mut self, parts: Parts) -> Result<SavedCourse, serde_json::Error> {
+        on!(&mut self.course, course => course.save(parts))
     }
 
     pub(super) fn restore(&mut self, saved: &SavedCourse, now: Timestamp) -> Vec<String> {

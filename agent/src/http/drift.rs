@@ -1,11 +1,13 @@
 //! Drift over HTTP: where every signal stands and why, its baselines, and what may be done to them.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::drift::{Act, Ask, By, Door, Drift, Refusal, Signal, Which};
@@ -45,10 +47,25 @@ pub fn router(drift: Drift) -> Router {
         .with_state(drift)
 }
 
-async fn list(State(drift): State<Drift>) -> Json<Value> {
+/// The query; what is wrong with it is answered as every other error is.
+struct Asked<T>(T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Response> {
+        let asked = Query::<T>::try_from_uri(&parts.uri);
+        asked.map(|Query(asked)| Self(asked)).map_err(|why| refuse(StatusCode::BAD_REQUEST, &why.body_text()))
+    }
+}
+
+async fn list(State(drift): State<Drift>) -> Response {
     let snapshot = drift.snapshot();
+    if let Some(why) = &snapshot.unread {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, why);
+    }
     let data = json!({"enabled": drift.is_on(), "at": snapshot.at.rfc3339(), "signals": snapshot.signals});
-    Json(json!({"status": "success", "data": data}))
+    Json(json!({"status": "success", "data": data})).into_response()
 }
 
 /// How many of the newest acts.
@@ -58,7 +75,7 @@ struct Newest {
     limit: Option<usize>,
 }
 
-async fn log(State(drift): State<Drift>, Query(Newest { limit }): Query<Newest>) -> Response {
+async fn log(State(drift): State<Drift>, Asked(Newest { limit }): Asked<Newest>) -> Response {
     told(drift.log(limit.unwrap_or(100)).await)
 }
 
@@ -71,7 +88,7 @@ fn by(headers: &HeaderMap) -> By {
 async fn baselines(
     State(drift): State<Drift>,
     Path(signal): Path<String>,
-    Query(Wanted { model, variant, .. }): Query<Wanted>,
+    Asked(Wanted { model, variant, .. }): Asked<Wanted>,
 ) -> Response {
     respond(&drift, &signal, Which { model, variant }, Ask::Baselines).await
 }
@@ -79,7 +96,7 @@ async fn baselines(
 async fn compare(
     State(drift): State<Drift>,
     Path(signal): Path<String>,
-    Query(Pair { model, variant, a, b }): Query<Pair>,
+    Asked(Pair { model, variant, a, b }): Asked<Pair>,
 ) -> Response {
     respond(&drift, &signal, Which { model, variant }, Ask::Compare(a, b)).await
 }
@@ -87,7 +104,7 @@ async fn compare(
 async fn act(
     State(drift): State<Drift>,
     Path((signal, act)): Path<(String, String)>,
-    Query(query): Query<Wanted>,
+    Asked(query): Asked<Wanted>,
     headers: HeaderMap,
     body: String,
 ) -> Response {
@@ -138,7 +155,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Off | Refusal::Unknown(_) => StatusCode::NOT_FOUND,
         Refusal::Ambiguous { .. } => StatusCode::BAD_REQUEST,
         Refusal::Act(_) => StatusCode::CONFLICT,
-        Refusal::NotReady | Refusal::Disk(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::NotReady(_) | Refusal::Disk(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -18,6 +18,9 @@ use tokio::sync::watch;
 use crate::config::Checked;
 use crate::records::{Feedback, Records, Refused};
 
+/// How far a clock may be ahead of ours.
+const AHEAD: Duration = Duration::from_secs(300);
+
 /// Largest body, in bytes, and most items in it.
 const LARGEST: usize = 1 << 20;
 const MOST: usize = 1000;
@@ -169,7 +172,11 @@ fn ok() -> ExchangeOutcome {
 }
 
 fn parse_exchange(item: &Value, masker: &Masker, most: usize) -> Result<Exchange, Vec<String>> {
-    let posted = Posted::deserialize(item).map_err(|e| vec![e.to_string()])?;
+    let posted: Posted = serde_path_to_error::deserialize(item).map_err(|wrong| {
+        let key = wrong.path().to_string();
+        let said = wrong.into_inner();
+        vec![if key == "." { said.to_string() } else { format!("{key}: {said}") }]
+    })?;
     let mut wrong = Vec::new();
     for (name, text) in [("id", &posted.id), ("model", &posted.model), ("variant", &posted.variant)] {
         if (text.is_empty() && name != "variant") || text.len() > 512 {
@@ -184,6 +191,11 @@ fn parse_exchange(item: &Value, masker: &Masker, most: usize) -> Result<Exchange
     };
     let duration = span("duration_seconds", posted.duration_seconds, &mut wrong);
     let first = posted.time_to_first_token_seconds.map(|s| span("time_to_first_token_seconds", s, &mut wrong));
+    let now = crate::clock::wall();
+    if let Some(started) = posted.started.filter(|started| *started > now.secs_f64() + AHEAD.as_secs_f64()) {
+        let right = "write seconds since 1970 (not milliseconds), at most 300 ahead of this clock";
+        wrong.push(format!("started: {started} lies in the future; {right}"));
+    }
     if !wrong.is_empty() {
         return Err(wrong);
     }
@@ -193,7 +205,8 @@ fn parse_exchange(item: &Value, masker: &Masker, most: usize) -> Result<Exchange
     Ok(Exchange {
         id: posted.id,
         request_id: posted.request_id,
-        started: started.unwrap_or_else(|| crate::clock::wall() - duration),
+        // a clock that is a little ahead must not keep a row beyond its time
+        started: started.map_or(now - duration, |started| started.min(now)),
         source: Source::Push,
         endpoint: posted.endpoint,
         model: posted.model,
@@ -285,8 +298,19 @@ mod tests {
             (json!({"id": "", "model": "m", "duration_seconds": 1}), "id: 0 bytes"),
             (json!({"id": "a", "model": "m", "duration_seconds": -1}), "duration_seconds: -1"),
             (json!({"id": "a", "model": "m", "duration_seconds": 1, "prompts": "x"}), "unknown field `prompts`"),
-            (json!({"id": "a", "model": "m", "duration_seconds": 1, "prompt": ["x"]}), "expected a string"),
-            (json!({"id": "a", "model": "m", "duration_seconds": 1, "outcome": "meh"}), "unknown variant `meh`"),
+            (
+                json!({"id": "a", "model": "m", "duration_seconds": 1, "prompt": ["x"]}),
+                "prompt: invalid type: sequence, expected a string",
+            ),
+            (
+                json!({"id": "a", "model": "m", "duration_seconds": 1, "outcome": "meh"}),
+                "outcome: unknown variant `meh`",
+            ),
+            (json!({"id": "a", "model": "m", "duration_seconds": "1"}), "duration_seconds: invalid type"),
+            (
+                json!({"id": "a", "model": "m", "duration_seconds": 1, "started": 1.7e12}),
+                "started: 1700000000000 lies in the future",
+            ),
         ] {
             let wrong = parse_exchange(&bad).unwrap_err().join(" ");
             assert!(wrong.contains(said), "{wrong}");

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::DriftError;
 use crate::Timestamp;
 
-/// Versions kept; the pinned one and the one in force are never dropped.
+/// Versions kept; the first one and the one in force are never dropped.
 const KEPT: usize = 12;
 
 /// Where a baseline comes from.
@@ -106,7 +106,8 @@ impl<R> Baselines<R> {
         self.versions.push_back(Baseline { version, learned, reference });
         self.current = version;
         if self.versions.len() > KEPT {
-            self.versions.pop_front();
+            // the first one stays: what was usual before anybody accepted anything can always be had again
+            self.versions.remove(1);
         }
         Ok(version)
     }
@@ -151,5 +152,6 @@ mod tests {
         assert_eq!(all.accept(learned(BaselineKind::Given), "three"), Ok(3), "a number is never used twice");
         (0..30).for_each(|_| drop(all.accept(learned(BaselineKind::Accepted), "more")));
         assert_eq!((all.iter().count(), all.current().unwrap().version), (KEPT, 33));
+        assert_eq!(all.iter().take(2).map(|one| one.version).collect::<Vec<_>>(), [1, 23], "the first one is kept");
     }
 }

@@ -24,7 +24,7 @@ enum Body {
 type Shape = (&'static [u8], Body, usize);
 
 /// Forms whose prefix is letters and digits, then a joint (`-`, `_` or `.`); the joint wakes.
-const JOINED: [Shape; 47] = [
+const JOINED: [Shape; 49] = [
     (b"sk-", Body::Url, 20),        // OpenAI, Anthropic (sk-ant-), OpenRouter, DeepSeek
     (b"sk_live_", Body::Alnum, 16), // Stripe
     (b"sk_test_", Body::Alnum, 16),
@@ -70,6 +70,8 @@ const JOINED: [Shape; 47] = [
     (b"lin_api_", Body::Alnum, 32), // Linear
     (b"GOCSPX-", Body::Url, 24),    // Google OAuth
     (b"ya29.", Body::Url, 30),
+    (b"dckr_pat_", Body::Url, 20), // Docker
+    (b"dckr_oat_", Body::Url, 20),
     (b"SG.", Body::Dotted, 50), // SendGrid
     (b"hvs.", Body::Url, 24),   // HashiCorp Vault
 ];
@@ -98,6 +100,9 @@ pub(super) fn at_joint(bytes: &[u8], at: usize) -> Step {
     if start == at || is_base64url(before(bytes, start)) {
         return nothing;
     }
+    if at - start == 3 && bytes[start..at].eq_ignore_ascii_case(b"aws") {
+        return amazon_secret(bytes, start);
+    }
     let head = at + 1 - start;
     let (first, second) = (bytes[start], bytes[start + 1]);
     let same_head = |shape: &&Shape| {
@@ -109,6 +114,28 @@ pub(super) fn at_joint(bytes: &[u8], at: usize) -> Step {
     }
     let found = shapes.find_map(|shape| key(bytes, start, *shape));
     found.map_or_else(|| refused(bytes, at), |range| Step::Hit(Span { range, kind: Kind::ApiKey, form: Form::Plain }))
+}
+
+/// Names of Amazon's secret key, whose value of 40 characters has no form of its own.
+const AMAZON: [&[u8]; 3] = [b"aws_secret_access_key", b"aws_secret_key", b"aws_secret"];
+
+/// The value behind a name in [`AMAZON`] at `start`, also where a space alone stands between (`aws configure set ...`).
+fn amazon_secret(bytes: &[u8], start: usize) -> Step {
+    let named = |name: &&&[u8]| {
+        let end = start + name.len();
+        bytes.get(start..end).is_some_and(|text| text.eq_ignore_ascii_case(name)) && !is_word(byte(bytes, end))
+    };
+    let Some(name) = AMAZON.iter().find(named) else { return Step::skip(start + 4, start + 24) };
+    let behind = start + name.len();
+    let sign = |b: u8| matches!(b, b' ' | b'\t' | b':' | b'=' | b'"' | b'\'' | b'`' | b'>');
+    let from = run_end(&bytes[..bytes.len().min(behind + 8)], behind, sign);
+    let base64 = |b: u8| is_alnum(b) || matches!(b, b'+' | b'/');
+    let end = run_end(&bytes[..bytes.len().min(from + 42)], from, base64);
+    let closed = !matches!(byte(bytes, end), b'=' | b'-' | b'_');
+    if from > behind && end - from == 40 && closed && looks_random(&bytes[from..end]) {
+        return Step::Hit(Span { range: from..end, kind: Kind::Secret, form: Form::Plain });
+    }
+    Step::skip(start + 4, behind + 52)
 }
 
 /// Whether the letter at `at` may stand in an unjoined prefix; the cheapest question, asked first.

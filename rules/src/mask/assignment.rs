@@ -16,11 +16,18 @@ const VALUE: usize = 1024;
 /// Most spaces behind `Bearer`.
 const SPACES: usize = 8;
 
+/// Longest header of cookies, and longest phrase of words.
+const COOKIES: usize = 4096;
+const PHRASE: usize = 256;
+
+/// Fewest words of a phrase: two are rather `str = None` or "is required".
+const WORDS: usize = 3;
+
 /// Furthest that a refusal has looked.
-const REACH: usize = VALUE + NAME;
+pub(super) const REACH: usize = VALUE + NAME;
 
 /// Whose values people choose.
-const CHOSEN: [&[u8]; 9] = [b"password", b"passwd", b"passphrase", b"passcode", b"pwd", b"pass", b"pin", b"psw", b"pw"];
+const CHOSEN: [&[u8]; 8] = [b"password", b"passwd", b"passcode", b"pwd", b"pass", b"pin", b"psw", b"pw"];
 
 /// Whose values machines make. A name ends in one of them (`AWS_SECRET_ACCESS_KEY`, `clientSecret`).
 const MADE: [&[u8]; 14] = [
@@ -40,8 +47,11 @@ const MADE: [&[u8]; 14] = [
     b"sharedkey",
 ];
 
+/// Whose values are several words.
+const PHRASES: [&[u8]; 4] = [b"passphrase", b"seedphrase", b"recoveryphrase", b"mnemonic"];
+
 /// The same in Chinese, before a colon.
-const CHINESE: [(&str, Value); 8] = [
+const CHINESE: [(&str, Value); 9] = [
     ("密码", Value::Chosen),
     ("口令", Value::Chosen),
     ("密钥", Value::Made),
@@ -50,6 +60,7 @@ const CHINESE: [(&str, Value); 8] = [
     ("密码是", Value::Chosen),
     ("密码为", Value::Chosen),
     ("私钥", Value::Made),
+    ("助记词", Value::Phrase),
 ];
 
 /// Who made a value.
@@ -59,6 +70,10 @@ enum Value {
     Chosen,
     /// A machine.
     Made,
+    /// A person, of several words: all of the line.
+    Phrase,
+    /// A machine, as pairs: all of the line.
+    Cookies,
 }
 
 /// The value behind a `:` or `=` (of `length` bytes) at `at`, when a name before it calls it secret.
@@ -73,7 +88,51 @@ pub(super) fn at_sign(bytes: &[u8], at: usize, length: usize) -> Step {
         b"bearer" | b"token" => return opaque(bytes, scheme).unwrap_or(nothing),
         _ => {}
     }
-    secret(bytes, start, value).unwrap_or(nothing)
+    match value {
+        Value::Phrase => phrase(bytes, start).or_else(|| secret(bytes, start, Value::Chosen)).unwrap_or(nothing),
+        Value::Cookies => cookies(bytes, at, start).unwrap_or(Step::skip(at + length, at + COOKIES + NAME)),
+        Value::Chosen | Value::Made => secret(bytes, start, value).unwrap_or(nothing),
+    }
+}
+
+/// The password at `at`, which a sentence tells.
+pub(super) fn chosen(bytes: &[u8], at: usize) -> Option<Step> {
+    let quoted = usize::from(matches!(byte(bytes, at), b'"' | b'\'' | b'`'));
+    secret(bytes, at + quoted, Value::Chosen)
+}
+
+/// Several words up to the end of the line, or of their quotes.
+fn phrase(bytes: &[u8], start: usize) -> Option<Step> {
+    let end = line_end(bytes, start, PHRASE, opened(before(bytes, start)));
+    let text = bytes.get(start..end)?;
+    let kept = text.len() - text.iter().rev().take_while(|b| matches!(b, b' ' | b'.' | b',' | b';')).count();
+    let words = text[..kept].split(|b| *b == b' ').filter(|word| !word.is_empty()).count();
+    let code = text.iter().any(|b| matches!(b, b'=' | b'(' | b')' | b'{' | b'}' | b'[' | b']'));
+    (words >= WORDS && !code).then(|| hit(start..start + kept, Kind::Secret))
+}
+
+/// The whole of a `Cookie:` or `Set-Cookie:` header, whose sign stands at `at`.
+fn cookies(bytes: &[u8], at: usize, start: usize) -> Option<Step> {
+    let name = run_start(bytes, at, NAME, |b| is_word(b) || b == b'-');
+    // `"cookie": "a=b"`, or `'Cookie: a=b'` in a command
+    let quote = opened(before(bytes, start)).or(opened(before(bytes, name)));
+    let end = line_end(bytes, start, COOKIES, quote);
+    let text = bytes.get(start..end)?.trim_ascii_end();
+    (text.len() >= 6 && text.contains(&b'=')).then(|| hit(start..start + text.len(), Kind::Secret))
+}
+
+fn opened(byte: u8) -> Option<u8> {
+    Some(byte).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))
+}
+
+/// End of the line at `start`: a control character, a `<` or the closing quote; of at most `most` bytes, whole characters.
+fn line_end(bytes: &[u8], start: usize, most: usize, quote: Option<u8>) -> usize {
+    let limited = &bytes[..bytes.len().min(start + most)];
+    let mut end = run_end(limited, start.min(limited.len()), |b| b >= 0x20 && b != b'<' && Some(b) != quote);
+    while end > start && (0x80..0xc0).contains(&byte(bytes, end)) {
+        end -= 1;
+    }
+    end
 }
 
 /// The token of `Bearer ...`, whatever stands before it.
@@ -132,11 +191,17 @@ fn named(bytes: &[u8], at: usize) -> Option<Value> {
     if CHOSEN.iter().any(|word| ends_in(&name, word)) {
         return Some(Value::Chosen);
     }
-    // "API key: ..." in two words
-    if name == b"key" {
+    if matches!(&name[..], b"cookie" | b"setcookie") {
+        return Some(Value::Cookies);
+    }
+    // "API key: ..." and "seed phrase: ..." in two words
+    if matches!(&name[..], b"key" | b"phrase") {
         let word = run_start(bytes, start, 10, |b| is_alnum(b) || b == b' ');
-        let two: Vec<u8> = bytes[word..end].iter().filter(|b| is_alnum(**b)).map(u8::to_ascii_lowercase).collect();
-        return MADE.iter().any(|word| two.ends_with(word)).then_some(Value::Made);
+        name.clear();
+        name.extend(bytes[word..end].iter().filter(|b| is_alnum(**b)).map(u8::to_ascii_lowercase));
+    }
+    if PHRASES.iter().any(|word| name.ends_with(word)) {
+        return Some(Value::Phrase);
     }
     MADE.iter().any(|word| name.ends_with(word)).then_some(Value::Made)
 }
@@ -145,7 +210,22 @@ fn named(bytes: &[u8], at: usize) -> Option<Value> {
 fn may_end_name(last: [u8; 2]) -> bool {
     matches!(
         &last,
-        b"rd" | b"wd" | b"se" | b"de" | b"ss" | b"in" | b"sw" | b"pw" | b"ey" | b"et" | b"en" | b"on" | b"al" | b"ls"
+        b"rd"
+            | b"wd"
+            | b"se"
+            | b"de"
+            | b"ss"
+            | b"in"
+            | b"sw"
+            | b"pw"
+            | b"ey"
+            | b"et"
+            | b"en"
+            | b"on"
+            | b"al"
+            | b"ls"
+            | b"ie"
+            | b"ic"
     )
 }
 
@@ -238,12 +318,12 @@ fn strange(value: &[u8], made: Value, quoted: bool) -> bool {
         return false; // a sentence
     }
     match made {
-        Value::Chosen => {
+        Value::Chosen | Value::Phrase => {
             value.len() >= if letters == 0 { 6 } else { 5 }
                 && value.len() <= 128
                 && (digits > 0 || signs > 0 || (quoted && mixed_case(value) && value.len() >= 8))
         }
-        Value::Made => {
+        Value::Made | Value::Cookies => {
             value.len() >= 16
                 && letters >= 2
                 && (digits >= 2 || (value.len() >= 32 && mixed_case(value)))

@@ -27,6 +27,7 @@ mod scan;
 mod settle;
 mod span;
 mod token;
+mod told;
 mod url;
 
 use std::borrow::Cow;
@@ -220,6 +221,11 @@ impl Masker {
         }
         found.iter().for_each(|finding| counts.count(finding.kind));
         Masked { text: Cow::Owned(replaced(text, &found)), counts }
+    }
+
+    /// `text` with the tokens of `found`, in order and disjoint, in the place of their ranges.
+    pub fn replaced(text: &str, found: &[Finding]) -> String {
+        replaced(text, found)
     }
 
     /// Every value found in `text`, in order, disjoint. What [`Masker::mask`] makes of the text has none.

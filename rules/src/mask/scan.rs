@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::bytes::{before, byte, is_alnum};
 use super::kind::KindSet;
 use super::span::Span;
-use super::{Kind, api_key, assignment, email, fold, ip, jwt, number, pem, url};
+use super::{Kind, api_key, assignment, email, fold, ip, jwt, number, pem, told, url};
 
 /// What a recogniser says of its piece.
 #[derive(Debug)]
@@ -227,6 +227,10 @@ pub(super) fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
         {
             assignment::bearer(bytes, at)
         }
+        b'w' | b'W' if matches!(before(bytes, at) | 0x20, b's' | b'p') && kinds.has(Kind::Secret) => {
+            told::at_w(bytes, at)
+        }
+        0x81 if kinds.has(Kind::Secret) => told::at_ma(bytes, at),
         // `：` and `＝` assign as their ASCII twins do
         0xef if byte(bytes, at + 1) == 0xbc && matches!(byte(bytes, at + 2), 0x9a | 0x9d) => {
             assign(bytes, at, 3, kinds)
@@ -240,10 +244,17 @@ pub(super) fn wake(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
 
 fn colon(bytes: &[u8], at: usize, kinds: KindSet) -> Step {
     if byte(bytes, at + 1) == b'/' {
+        if byte(bytes, at + 2) == b'/'
+            && byte(bytes, at + 3) | 0x20 == b'h'
+            && kinds.has(Kind::ApiKey)
+            && let Some(step) = url::webhook(bytes, at)
+        {
+            return step;
+        }
         if byte(bytes, at + 2) == b'/' && kinds.has(Kind::UrlCredentials) {
             return url::credentials(bytes, at);
         }
-        return Step::skip(at + 1, at + 3);
+        return Step::skip(at + 1, at + 4);
     }
     match ip::v6(bytes, at) {
         Step::Hit(span) => Step::Hit(span),
@@ -272,7 +283,7 @@ fn dash(bytes: &[u8], at: usize) -> Step {
 }
 
 /// Bytes that wake a recogniser, or may begin a character to be folded. For keys it is the rarest letter of their prefix.
-pub(super) const WAKE: [bool; 256] = among(b"0123456789@:=-_.JKzLSbB<\\%&\xc2\xcd\xd9\xdb\xe2\xef\xf0");
+pub(super) const WAKE: [bool; 256] = among(b"0123456789@:=-_.JKzLSbBwW<\\%&\x81\xc2\xcd\xd9\xdb\xe2\xef\xf0");
 
 /// A table of whether a byte is one of these.
 pub(super) const fn among(bytes: &[u8]) -> [bool; 256] {

@@ -203,6 +203,60 @@ fn keys_and_secrets() {
 }
 
 #[test]
+fn secrets_that_a_word_tells() {
+    check(&[
+        ("a sentence", "my password is [secret hunter2], thanks. The pwd is: [secret Tr0ub4dor!3]"),
+        ("of something", "the password for the guest wifi is [secret blue-Fish7]; Password is \"[secret abc 123]\""),
+        ("in Chinese", "密码是[secret abc12345]，密码为：[secret qwe!123]。我的密码改为 [secret Zx9876]"),
+        ("no password", "password is required, password is 8-20 characters, 密码为空, 密码是什么, newspaper is 12345a"),
+        (
+            "passphrase",
+            "passphrase: [secret correct horse battery staple]\nnext: line, Passphrase=[secret one two three].",
+        ),
+        (
+            "seed",
+            "seed phrase: [secret abandon ability able about above absent]\n助记词：[secret legal winner thank year]",
+        ),
+        ("no passphrase", "passphrase: required; passphrase: str = None, passphrase: Option<String>"),
+        ("cookies", "GET / HTTP/1.1\r\nCookie: [secret sid=8fj3kQx9; theme=dark]\r\nHost: x"),
+        ("cookies set", "Set-Cookie: [secret id=a3fWa; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly]"),
+        (
+            "cookies in a command",
+            "curl -H 'Cookie: [secret sid=8fj3kQx9]' https://example.com, {\"cookie\": \"[secret a=b; c=d]\"}",
+        ),
+        ("no cookies", "Cookie: none, and cookies are nice"),
+        ("PIN", "PIN: [secret 4821], pin code [secret 482193], my PIN is [secret 0042]"),
+        (
+            "codes",
+            "Your verification code is [secret 482193]. OTP: [secret 123-456], security code [secret 482 193], CVV [secret 123]",
+        ),
+        (
+            "codes before their word",
+            "[secret 482193] is your Acme login code. [secret G-482193] is your Google verification code",
+        ),
+        (
+            "codes in Chinese",
+            "验证码[secret 482193]，短信验证码：[secret 8842]，[secret 591028]是您的验证码，动态密码 [secret 123456]",
+        ),
+        ("no codes", "error code: 4821, zip code 94105, code 482193, pin 12, PIN 2024-11-25, spin 48213"),
+        ("Docker", "docker login -p [api_key dckr_pat_4fj3kQx9LmZ2pR7tYv8wB1nCqXs]"),
+        (
+            "Slack's webhook",
+            "https://hooks.slack.com/services/[api_key T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX] posts",
+        ),
+        (
+            "Amazon's secret key",
+            "aws_secret_access_key = [secret wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY], aws configure set aws_secret_access_key [secret /JalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY]",
+        ),
+        (
+            "Amazon's secret key in JSON",
+            "\"AWS_SECRET_ACCESS_KEY\": \"[secret +JalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY]\"",
+        ),
+        ("card with two spaces", "card [card 4111  1111  1111  1111], 12  34  [phone 13812345678]  56"),
+    ]);
+}
+
+#[test]
 fn the_same_value_has_the_same_token() {
     let token = |text: &str| masker().find(text).into_iter().map(|finding| finding.token).collect::<Vec<_>>();
     for (why, spellings) in [

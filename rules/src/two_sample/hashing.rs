@@ -67,6 +67,18 @@ impl Sparse {
         Self { starts, cells }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The same for rows that are equal.
+    pub(super) fn hash(&self, at: usize) -> u64 {
+        let start = 0xcbf2_9ce4_8422_2325;
+        self.row(at)
+            .iter()
+            .fold(start, |hash, (bucket, value)| mix(hash ^ (u64::from(*bucket) << 32 | u64::from(value.to_bits()))))
+    }
+
     pub(super) fn row(&self, at: usize) -> &[(u32, f32)] {
         &self.cells[self.starts[at]..self.starts[at + 1]]
     }

@@ -137,7 +137,7 @@ impl Rows {
             None => bail!("{file} is empty"),
         };
         let head = head.trim_start_matches('\u{feff}').to_owned();
-        let cells = split(&head).ok_or_else(|| anyhow!("{file}:1: a quote is not closed"))?;
+        let cells = split(&head).map_err(|why| anyhow!("{file}:1: {why}"))?;
         let mut rows = Self {
             file,
             lines,
@@ -219,7 +219,7 @@ impl Rows {
             return Ok(Some(done));
         }
         let place = format!("{}:{}", self.file, self.line);
-        let cells = split(&text).ok_or_else(|| anyhow!("{place}: a quote is not closed"))?;
+        let cells = split(&text).map_err(|why| anyhow!("{place}: {why}"))?;
         if cells.len() != self.columns {
             bail!("{place}: {} cells where the first line has {}", cells.len(), self.columns);
         }
@@ -273,16 +273,22 @@ fn number(cell: &str, place: &str, column: usize) -> anyhow::Result<Option<f64>>
     })
 }
 
-/// Cells of one line; quoted ones may hold commas and doubled quotes. `None` where a quote is not closed.
-pub(in crate::cli) fn split(line: &str) -> Option<Vec<String>> {
+/// Cells of one line; quoted ones may hold commas and doubled quotes.
+///
+/// # Errors
+/// A quote that is not closed, or text behind one that is.
+pub(in crate::cli) fn split(line: &str) -> anyhow::Result<Vec<String>> {
     let line = line.trim_end_matches('\r');
     let mut found = Vec::new();
     let mut keep = |_: usize, cell: &str| {
         found.push(cell.to_owned());
         Ok(())
     };
-    let whole = !is_open(line.as_bytes()) && cells(line, &mut String::new(), &mut keep).is_ok();
-    whole.then_some(found)
+    if is_open(line.as_bytes()) {
+        bail!("a quote is not closed");
+    }
+    cells(line, &mut String::new(), &mut keep)?;
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -339,6 +345,7 @@ mod tests {
             ("time,x\nsoon,2\n", None, "FILE:2: column 1: \"soon\" is no time; write seconds"),
             ("time,x\n1,two\n", None, "FILE:2: column 2: \"two\" is no number; leave it empty"),
             ("time,x\n1,\"2\n", None, "FILE:2: a quote is not closed"),
+            ("time,x\n1,\"2\"3\n", None, "FILE:2: \"3\" stands behind a closing quote"),
             ("time\n1\n", None, "FILE:1: there is no column beside the times"),
             ("time,x\n1,2\n", Some("y"), "FILE: --metric names the column"),
         ] {

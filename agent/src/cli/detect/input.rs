@@ -64,7 +64,7 @@ impl Input {
             None => bail!("{file} is empty"),
         };
         let head = head.trim_start_matches('\u{feff}').to_owned();
-        let cells = split(&head).ok_or_else(|| anyhow!("{file}:1: a quote is not closed"))?;
+        let cells = split(&head).map_err(|why| anyhow!("{file}:1: {why}"))?;
         let mut input = Self { file, lines, line: 1, cells: cells.len(), time: 0, value: 1, first: None };
         if columns.time.is_none() && columns.value.is_none() && cells.len() == 2 && moment(&cells[0]).is_some() {
             (input.first, input.line) = (Some(head), 0);
@@ -104,7 +104,7 @@ impl Input {
             }
         };
         let place = self.place(self.line);
-        let mut cells = split(text.trim_end_matches('\r')).ok_or_else(|| anyhow!("{place}: a quote is not closed"))?;
+        let mut cells = split(text.trim_end_matches('\r')).map_err(|why| anyhow!("{place}: {why}"))?;
         if cells.len() != self.cells {
             bail!("{place}: {} cells where the first line has {}", cells.len(), self.cells);
         }

@@ -93,6 +93,7 @@ fn score(mut input: Input, threshold: f64, out: &mut impl Write) -> anyhow::Resu
     let mut scorer = AnomalyScorer::new(AnomalyOptions { threshold });
     let (mut rows, mut alarms) = (0_u64, 0_u64);
     let mut missing: Option<(u64, usize)> = None;
+    let (mut last, mut backwards) = (None, None::<(u64, usize)>);
     writeln!(out, "timestamp,value,anomaly_score,label")?;
     while let Some(Row { line, at, time, value, number }) = input.next()? {
         rows += 1;
@@ -100,6 +101,11 @@ fn score(mut input: Input, threshold: f64, out: &mut impl Write) -> anyhow::Resu
             let (count, first) = missing.unwrap_or((0, line));
             missing = Some((count + 1, first));
         }
+        if last.is_some_and(|last| last > at) {
+            let (count, first) = backwards.unwrap_or((0, line));
+            backwards = Some((count + 1, first));
+        }
+        last = Some(at);
         let score = scorer.score(at, number.unwrap_or(f64::NAN));
         alarms += u64::from(score.alarm);
         writeln!(out, "{},{},{},{}", quoted(&time), quoted(&value), score.anomaly, u8::from(score.alarm))?;
@@ -109,6 +115,12 @@ fn score(mut input: Input, threshold: f64, out: &mut impl Write) -> anyhow::Resu
     if let Some((count, first)) = missing {
         let place = input.place(first);
         said += &format!("; {count} rows have no number as their value, the first is {place}");
+    }
+    if let Some((count, first)) = backwards {
+        let place = input.place(first);
+        said += &format!(
+            "; times are not sorted: {count} rows are older than the row before them, the first is {place}; sort the file by time"
+        );
     }
     Ok(said)
 }
@@ -139,6 +151,13 @@ mod tests {
         assert_eq!(out, expected);
         let why = "4 rows, 0 alarms at 0.95 or above; 3 rows have no number as their value, the first is FILE:4";
         assert_eq!(said, why);
+    }
+
+    #[test]
+    fn times_that_go_back_are_said() {
+        let (_, said) = scored("ts,value\n10,1\n20,1\n15,1\n16,1\n12,1\n", &Columns::default()).unwrap();
+        let why = "times are not sorted: 2 rows are older than the row before them, the first is FILE:4; sort the file by time";
+        assert!(said.ends_with(why), "{said}");
     }
 
     #[test]

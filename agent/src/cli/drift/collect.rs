@@ -60,6 +60,11 @@ impl Opened {
         self.head.iter().map(move |(row, _)| row.get(column).unwrap_or(&Kept::Missing))
     }
 
+    /// With the place of each row.
+    pub(super) fn placed(&self, column: usize) -> impl Iterator<Item = (&Kept, &str)> + Clone {
+        self.cells(column).zip(self.head.iter().map(|(_, place)| place.as_str()))
+    }
+
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.table.names().iter().position(|other| other == name)
     }
@@ -136,24 +141,32 @@ fn read_all(mut opened: Opened, plan: &[(String, Kind)], side: u64) -> anyhow::R
         for (cell, at) in row.iter().zip(&target) {
             if let Some(at) = at {
                 columns[*at].push(cell.cell()).map_err(|why| anyhow!("{place}: {why}"))?;
+                columns[*at].odd.stands_at(place);
             }
         }
     }
     opened.head = Vec::new();
     loop {
-        let mut failed = None;
+        let (mut failed, mut odd) = (None, false);
         let more = opened.table.next(&mut |column, cell| {
-            if let Some(Some(at)) = target.get(column)
-                && let Err(why) = columns[*at].push(cell)
-            {
+            let Some(Some(at)) = target.get(column) else { return Ok(()) };
+            let column = &mut columns[*at];
+            let before = column.odd.count;
+            if let Err(why) = column.push(cell) {
                 failed.get_or_insert(why);
             }
+            odd |= column.odd.count > before;
             Ok(())
         })?;
         if let Some(why) = failed {
             return Err(anyhow!("{}: {why}", opened.table.place()));
         }
+        if odd {
+            let place = opened.table.place();
+            columns.iter_mut().for_each(|column| _ = column.odd.stands_at(&place));
+        }
         if !more {
+            columns.iter().try_for_each(|column| column.odd.check(&column.name, column.count))?;
             return Ok((columns, rows));
         }
         rows += 1;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::kind::{Kind, number};
+use super::odd::OddCells;
 use super::read::Cell;
 
 /// Texts of a column that are compared; a seeded sample where there are more.
@@ -28,6 +29,8 @@ pub(super) struct Column {
     pub(super) values: Values,
     /// Values that were there.
     pub(super) count: u64,
+    /// Cells that are no numbers where numbers are wanted.
+    pub(super) odd: OddCells,
     random: fastrand::Rng,
 }
 
@@ -38,10 +41,10 @@ impl Column {
             Kind::Categorical | Kind::Skip => Values::Counts(HashMap::new()),
             Kind::Text => Values::Texts(Vec::new()),
         };
-        Self { name, values, count: 0, random: fastrand::Rng::with_seed(seed) }
+        Self { name, values, count: 0, odd: OddCells::default(), random: fastrand::Rng::with_seed(seed) }
     }
 
-    /// Takes one value, or says what is wrong with it.
+    /// Takes one value, or says why the column cannot be taken as what it is.
     pub(super) fn push(&mut self, cell: Cell<'_>) -> Result<(), String> {
         let there = match &mut self.values {
             Values::Numbers(numbers) => match finite(cell) {
@@ -50,7 +53,10 @@ impl Column {
                     true
                 }
                 Ok(None) => false,
-                Err(why) => return Err(self.named(&why)),
+                Err(found) => {
+                    self.odd.note(found);
+                    false
+                }
             },
             Values::Counts(counts) => match cell {
                 Cell::Missing => false,
@@ -66,20 +72,16 @@ impl Column {
         self.count += u64::from(there);
         Ok(())
     }
-
-    fn named(&self, why: &str) -> String {
-        format!("column {:?}: {}", self.name, why.replace("NAME", &self.name))
-    }
 }
 
-/// The finite number of a cell of a numeric column.
+/// The finite number of a cell of a numeric column; what is found instead as an error.
 pub(super) fn finite(cell: Cell<'_>) -> Result<Option<f64>, String> {
     let found = match cell {
         Cell::Missing => None,
         Cell::Number(number) => (!number.is_nan()).then_some(number),
         Cell::Text(text) => number(text).ok_or_else(|| {
             let shown: String = text.chars().take(40).collect();
-            format!("{shown:?} is no number; leave it empty, or say --columns NAME=categorical (or text)")
+            format!("{shown:?} is no number")
         })?,
     };
     match found {
@@ -88,7 +90,7 @@ pub(super) fn finite(cell: Cell<'_>) -> Result<Option<f64>, String> {
                 Cell::Text(text) => text.chars().take(40).collect(),
                 _ => number.to_string(),
             };
-            Err(format!("{shown} is infinite, or beyond 1.8e308; leave the cell empty"))
+            Err(format!("{shown} is infinite, or beyond 1.8e308"))
         }
         found => Ok(found),
     }

@@ -45,6 +45,11 @@ fn column(column: &ColumnReport) -> Value {
         out["missing_reference"] = json!(column.missing[0]);
         out["missing_current"] = json!(column.missing[1]);
     }
+    for (key, odd) in ["not_numbers_reference", "not_numbers_current"].into_iter().zip(&column.odd) {
+        if let Some(odd) = odd.value() {
+            out[key] = odd;
+        }
+    }
     out["direction"] = json!(direction(column));
     out["change"] = json!(change(column));
     out

@@ -1,5 +1,6 @@
 //! What a column is: told by `--columns`, or inferred from the first rows of both files.
 
+use super::odd::is_numeric;
 use super::read::Cell;
 
 /// Rows of each file that are looked at.
@@ -78,15 +79,18 @@ pub(super) fn infer<'c>(name: &str, cells: impl Iterator<Item = &'c Kept> + Clon
         return (Kind::Skip, Some("times always differ"));
     }
     let there = cells.filter(|cell| **cell != Kept::Missing);
-    let is_number = |cell: &&Kept| match cell {
-        Kept::Number(_) => true,
-        Kept::Text(text) => number(text).is_some(),
-        Kept::Missing => false,
+    // a word for a missing value is neither a number nor odd
+    let count_as = |cell: &&Kept| match cell {
+        Kept::Number(_) => Some(true),
+        Kept::Text(text) => number(text).map_or(Some(false), |found| found.map(|_| true)),
+        Kept::Missing => None,
     };
     if there.clone().next().is_none() {
         return (Kind::Skip, Some("its first rows are empty"));
     }
-    if there.clone().all(|cell| is_number(&cell)) {
+    let counted = |what: bool| there.clone().filter(|cell| count_as(cell) == Some(what)).count() as u64;
+    let (numbers, odd) = (counted(true), counted(false));
+    if odd == 0 || is_numeric(numbers, odd) {
         return (Kind::Numeric, None);
     }
     let texts: Vec<&str> = there
@@ -134,6 +138,12 @@ mod tests {
         let each = |value: fn(usize) -> String| -> Vec<Kept> { (0..200).map(|at| Kept::Text(value(at))).collect() };
         for (name, cells, expected) in [
             ("tokens", repeat(&["1", "2.5", "NaN", "-1e3"]), Kind::Numeric),
+            ("one in a hundred", each(|at| if at == 3 { "oops".into() } else { at.to_string() }), Kind::Numeric),
+            (
+                "one in ten",
+                each(|at| if at % 10 == 0 { "oops".into() } else { (at % 30).to_string() }),
+                Kind::Categorical,
+            ),
             ("code", repeat(&["200", "404"]), Kind::Numeric),
             ("finish_reason", repeat(&["stop", "length"]), Kind::Categorical),
             ("truth", repeat(&["true", "false"]), Kind::Categorical),

@@ -6,6 +6,7 @@ mod histogram;
 mod html;
 mod json;
 mod kind;
+mod odd;
 mod read;
 mod report;
 mod signal;
@@ -158,6 +159,7 @@ fn run(args: &Files) -> anyhow::Result<bool> {
     };
     let files = [&args.reference, &args.current].map(|path| path.display().to_string());
     let report = report::compare(collected, files, floors, &masker()?);
+    report.odd().for_each(|said| complain(&format!("plimsoll: {said}")));
     if let Some(path) = &args.html {
         write(path, &html::page(&report, &now()))?;
     }

@@ -13,6 +13,7 @@ use super::collect::{Collected, Pair};
 use super::column::Values;
 use super::histogram::Histogram;
 use super::kind::Kind;
+use super::odd::OddCells;
 
 /// Quantiles that are shown.
 pub(super) const QUANTILES: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
@@ -44,6 +45,11 @@ impl Report {
         self.rows.iter().any(|rows| *rows < Self::FEW)
     }
 
+    /// What is to be said of cells that were counted as missing.
+    pub(super) fn odd(&self) -> impl Iterator<Item = String> {
+        self.columns.iter().flat_map(|column| column.odd.iter().filter_map(|odd| odd.said(&column.name)))
+    }
+
     pub(super) fn drift(&self) -> bool {
         self.columns.iter().any(|column| column.verdict.drift)
     }
@@ -56,6 +62,8 @@ pub(super) struct ColumnReport {
     /// Values that are there, in the reference and in the current file.
     pub(super) count: [u64; 2],
     pub(super) missing: [u64; 2],
+    /// Cells that are no numbers in a column of numbers; missing too.
+    pub(super) odd: [OddCells; 2],
     pub(super) found: Comparison,
     pub(super) verdict: Verdict,
     pub(super) view: View,
@@ -129,6 +137,7 @@ pub(super) fn compare(collected: Collected, files: [String; 2], floors: Floors, 
 fn column(pair: Pair, rows: [u64; 2], masker: &Masker) -> ColumnReport {
     let count = [pair.reference.count, pair.current.count];
     let missing = [rows[0] - count[0].min(rows[0]), rows[1] - count[1].min(rows[1])];
+    let odd = [pair.reference.odd, pair.current.odd].map(|odd| odd.masked(|found| masker.mask_to_kinds(found)));
     let name = pair.reference.name;
     let (mut found, view) = match (pair.reference.values, pair.current.values) {
         (Values::Numbers(a), Values::Numbers(b)) => of_numbers(a, b),
@@ -138,7 +147,7 @@ fn column(pair: Pair, rows: [u64; 2], masker: &Masker) -> ColumnReport {
     };
     found.with_missing(missing, count);
     let verdict = Verdict { drift: false, p_adjusted: None, beyond: Vec::new() };
-    ColumnReport { name, kind: pair.kind, count, missing, found, verdict, view }
+    ColumnReport { name, kind: pair.kind, count, missing, odd, found, verdict, view }
 }
 
 fn of_numbers(reference: Vec<f64>, current: Vec<f64>) -> (Comparison, View) {

@@ -1,6 +1,5 @@
 //! One column as a stream: its detector, and what an alarm of it says.
 
-use anyhow::anyhow;
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::drift::clusters::EmbeddingClusters;
 use plimsoll_rules::drift::embedding::{EmbeddingDetector, EmbeddingSettings};
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::column::finite;
 use super::kind::{Kept, Kind};
+use super::odd::OddCells;
 use super::read::Cell;
 use super::words::{percent, short};
 
@@ -29,6 +29,10 @@ pub(super) struct Signal {
     /// Observations taken after the reference.
     pub(super) seen: u64,
     pub(super) alarms: u64,
+    /// Cells that are no numbers where numbers are watched; no observations.
+    pub(super) odd: OddCells,
+    /// Observations that the reference was learned from.
+    learned: u64,
     detector: Detector,
 }
 
@@ -48,50 +52,71 @@ struct Texts {
 }
 
 impl Signal {
-    /// Learns the first rows' cells; `arl` in observations of this signal.
+    /// Learns the first rows' cells, each with its place; `arl` in observations of this signal.
     ///
     /// # Errors
-    /// Says why the column cannot be watched: too few values, all texts equal.
-    pub(super) fn learn(name: &str, kind: Kind, cells: &[&Kept], arl: f64, masker: &Masker) -> anyhow::Result<Self> {
+    /// Says why the column cannot be watched: too few values, all texts equal, cells that are no numbers.
+    pub(super) fn learn(
+        name: &str,
+        kind: Kind,
+        cells: &[(&Kept, &str)],
+        arl: f64,
+        masker: &Masker,
+    ) -> anyhow::Result<Self> {
         let start = Timestamp::from_millis(0);
         let config = DetectorConfig { seed: 1, ..DetectorConfig::new(arl) };
+        let (mut odd, mut learned) = (OddCells::default(), cells.len() as u64);
         let detector = match kind {
             Kind::Numeric => {
-                let values =
-                    cells.iter().filter_map(|cell| finite(cell.cell()).transpose()).collect::<Result<Vec<f64>, _>>();
-                let values = values.map_err(|why| anyhow!("in the reference rows: {}", why.replace("NAME", name)))?;
+                let values = numbers(cells, &mut odd, masker);
+                learned = values.len() as u64;
+                odd.check(name, learned)?;
                 let reference = ScalarReference::learn(&values, config.seed)?;
                 Detector::Numbers(Box::new(ScalarDetector::new(reference, config, start)?))
             }
             Kind::Categorical | Kind::Skip => {
                 let mut counts = CategoryCounts::default();
-                cells.iter().filter_map(|cell| text_of(cell.cell())).for_each(|text| counts.add(&text));
+                cells.iter().filter_map(|(cell, _)| text_of(cell.cell())).for_each(|text| counts.add(&text));
                 let reference = CategoricalReference::learn(&counts)?;
                 Detector::Categories(Box::new(CategoricalDetector::new(reference, config, start)?))
             }
             Kind::Text => Detector::Texts(Box::new(Texts::learn(cells, arl, masker)?)),
         };
-        Ok(Self { name: name.to_owned(), kind, seen: 0, alarms: 0, detector })
+        Ok(Self { name: name.to_owned(), kind, seen: 0, alarms: 0, odd, learned, detector })
     }
 
-    /// Takes the value of a row; a missing one is no observation. Says whether an alarm was raised.
-    pub(super) fn observe(&mut self, now: Timestamp, cell: Cell<'_>, masker: &Masker) -> Result<bool, String> {
+    /// Takes the value of a row; a missing or odd one is no observation. Says whether an alarm was raised.
+    pub(super) fn observe(&mut self, now: Timestamp, cell: Cell<'_>, masker: &Masker) -> bool {
         let change = match &mut self.detector {
-            Detector::Numbers(detector) => match finite(cell)? {
-                Some(value) => detector.observe(now, value),
-                None => return Ok(false),
+            Detector::Numbers(detector) => match finite(cell) {
+                Ok(Some(value)) => detector.observe(now, value),
+                Ok(None) => return false,
+                Err(found) => {
+                    self.odd.note(masker.mask_to_kinds(&found));
+                    return false;
+                }
             },
             Detector::Categories(detector) => match text_of(cell) {
                 Some(text) => detector.observe(now, &text),
-                None => return Ok(false),
+                None => return false,
             },
             Detector::Texts(texts) => match text_of(cell) {
                 Some(text) => texts.observe(&masker.mask_to_kinds(&text)),
-                None => return Ok(false),
+                None => return false,
             },
         };
         self.seen += 1;
-        Ok(change == Change::Raised)
+        change == Change::Raised
+    }
+
+    /// Takes the place of the row that was observed last, and says when the first odd cell stands there.
+    ///
+    /// # Errors
+    /// More than one cell in twenty is odd.
+    pub(super) fn check(&mut self, place: &str) -> anyhow::Result<Option<String>> {
+        let first = self.odd.stands_at(place);
+        self.odd.check(&self.name, self.learned + self.seen)?;
+        Ok(self.odd.said(&self.name).filter(|_| first))
     }
 
     /// Another run length, in observations of this signal.
@@ -119,6 +144,19 @@ impl Signal {
         }
         all
     }
+}
+
+/// The numbers of the first rows; what is none is noted.
+fn numbers(cells: &[(&Kept, &str)], odd: &mut OddCells, masker: &Masker) -> Vec<f64> {
+    let number = |(cell, place): &(&Kept, &str)| match finite(cell.cell()) {
+        Ok(number) => number,
+        Err(found) => {
+            odd.note(masker.mask_to_kinds(&found));
+            odd.stands_at(place);
+            None
+        }
+    };
+    cells.iter().filter_map(number).collect()
 }
 
 fn text_of(cell: Cell<'_>) -> Option<String> {
@@ -188,9 +226,9 @@ fn categories_alarm(name: &str, detector: &CategoricalDetector, masker: &Masker)
 }
 
 impl Texts {
-    fn learn(cells: &[&Kept], arl: f64, masker: &Masker) -> anyhow::Result<Self> {
+    fn learn(cells: &[(&Kept, &str)], arl: f64, masker: &Masker) -> anyhow::Result<Self> {
         let embedder = HashedEmbedder::default();
-        let texts = cells.iter().filter_map(|cell| text_of(cell.cell()));
+        let texts = cells.iter().filter_map(|(cell, _)| text_of(cell.cell()));
         let masked: Vec<String> = texts.map(|text| masker.mask_to_kinds(&text)).collect();
         let pairs: Vec<(Vec<f32>, Option<&str>)> = masked
             .iter()

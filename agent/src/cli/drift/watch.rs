@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::drift::reference_margin;
 use plimsoll_rules::mask::Masker;
 use serde_json::{Value, json};
 
 use super::collect::Opened;
+use super::column::finite;
 use super::kind::{Kept, Kind, infer};
 use super::signal::Signal;
-use super::{masker, named_kind};
+use super::{complain, masker, named_kind};
 
 pub(super) const HELP: &str = "Example:
   plimsoll drift watch requests.jsonl --reference-rows 2000 --arl 10000
@@ -82,8 +83,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<bool> {
     let signals: Vec<Value> = watched
         .iter()
         .map(|one| {
-            let Signal { name, kind, seen, alarms, .. } = &one.signal;
-            json!({"signal": name, "kind": kind.word(), "observations": seen, "arl": one.arl, "alarms": alarms})
+            let Signal { name, kind, seen, alarms, odd, .. } = &one.signal;
+            let mut said =
+                json!({"signal": name, "kind": kind.word(), "observations": seen, "arl": one.arl, "alarms": alarms});
+            if let Some(odd) = odd.value() {
+                said["not_numbers"] = odd;
+            }
+            said
         })
         .collect();
     let skipped: Vec<Value> = skipped.iter().map(|(name, why)| json!({"name": name, "reason": why})).collect();
@@ -129,10 +135,16 @@ fn learn(opened: &Opened, plan: &[(usize, Kind)], arl: f64, masker: &Masker, ski
     };
     for (column, kind) in plan {
         let name = &opened.table.names()[*column];
-        let cells: Vec<&Kept> = opened.cells(*column).filter(|cell| **cell != Kept::Missing).collect();
-        let present = cells.len() as f64 / rows;
+        let cells: Vec<(&Kept, &str)> = opened.placed(*column).filter(|(cell, _)| **cell != Kept::Missing).collect();
+        let there = |(cell, _): &&(&Kept, &str)| *kind != Kind::Numeric || matches!(finite(cell.cell()), Ok(Some(_)));
+        let present = cells.iter().filter(there).count() as f64 / rows;
         match Signal::learn(name, *kind, &cells, share(plan.len(), present), masker) {
-            Ok(signal) => watched.push((*column, signal, present)),
+            Ok(signal) => {
+                if let Some(said) = signal.odd.said(name) {
+                    complain(&format!("plimsoll: {said}"));
+                }
+                watched.push((*column, signal, present));
+            }
             Err(why) => skipped.push((name.clone(), why.to_string())),
         }
     }
@@ -155,19 +167,23 @@ fn replay(opened: &mut Opened, watched: &mut [Watched], args: &Args, masker: &Ma
     loop {
         // one row is one second of the detectors' clock
         let now = Timestamp::from_millis((row as i64 + 1) * 1000);
-        let (mut failed, mut raised) = (None, Vec::new());
+        let (mut odd, mut raised) = (false, Vec::new());
         let more = opened.table.next(&mut |column, cell| {
             let Some(Some(at)) = target.get(column) else { return Ok(()) };
-            match watched[*at].signal.observe(now, cell, masker) {
-                Ok(true) => raised.push(*at),
-                Ok(false) => {}
-                Err(why) => _ = failed.get_or_insert((*at, why)),
+            let signal = &mut watched[*at].signal;
+            let before = signal.odd.count;
+            if signal.observe(now, cell, masker) {
+                raised.push(*at);
             }
+            odd |= signal.odd.count > before;
             Ok(())
         })?;
-        if let Some((at, why)) = failed {
-            let name = &watched[at].signal.name;
-            return Err(anyhow!("{}: column {name:?}: {}", opened.table.place(), why.replace("NAME", name)));
+        if odd {
+            let place = opened.table.place();
+            for one in &mut *watched {
+                let said = one.signal.check(&place)?;
+                said.into_iter().for_each(|said| complain(&format!("plimsoll: {said}")));
+            }
         }
         if !more {
             return Ok((row, alarms));

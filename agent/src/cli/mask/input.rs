@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Error, Read as _, Result};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Longest text, and longest line of JSONL.
 const LONGEST: u64 = 256 << 20;
@@ -81,26 +81,75 @@ fn named(name: &str, why: &Error) -> Error {
     Error::new(why.kind(), format!("{name}: {why}"))
 }
 
-/// Calls `each` with every text at the dotted `path` of `value` and where it is; lists on the way are gone through. A path
-/// that ends before the texts do means all of them below it.
-pub(super) fn texts(value: &mut Value, path: &[&str], at: &str, each: &mut impl FnMut(&str, &mut String)) {
+/// Where a text stands in a line of JSONL.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'p> {
+    /// Its dotted path.
+    pub(super) at: &'p str,
+    /// The nearest key above it, which may say what it is; `""` where there is none.
+    pub(super) label: &'p str,
+}
+
+/// Takes a text and gives what is to stand there instead.
+pub(super) type Each<'f> = dyn FnMut(Place<'_>, &str) -> Option<String> + 'f;
+
+/// Calls `each` with every text at the dotted `path` of `value`; lists on the way are gone through. A path that ends before
+/// the texts do means all of them below it, and the keys there. A number is the text it is written as. Says whether there is
+/// anything at `path`.
+pub(super) fn texts(value: &mut Value, path: &[&str], place: Place<'_>, each: &mut Each<'_>) -> bool {
+    let Place { at, label } = place;
     let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
     match value {
-        Value::String(text) if path.is_empty() => each(at, text),
         Value::Array(items) => {
+            let mut there = path.is_empty();
             for (n, item) in items.iter_mut().enumerate() {
-                texts(item, path, &below(&n.to_string()), each);
+                there |= texts(item, path, Place { at: &below(&n.to_string()), label }, each);
             }
+            there
         }
         Value::Object(map) => match path.split_first() {
             Some((key, rest)) => {
-                if let Some(inner) = map.get_mut(*key) {
-                    texts(inner, rest, &below(key), each);
-                }
+                map.get_mut(*key).is_some_and(|inner| texts(inner, rest, Place { at: &below(key), label: key }, each))
             }
-            None => map.iter_mut().for_each(|(key, inner)| texts(inner, path, &below(key), each)),
+            None => {
+                for (key, inner) in map.iter_mut() {
+                    texts(inner, path, Place { at: &below(key), label: key }, each);
+                }
+                keys(map, at, each);
+                true
+            }
         },
-        _ => {}
+        _ if !path.is_empty() => false,
+        Value::String(text) => {
+            if let Some(new) = each(place, text) {
+                *text = new;
+            }
+            true
+        }
+        Value::Number(number) => {
+            if let Some(new) = each(place, &number.to_string()) {
+                *value = Value::String(new);
+            }
+            true
+        }
+        Value::Null | Value::Bool(_) => true,
+    }
+}
+
+/// Renames the keys that `each` gives another text. Where two become the same, the later ones are numbered.
+fn keys(map: &mut Map<String, Value>, at: &str, each: &mut Each<'_>) {
+    let place = if at.is_empty() { "(key)".to_owned() } else { format!("{at} (key)") };
+    let new: Vec<Option<String>> = map.keys().map(|key| each(Place { at: &place, label: "" }, key)).collect();
+    if new.iter().all(Option::is_none) {
+        return;
+    }
+    let old = std::mem::take(map);
+    for ((key, value), new) in old.into_iter().zip(new) {
+        let name = new.unwrap_or(key);
+        let taken = |name: &String| map.contains_key(name);
+        let numbered = (2..).map(|n| format!("{name} ({n})"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name));
+        map.insert(free.unwrap_or(name), value);
     }
 }
 
@@ -110,21 +159,42 @@ mod tests {
 
     use super::*;
 
+    const TOP: Place<'static> = Place { at: "", label: "" };
+
+    fn keys_of(path: &str) -> Vec<&str> {
+        path.split('.').filter(|key| !key.is_empty()).collect()
+    }
+
     #[test]
     fn a_path_finds_its_texts() {
-        let line = json!({"id": "a", "messages": [{"content": "b"}, {"content": [{"text": "c"}, 4]}], "n": 1});
-        for (path, expected) in [
-            ("messages.content", "messages.0.content=b messages.1.content.0.text=c"),
-            ("messages.content.text", "messages.1.content.0.text=c"),
-            ("id", "id=a"),
-            ("", "id=a messages.0.content=b messages.1.content.0.text=c"),
-            ("n", ""),
-            ("nowhere", ""),
+        let line =
+            json!({"id": "a", "messages": [{"content": "b"}, {"content": [{"text": "c"}, 4]}], "n": 1, "t": true});
+        for (path, there, expected) in [
+            (
+                "messages.content",
+                true,
+                "messages.0.content=b messages.1.content.0.text=c messages.1.content.0 (key)=text messages.1.content.1=4",
+            ),
+            ("messages.content.text", true, "messages.1.content.0.text=c"),
+            ("id", true, "id=a"),
+            ("n", true, "n=1"),
+            ("t", true, ""),
+            ("nowhere", false, ""),
+            ("id.deeper", false, ""),
         ] {
-            let keys: Vec<&str> = path.split('.').filter(|key| !key.is_empty()).collect();
             let mut found = Vec::new();
-            texts(&mut line.clone(), &keys, "", &mut |at, text| found.push(format!("{at}={text}")));
-            assert_eq!(found.join(" "), expected, "{path}");
+            let is_there = texts(&mut line.clone(), &keys_of(path), TOP, &mut |place, text| {
+                found.push(format!("{}={text}", place.at));
+                None
+            });
+            assert_eq!((found.join(" "), is_there), (expected.to_owned(), there), "{path}");
         }
+    }
+
+    #[test]
+    fn numbers_and_keys_are_replaced_and_none_is_lost() {
+        let mut line = json!({"a": {"x1": 1, "x2": [2.5, "y"], "z": null}});
+        texts(&mut line, &["a"], TOP, &mut |_, text| (text != "z").then(|| "m".to_owned()));
+        assert_eq!(line, json!({"a": {"m": "m", "m (2)": ["m", "m"], "z": null}}));
     }
 }

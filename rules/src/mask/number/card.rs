@@ -42,7 +42,7 @@ pub(super) fn find(chain: &Chain<'_>, group: usize) -> Option<(usize, Span)> {
     (group..chain.len().min(group + 5)).rev().find_map(|last| {
         let mut digits = [0_u8; 19];
         let length = chain.copy(group, last, &mut digits).filter(|length| *length >= 13)?;
-        let fits = chain.is_uniform_but_broken(group, last, &[Sep::Space, Sep::Dash])
+        let fits = chain.is_uniform_but_broken(group, last, &[Sep::Space, Sep::Wide, Sep::Dash])
             && (last >= group + 2 || chain.line_ends(group, last) == 0)
             && is_card_grouping(chain, group, last);
         let range = chain.range(group, last);

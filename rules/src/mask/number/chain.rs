@@ -15,6 +15,8 @@ pub(super) enum Sep {
     Start,
     /// One space of any width.
     Space,
+    /// Two spaces: groups of a card stand so in tables; other numbers are two numbers then.
+    Wide,
     /// A line end.
     Line,
     /// A dash.
@@ -160,7 +162,7 @@ impl<'t> Chain<'t> {
     pub(super) fn closes(&self, last: usize) -> bool {
         match self.groups.get(last + 1).filter(|_| last + 1 < self.len) {
             Some(next) => {
-                matches!(next.sep, Sep::Space | Sep::Slash | Sep::Line)
+                matches!(next.sep, Sep::Space | Sep::Wide | Sep::Slash | Sep::Line)
                     || (next.sep == Sep::Paren && byte(self.bytes, self.groups[last].end) != b')')
             }
             None => ends(self.bytes, self.groups[last].end),
@@ -171,6 +173,7 @@ impl<'t> Chain<'t> {
 /// Whether what stands at `at` may be a separator; the cheapest question, asked first.
 pub(super) fn may_go_on(bytes: &[u8], at: usize) -> bool {
     match byte(bytes, at) {
+        b' ' if byte(bytes, at + 1) == b' ' => byte(bytes, at + 2).is_ascii_digit(),
         b' ' | b'-' | b'.' | b'/' => byte(bytes, at + 1).is_ascii_digit() || matches!(byte(bytes, at + 1), b'(' | b')'),
         b'\n' | b'\r' => true,
         b'(' | b')' | 0xc2 | 0xe2 => true,
@@ -184,6 +187,7 @@ fn separator(bytes: &[u8], at: usize) -> Option<(Sep, usize)> {
     let digit = |length: usize| byte(bytes, at + length).is_ascii_digit();
     match byte(bytes, at) {
         b' ' if digit(1) => Some((Sep::Space, 1)),
+        b' ' if byte(bytes, at + 1) == b' ' && digit(2) => Some((Sep::Wide, 2)),
         b'\n' if digit(1) => Some((Sep::Line, 1)),
         b'\r' if byte(bytes, at + 1) == b'\n' && digit(2) => Some((Sep::Line, 2)),
         b'-' if digit(1) => Some((Sep::Dash, 1)),

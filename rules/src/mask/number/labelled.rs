@@ -4,9 +4,10 @@
 use super::super::Kind;
 use super::super::bytes::{before, byte, is_alnum, is_word, run_end, run_start, word_before};
 use super::super::span::{Form, Span};
+use super::code;
 
 /// Furthest that a refusal has looked.
-pub(super) const REACH: usize = 48;
+pub(super) const REACH: usize = if code::REACH > 48 { code::REACH } else { 48 };
 
 /// How far before a number its word may stand, in bytes.
 const LABEL_REACH: usize = 28;
@@ -37,12 +38,13 @@ pub(super) fn find(bytes: &[u8], at: usize) -> Option<Span> {
     if is_word(previous) {
         return None;
     }
-    match run - at {
+    let told = match run - at {
         1 | 2 | 4 | 8 => birth_date(bytes, at, run),
         3 => social_security(bytes, at),
         9 => social_security(bytes, at).or_else(|| passport(bytes, at, run)),
         _ => None,
-    }
+    };
+    told.or_else(|| code::find(bytes, at, run))
 }
 
 /// Whether one of `words` stands before `at`, with no other number between.

@@ -3,6 +3,7 @@
 pub(super) mod calling;
 mod card;
 mod chain;
+mod code;
 mod labelled;
 mod national;
 mod phone;
@@ -71,7 +72,7 @@ fn walk(chain: &Chain<'_>) -> Result<Span, usize> {
     for group in 0..tried {
         let found = match chain.sep(group) {
             Sep::Start if !opens(chain) => None,
-            Sep::Start | Sep::Space | Sep::Line | Sep::Paren => recognise(chain, group),
+            Sep::Start | Sep::Space | Sep::Wide | Sep::Line | Sep::Paren => recognise(chain, group),
             Sep::Dash | Sep::Slash => address(chain, group),
             Sep::Dot => None,
         };

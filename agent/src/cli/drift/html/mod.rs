@@ -225,6 +225,9 @@ fn footer(report: &Report, out: &mut String) {
     if report.columns.iter().any(|column| column.kind == Kind::Text) {
         out.push_str("<p>AUC is the chance that a model which has seen neither tells a current text from a reference text: 0.5 is a coin.</p>\n");
     }
+    for said in report.odd() {
+        let _ = writeln!(out, "<p>{}.</p>", escape(&said));
+    }
     if !report.skipped.is_empty() {
         let all: Vec<String> = report.skipped.iter().map(|(name, why)| format!("{name} ({why})")).collect();
         let _ = writeln!(out, "<p>Not compared: {}.</p>", escape(&all.join("; ")));

@@ -31,10 +31,11 @@ impl Csv {
         let head = std::str::from_utf8(&csv.record)
             .map_err(|_| anyhow!("{}:1: not UTF-8 text; save the file as UTF-8", csv.file))?;
         let head = head.trim_start_matches('\u{feff}');
-        cells(head, &mut csv.unquoted, &mut |_, cell| {
+        let counted = cells(head, &mut csv.unquoted, &mut |_, cell| {
             names.push(cell.trim().to_owned());
             Ok(())
-        })?;
+        });
+        counted.map_err(|why| anyhow!("{}:1: {why}", csv.file))?;
         if names.len() > MOST_COLUMNS {
             bail!("{}:1: {} columns; at most {MOST_COLUMNS} are compared", csv.file, names.len());
         }
@@ -94,7 +95,8 @@ impl Table for Csv {
         let found = cells(record, &mut self.unquoted, &mut |column, cell| {
             let value = if cell.is_empty() { Cell::Missing } else { Cell::Text(cell) };
             if column < wanted { each(column, value) } else { Ok(()) }
-        })?;
+        });
+        let found = found.map_err(|why| anyhow!("{}: {why}", place()))?;
         if found != wanted {
             let word = if found == 1 { "cell" } else { "cells" };
             bail!("{}: {found} {word} where the first line has {wanted}", place());

@@ -164,6 +164,7 @@ mod tests {
             ("t.csv", "", "FILE is empty"),
             ("t.csv", "a,b\n1,2\n1\n", "FILE:3: 1 cell where the first line has 2"),
             ("t.csv", "a,b\n1,\"2\n", "FILE:2: a quote is not closed"),
+            ("t.csv", "a,b\n1,\"x\"y\n", "FILE:2: \"y\" stands behind a closing quote"),
             ("t.csv", "a,a\n1,2\n", "FILE:1: two columns are called \"a\""),
             ("t.csv", "a,\n1,2\n", "FILE:1: column 2 has no name"),
             ("t.jsonl", "{\"a\": 1}\n{\"a\": }\n", "FILE:2: column 7: "),
