@@ -2,6 +2,7 @@
 //!
 //! Equal to sentence-transformers on the same folder: it truncates, pools and normalises as the folder's files say.
 
+mod causal;
 mod groups;
 mod model;
 mod reading;

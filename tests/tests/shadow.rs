@@ -208,7 +208,8 @@ async fn what_the_worker_says_becomes_signals_and_records() {
     .await;
     eventually("the drift detectors have heard", SOON, async || {
         let signals = get_json(&agent.api_url("/api/v1/drift")).await?["data"]["signals"].clone();
-        let known = |name: &str| signals.as_array().is_some_and(|all| all.iter().any(|signal| signal["signal"] == name));
+        let known =
+            |name: &str| signals.as_array().is_some_and(|all| all.iter().any(|signal| signal["signal"] == name));
         anyhow::ensure!(known("prompt_nll") && known("response_nll") && !known("shadow_embedding"), "{signals}");
         Ok(())
     })

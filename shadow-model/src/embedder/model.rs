@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::groups::{Layout, groups};
 use super::reading::Reading;
 use crate::bert::{Bert, BertConfig};
+use crate::decoder::{Checkpoint, Decoder};
 use crate::numbers::{Numbers, Products};
 use crate::ops::Batch;
 use crate::pooling::Pooling;
@@ -96,30 +97,15 @@ impl Model {
     /// Opens a folder: the model, and how it reads texts.
     pub fn open(path: &Path, options: &Options) -> Result<(Self, Reading)> {
         let folder = Folder::open(path)?;
-        if folder.family()?.is_decoder() {
-            return Err(folder.config().wrong(
-                "model_type",
-                folder.config().text("model_type")?,
-                "an encoder (bert, roberta)",
-            ));
-        }
-        let config = BertConfig::of(&folder)?;
-        let numbers = Numbers::of(options)?;
-        let pooling = Pooling::of(&folder, config.width)?;
-        let vocabulary = Vocabulary::open(&folder, config.vocabulary())?;
-        let reading = Reading::of(&folder, vocabulary, config.most_tokens())?;
-        let weights = Weights::open(&folder)?;
-        if let Some(expected) = &options.sha256 {
-            weights.check(expected)?;
-        }
-        within(options.memory, held(&weights, &numbers))?;
-        let trunk = Bert::load(config, &weights, &numbers)?;
-        let dimensions = pooling.dimensions(trunk.config().width);
+        let (trunk, most_tokens) = trunk(path, &folder, options)?;
+        let pooling = Pooling::of(&folder, trunk.width())?;
+        let reading = Reading::of(&folder, Vocabulary::open(&folder, trunk.vocabulary())?, most_tokens)?;
+        let dimensions = pooling.dimensions(trunk.width());
         let model = Self {
             dimensions: reading.dimensions().map_or(dimensions, |wanted| wanted.min(dimensions)),
-            most_tokens: trunk.config().most_tokens(),
+            most_tokens,
             budget: options.memory.map_or(u64::MAX, |all| all.saturating_sub(trunk.bytes())),
-            trunk: Box::new(trunk),
+            trunk,
             pooling,
         };
         Ok((model, reading))
@@ -202,6 +188,24 @@ impl Model {
             None => Ok(()),
         }
     }
+}
+
+/// The trunk of a folder, and how many tokens it reads.
+fn trunk(path: &Path, folder: &Folder, options: &Options) -> Result<(Box<dyn Trunk>, usize)> {
+    if folder.family()?.is_decoder() {
+        let decoder = Decoder::load(&Checkpoint::open(path, options)?)?;
+        let most_tokens = decoder.config().window;
+        return Ok((Box::new(decoder), most_tokens));
+    }
+    let config = BertConfig::of(folder)?;
+    let numbers = Numbers::of(options)?;
+    let weights = Weights::open(folder)?;
+    if let Some(expected) = &options.sha256 {
+        weights.check(expected)?;
+    }
+    within(options.memory, held(&weights, &numbers))?;
+    let most_tokens = config.most_tokens();
+    Ok((Box::new(Bert::load(config, &weights, &numbers)?), most_tokens))
 }
 
 /// Bytes that the weights will take.
