@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A real llama.cpp server (OpenAI API, SSE, /metrics) over a tiny random model, until standard input closes.
 
-    server.py FOLDER PORT      prints the address it listens on when it is ready
+    server.py FOLDER PORT [embeddings]      prints the address it listens on when it is ready
 
 The model is a two-layer Llama with byte tokens and seeded random weights, 0.5 MB, written to FOLDER at the first start.
 """
@@ -80,6 +80,8 @@ def main():
     params.n_ctx = CONTEXT
     params.n_parallel = 2
     params.warmup = False
+    if sys.argv[3:] == ["embeddings"]:
+        params.embedding, params.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
     sys.stdin.read()

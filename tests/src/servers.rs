@@ -168,11 +168,23 @@ impl LlamaCpp {
     /// # Errors
     /// It cannot be started.
     pub async fn start() -> anyhow::Result<Option<Self>> {
+        Self::with(&[]).await
+    }
+
+    /// Starts one that embeds.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn embedding() -> anyhow::Result<Option<Self>> {
+        Self::with(&["embeddings"]).await
+    }
+
+    async fn with(more: &[&str]) -> anyhow::Result<Option<Self>> {
         let Some(python) = python() else { return Ok(None) };
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("llamacpp/server.py");
         let mut command = Command::new(python);
-        command.arg(script).arg(folder.path()).arg(port.to_string());
+        command.arg(script).arg(folder.path()).arg(port.to_string()).args(more);
         let process = Process::start(&mut command, &folder.path().join("llamacpp.log"))?;
         answers("llama.cpp is ready", &format!("http://127.0.0.1:{port}/health")).await;
         Ok(Some(Self { process, port, _folder: folder }))

@@ -237,6 +237,31 @@ async fn what_the_worker_says_becomes_signals_and_records() {
     .await;
 }
 
+#[tokio::test]
+async fn another_server_of_embeddings_does_too() {
+    let Some(other) = LlamaCpp::embedding().await.unwrap() else { return };
+    let upstream = engine(Arc::default()).await;
+    let shadow = json!({"url": format!("http://127.0.0.1:{}/v1", other.port), "model": "tiny", "sample": 1.0});
+    let agent = watched(&upstream.url()).set("shadow", shadow).start().await.unwrap();
+    let (client, tap) = (Client::new(), agent.tap_url("/v1/chat/completions"));
+    let mut number = 0;
+    eventually("vectors reach the detectors", SOON, async || {
+        number += 1;
+        assert!(chat(&client, &tap, number).await.0);
+        let seen = metric(&agent, "plimsoll_drift_observations_total", &["signal=\"shadow_embedding\""]).await;
+        if seen >= 3.0 { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    drop(other);
+    eventually("its end is seen", SOON, async || {
+        number += 1;
+        assert!(chat(&client, &tap, number).await.0);
+        let up = metric(&agent, "plimsoll_collector_up", &["source=\"shadow\""]).await;
+        if up == 0.0 { Ok(()) } else { Err(up) }
+    })
+    .await;
+}
+
 /// Kills the worker again and again while requests pass the tap: as often as `PLIMSOLL_KILLS` says.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tap_does_not_notice_that_the_worker_dies() {
