@@ -134,5 +134,5 @@ fn told_behind(bytes: &[u8], end: usize) -> bool {
     let window = &bytes[from..bytes.len().min(from + WINDOW)];
     let sentence = window.iter().position(|b| matches!(b, b'.' | b'<' | 0..=0x1f)).unwrap_or(window.len());
     let said = |word: &&[u8]| window[..sentence].windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
-    CALLED.iter().any(|word| said(&word))
+    CALLED.iter().any(said)
 }
