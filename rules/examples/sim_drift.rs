@@ -231,8 +231,8 @@ fn together() {
     let one = |run: u64| {
         let mut rng = Rng::with_seed(run);
         let budget = FalseAlarms::new(1.0, Duration::from_secs(2000)).expect("sound");
-        let mut all = Combination::new(budget, plimsoll_rules::drift::Calm::default());
-        signals.iter().for_each(|signal| all.join_equally(signal, START));
+        let mut all = Combination::new(budget);
+        signals.iter().for_each(|signal| all.join_equally(signal));
         let set = all.arl("a", 1.0) * reference_margin(signals.len(), 2000);
         let mut detectors: Vec<ScalarDetector> =
             (0..5).map(|at| detector(2000, set, run * 5 + at, &mut || rng.f64())).collect();

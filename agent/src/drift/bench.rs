@@ -48,7 +48,7 @@ impl Bench {
     /// Nothing is known yet.
     pub(super) fn new(settings: Settings) -> Self {
         Self {
-            budget: Combination::new(settings.false_alarms, settings.calm),
+            budget: Combination::new(settings.false_alarms),
             settings,
             pairs: Vec::new(),
             embedder: HashedEmbedder::default(),
@@ -131,14 +131,14 @@ impl Bench {
                 self.urgent = true;
                 let version = watch.version();
                 self.note(Entry::learned(now, id.clone(), version));
-                self.join(&id, now);
+                self.join(&id);
             }
         }
     }
 
     /// A signal that is watched from now on takes its share of the false alarms.
-    fn join(&mut self, id: &SignalId, now: Timestamp) {
-        self.budget.join_equally(&id.to_string(), now);
+    fn join(&mut self, id: &SignalId) {
+        self.budget.join_equally(&id.to_string());
         self.spend();
     }
 
@@ -251,7 +251,7 @@ impl Bench {
             }
             watch.rate = rate;
             if !watch.is_learning() {
-                self.budget.join_equally(&id.to_string(), now);
+                self.budget.join_equally(&id.to_string());
             }
             self.pairs[at].watches[id.signal as usize] = Some(watch);
         }

@@ -37,7 +37,7 @@ pub use baseline::{Baseline, BaselineKind, Baselines, Learned};
 pub use budget::FalseAlarms;
 pub use burst::Burst;
 pub use categorical::{CategoricalDetector, CategoricalExplanation, CategoricalReference, CategoryCounts};
-pub use combination::{Combination, Contribution, SignalLevel, reference_margin};
+pub use combination::{Combination, reference_margin};
 pub use comparison::Comparison;
 pub use explanation::{Direction, Explanation, MovedQuantile, Quantiles, ShareShift};
 pub use hours::{HourOfWeek, HourlyReference};
