@@ -39,9 +39,9 @@ pub enum Precision {
     Auto,
     /// 32-bit floats: equal to the reference implementation.
     F32,
-    /// bfloat16.
+    /// bfloat16 on a GPU; the CPU computes in f32, which is faster there and nearer to the reference.
     Bf16,
-    /// 16-bit floats.
+    /// 16-bit floats on a GPU; the CPU computes in f32.
     F16,
     /// 8-bit integers for the big matrices, per-channel weights and per-token activations; CPU only.
     Int8,
@@ -93,12 +93,12 @@ impl Options {
         }
     }
 
-    /// The numbers in which activations are computed on `device`.
+    /// The numbers in which activations are computed on `device`; the CPU computes in f32, whatever half is asked for.
     pub fn dtype(&self, device: &Device) -> DType {
         match self.precision {
-            Precision::Auto if device.is_cuda() => DType::BF16,
-            Precision::Auto | Precision::F32 | Precision::Int8 => DType::F32,
-            Precision::Bf16 => DType::BF16,
+            _ if device.is_cpu() => DType::F32,
+            Precision::Auto | Precision::Bf16 => DType::BF16,
+            Precision::F32 | Precision::Int8 => DType::F32,
             Precision::F16 => DType::F16,
         }
     }

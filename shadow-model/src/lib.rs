@@ -5,20 +5,25 @@
 //! Nothing here opens a socket or reads a clock; serving and supervising are the agent's.
 
 mod activation;
+mod bert;
 mod decoder;
 mod device;
+mod embedder;
 mod error;
 mod folder;
 mod gguf;
 mod judge;
 mod linear;
 mod numbers;
+mod ops;
+mod pooling;
 mod reward;
 mod scorer;
 mod tokens;
 mod weights;
 
 pub use device::{Options, Place, Precision};
+pub use embedder::Embedder;
 pub use error::ModelError;
 pub use folder::{Family, Folder, Settings};
 pub use judge::{Comparison, Judge, Judgement, Preference};

@@ -8,10 +8,12 @@ mod packed;
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use rayon::prelude::*;
 
 use crate::activation::Activation;
 use crate::numbers::{Numbers, Products};
+use crate::ops::{block_of, numbers};
 use crate::{Result, Weights};
 
 /// Whether a layer adds a bias.
@@ -33,8 +35,27 @@ pub(crate) struct Linear {
 #[derive(Clone)]
 enum Form {
     Plain { weight: Tensor, bias: Option<Tensor> },
-    Packed(Arc<packed::Packed>),
-    Int8(Arc<int8::Int8>),
+    Rows(Arc<dyn Rows>),
+}
+
+/// A layer on the CPU that works on some rows at a time.
+pub(crate) trait Rows: Send + Sync {
+    /// Numbers of a row that comes in.
+    fn inputs(&self) -> usize;
+
+    /// Numbers of a row that goes out.
+    fn outputs(&self) -> usize;
+
+    /// Fills `y` of shape `[rows, outputs]` for `x` of shape `[rows, inputs]`.
+    fn rows(&self, x: &[f32], y: &mut [f32]) -> candle_core::Result<()>;
+
+    /// `[.., outputs]` for an input of shape `[.., inputs]`; `outputs` may be those of a later layer.
+    fn shape(&self, input: &[usize], outputs: usize) -> candle_core::Result<Shape> {
+        match input.split_last() {
+            Some((last, leading)) if *last == self.inputs() => Ok(Shape::from([leading, &[outputs]].concat())),
+            _ => candle_core::bail!("linear: input of shape {input:?}, the last must be {}", self.inputs()),
+        }
+    }
 }
 
 impl Linear {
@@ -67,8 +88,8 @@ impl Linear {
     pub fn from_tensor(weight: &Tensor, bias: Option<&Tensor>, numbers: &Numbers) -> Result<Self> {
         let form = match numbers.products {
             Products::Plain => Form::Plain { weight: weight.clone(), bias: bias.cloned() },
-            Products::Packed => Form::Packed(Arc::new(packed::Packed::new(weight, bias)?)),
-            Products::Int8 => Form::Int8(Arc::new(int8::Int8::new(weight, bias)?)),
+            Products::Packed => Form::Rows(Arc::new(packed::Packed::new(weight, bias)?)),
+            Products::Int8 => Form::Rows(Arc::new(int8::Int8::new(weight, bias)?)),
         };
         let width = if numbers.products == Products::Int8 { 1 } else { numbers.dtype.size_in_bytes() };
         let bytes = (weight.elem_count() * width) as u64;
@@ -90,14 +111,45 @@ impl Linear {
     pub fn forward_with(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
         match &self.form {
             Form::Plain { weight, bias } => activation.of(&plain(x, weight, bias.as_ref())?),
-            Form::Packed(packed) => Ok(x.apply_op1_no_bwd(&packed::Product { packed, activation })?),
-            Form::Int8(int8) => Ok(x.apply_op1_no_bwd(&int8::Product { int8, activation })?),
+            Form::Rows(layer) => Ok(x.apply_op1_no_bwd(&Product { layer: layer.as_ref(), activation })?),
         }
+    }
+
+    /// The layer for rows on the CPU, where it has that form.
+    pub fn rows(&self) -> Option<&dyn Rows> {
+        if let Form::Rows(layer) = &self.form { Some(layer.as_ref()) } else { None }
     }
 
     /// Bytes that the weight takes.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+/// A layer over all rows of a tensor, blocks of rows on all cores.
+struct Product<'a> {
+    layer: &'a dyn Rows,
+    activation: Activation,
+}
+
+impl CustomOp1 for Product<'_> {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (inputs, outputs) = (self.layer.inputs(), self.layer.outputs());
+        let x = numbers(storage, layout)?;
+        let shape = self.layer.shape(layout.dims(), outputs)?;
+        let rows = x.len() / inputs;
+        let mut y = vec![0.0; rows * outputs];
+        let block = block_of(rows);
+        y.par_chunks_mut(block * outputs).zip(x.par_chunks(block * inputs)).try_for_each(|(y, x)| {
+            self.layer.rows(x, y)?;
+            self.activation.apply(y);
+            Ok::<_, candle_core::Error>(())
+        })?;
+        Ok((CpuStorage::F32(y), shape))
     }
 }
 

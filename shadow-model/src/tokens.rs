@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokenizers::Tokenizer;
+use tokenizers::{PostProcessor, Tokenizer, TruncationDirection};
 
 use crate::folder::read_text;
 use crate::{Folder, ModelError, Result};
@@ -10,6 +10,11 @@ use crate::{Folder, ModelError, Result};
 /// The longest text that is read, in bytes: longer ones are cut at a character before they are tokenised, for no model
 /// here reads that far and time grows with length.
 pub const MOST_TEXT: usize = 4 << 20;
+
+/// Bytes of text that are read at first for each token wanted; few languages have longer tokens.
+const BYTES_PER_TOKEN: usize = 12;
+/// Tokens near the end of what was read may come out otherwise if more is read; so many more are asked for.
+const MARGIN: usize = 64;
 
 /// The ids of one text.
 pub type Tokens = Vec<u32>;
@@ -61,6 +66,34 @@ impl Vocabulary {
         self.ids(text, false)
     }
 
+    /// The ids of a text with the special tokens, at most `most` of them: what is too much is cut off before the special
+    /// token at the end. Only as much of the text is read as is needed.
+    ///
+    /// # Errors
+    /// Where the tokenizer refuses it.
+    pub fn encode_cut(&self, text: &str, most: usize) -> Result<Tokens> {
+        let wrong = |why: tokenizers::Error| ModelError::Text(why.to_string());
+        let added = self.tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+        let kept = most.saturating_sub(added);
+        let text = &text[..text.floor_char_boundary(MOST_TEXT)];
+        let mut length = kept.saturating_mul(BYTES_PER_TOKEN).max(MARGIN);
+        loop {
+            let part = beginning(text, length);
+            let mut encoding = self.tokenizer.encode_fast(part, false).map_err(wrong)?;
+            if part.len() == text.len() || encoding.len() >= kept + MARGIN {
+                encoding.truncate(kept, 0, TruncationDirection::Right);
+                let encoding = self.tokenizer.post_process(encoding, None, true).map_err(wrong)?;
+                return Ok(encoding.get_ids().to_vec());
+            }
+            length = length.saturating_mul(4);
+        }
+    }
+
+    /// Whether a token is special to the tokenizer, as `[SEP]` is.
+    pub fn is_special(&self, token: u32) -> bool {
+        self.tokenizer.get_added_tokens_decoder().get(&token).is_some_and(|token| token.special)
+    }
+
     fn ids(&self, text: &str, special: bool) -> Result<Tokens> {
         let text = &text[..text.floor_char_boundary(MOST_TEXT)];
         let encoding = self.tokenizer.encode_fast(text, special).map_err(|why| ModelError::Text(why.to_string()))?;
@@ -71,6 +104,15 @@ impl Vocabulary {
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
+}
+
+/// At most `length` bytes of a text, whole words where it has any.
+fn beginning(text: &str, length: usize) -> &str {
+    let part = &text[..text.floor_char_boundary(length)];
+    if part.len() == text.len() {
+        return part;
+    }
+    part.rfind(char::is_whitespace).filter(|&end| end > part.len() / 2).map_or(part, |end| &part[..end])
 }
 
 fn read(path: &Path) -> Result<Tokenizer> {

@@ -1,25 +1,36 @@
-//! 8-bit products on the CPU: `y ≈ sx·sw·((qx − zx)·qw) + b`.
+//! 8-bit products on the CPU: `y ≈ sx·sw·(qx·qw − zx·Σqw) + b`.
 //!
 //! The weight has one scale for each output channel, the input one scale and zero point for each row, found anew for each
 //! batch (dynamic quantisation). On x86 without VNNI the kernels add two products of u8 and i8 in 16 bits and would
-//! saturate, so there weights keep 7 bits: 2 · 255 · 64 < 2¹⁵.
+//! saturate, so there weights keep 7 bits: 2 · 255 · 63 < 2¹⁵. The zero points are taken out here: rten-gemm 0.27 takes one
+//! for each row, but reads those of the first six rows for all.
 
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
-use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix, QuantParams};
+use std::cell::RefCell;
+
+use candle_core::{DType, Tensor};
+use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
+use rten_simd::ops::{BitOps, NumOps, ToFloat};
+use rten_simd::{Isa, SimdOp};
 use rten_tensor::NdTensorView;
-use rten_tensor::prelude::*;
+use rten_vecmath::{ExtendInit, MinMax, Quantize};
 
-use super::packed::rows_of;
+use super::Rows;
 use crate::Result;
-use crate::activation::Activation;
+use crate::ops::Scratch;
 
 type Executor = GemmExecutor<u8, i8, i32>;
 
+thread_local! {
+    static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SUMS: RefCell<Vec<i32>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A weight in 8 bits as the kernels read it.
 pub(super) struct Int8 {
-    executor: Executor,
     weight: PackedBMatrix<i8>,
+    /// For each output: the scale, Σqw, and the bias.
     scales: Vec<f32>,
+    sums: Vec<f32>,
     bias: Vec<f32>,
 }
 
@@ -30,66 +41,86 @@ impl Int8 {
         let weight = weight.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         let executor = Executor::new();
         let most = if executor.may_saturate() { 63.0 } else { 127.0 };
-        let mut scales = Vec::with_capacity(outputs);
-        let mut numbers = Vec::with_capacity(weight.len());
+        let (mut scales, mut sums, mut bytes) = (Vec::new(), Vec::new(), Vec::with_capacity(weight.len()));
         for row in weight.chunks(inputs.max(1)) {
             let largest = row.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
             let scale = if largest > 0.0 { largest / most } else { 1.0 };
+            let begin = bytes.len();
+            bytes.extend(row.iter().map(|x| (x / scale).round() as i8));
             scales.push(scale);
-            numbers.extend(row.iter().map(|x| (x / scale).round() as i8));
+            sums.push(bytes[begin..].iter().map(|&byte| i32::from(byte)).sum::<i32>() as f32);
         }
-        let packed = executor.prepack_b(NdTensorView::from_data([outputs, inputs], numbers.as_slice()).transposed());
+        let packed = executor.prepack_b(NdTensorView::from_data([outputs, inputs], bytes.as_slice()).transposed());
         let bias = bias.map_or_else(|| Ok(vec![0.0; outputs]), Tensor::to_vec1)?;
-        Ok(Self { executor, weight: packed, scales, bias })
+        Ok(Self { weight: packed, scales, sums, bias })
     }
 }
 
-/// The product with one weight.
-pub(super) struct Product<'a> {
-    pub int8: &'a Int8,
-    pub activation: Activation,
-}
-
-impl CustomOp1 for Product<'_> {
-    fn name(&self) -> &'static str {
-        "int8-linear"
+impl Rows for Int8 {
+    fn inputs(&self) -> usize {
+        self.weight.rows()
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (inputs, outputs) = (self.int8.weight.rows(), self.int8.weight.cols());
-        let (x, rows, shape) = rows_of(storage, layout, inputs, outputs)?;
-        let mut y = self.forward(x, rows).map_err(candle_core::Error::wrap)?;
-        self.activation.apply(&mut y);
-        Ok((CpuStorage::F32(y), shape))
+    fn outputs(&self) -> usize {
+        self.weight.cols()
     }
-}
 
-impl Product<'_> {
-    fn forward(&self, x: &[f32], rows: usize) -> Result<Vec<f32>, rten_gemm::GemmError> {
-        let Int8 { executor, weight, scales, bias } = self.int8;
-        let (inputs, outputs) = (weight.rows(), weight.cols());
-        let (mut bytes, mut zeros, mut factors) = (Vec::with_capacity(x.len()), Vec::new(), Vec::new());
-        for row in x.chunks(inputs) {
-            let (scale, zero) = range(row);
-            bytes.extend(row.iter().map(|x| (x / scale + f32::from(zero)).round().clamp(0.0, 255.0) as u8));
-            zeros.push(zero);
-            factors.push(scale);
+    fn rows(&self, x: &[f32], y: &mut [f32]) -> candle_core::Result<()> {
+        let (inputs, outputs) = (self.inputs(), self.outputs());
+        let mut bytes = BYTES.take();
+        bytes.clear();
+        bytes.reserve_exact(x.len());
+        let ranges: Vec<_> = x.chunks_exact(inputs).map(|row| quantise(row, &mut bytes)).collect();
+        let mut sums = Scratch::take(&SUMS, y.len());
+        let a = NdTensorView::from_data([ranges.len(), inputs], bytes.as_slice());
+        let (a, b) = (GemmInputA::Unpacked(a), GemmInputB::Packed(&self.weight));
+        Executor::new().gemm(&mut sums, a, b, GemmOptions::default()).map_err(candle_core::Error::wrap)?;
+        let rows = y.chunks_exact_mut(outputs).zip(sums.chunks_exact(outputs));
+        for ((y, sums), &(scale, zero)) in rows.zip(&ranges) {
+            Back { int8: self, sums, y, scale, zero }.dispatch();
         }
-        let mut sums = vec![0; rows * outputs];
-        let a = GemmInputA::Unpacked(NdTensorView::from_data([rows, inputs], bytes.as_slice()));
-        let options = GemmOptions { a_quant: Some(QuantParams { zero_point: &zeros }), ..Default::default() };
-        executor.gemm(&mut sums, a, GemmInputB::Packed(weight), options)?;
-        let mut y = Vec::with_capacity(sums.len());
-        for (row, factor) in sums.chunks(outputs).zip(&factors) {
-            y.extend(row.iter().zip(scales).zip(bias).map(|((&sum, scale), bias)| sum as f32 * (factor * scale) + bias));
-        }
-        Ok(y)
+        BYTES.set(bytes);
+        Ok(())
     }
 }
 
-/// Scale and zero point that put a row's numbers, and 0, into 0..=255.
-fn range(row: &[f32]) -> (f32, u8) {
-    let (low, high) = row.iter().fold((0.0_f32, 0.0_f32), |(low, high), &x| (low.min(x), high.max(x)));
+/// Appends a row as bytes; its scale and zero point, which put its numbers, and 0, into 0..=255.
+fn quantise(row: &[f32], bytes: &mut Vec<u8>) -> (f32, f32) {
+    let (low, high) = MinMax::new(row).dispatch();
+    let (low, high) = (low.min(0.0), high.max(0.0));
     let scale = if high > low { (high - low) / 255.0 } else { 1.0 };
-    (scale, (-low / scale).round() as u8)
+    let zero = (-low / scale).round() as u8;
+    bytes.extend_init(|free| Quantize::new(row, &mut free[..row.len()], scale.recip(), zero).dispatch());
+    (scale, f32::from(zero))
+}
+
+/// From the sums of products back to numbers: `y = sx·sw·(sum − zx·Σqw) + b`.
+struct Back<'a> {
+    int8: &'a Int8,
+    sums: &'a [i32],
+    y: &'a mut [f32],
+    scale: f32,
+    zero: f32,
+}
+
+impl SimdOp for Back<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        let (ops, ints) = (isa.f32(), isa.i32());
+        let (scale, minus_zero) = (ops.splat(self.scale), ops.splat(-self.zero));
+        let Int8 { scales, sums, bias, .. } = self.int8;
+        let whole = self.y.len() - self.y.len() % ops.len();
+        for at in (0..whole).step_by(ops.len()) {
+            let sum = ints.to_float(ints.load(&self.sums[at..]));
+            let sum = ops.mul_add(ops.load(&sums[at..]), minus_zero, sum);
+            let factor = ops.mul(ops.load(&scales[at..]), scale);
+            ops.store(ops.mul_add(sum, factor, ops.load(&bias[at..])), &mut self.y[at..]);
+        }
+        for at in whole..self.y.len() {
+            let sum = self.sums[at] as f32 - self.zero * sums[at];
+            self.y[at] = sum * (scales[at] * self.scale) + bias[at];
+        }
+    }
 }

@@ -1,0 +1,65 @@
+//! Embeds lines, or measures how fast: `cargo run --release -p plimsoll-shadow-model --example embed_bench -- MODE DIR ...`
+//!
+//! `vectors DIR [PRECISION]` reads `{"text"}` lines and writes vectors as little-endian f32 to stdout, for parity with
+//! sentence-transformers. `speed DIR PRECISION SECONDS` prints `batch tokens sentences_per_second` for batches 1 and 32 of
+//! 32, 128 and 512 tokens. Threads: `RAYON_NUM_THREADS`. `tests/bench/shadow/embed.py` calls both.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use plimsoll_shadow_model::{Embedder, Options, Place, Tokens};
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Outcome {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["vectors", folder] => vectors(&open(folder, "f32")?),
+        ["vectors", folder, precision] => vectors(&open(folder, precision)?),
+        ["speed", folder, precision, seconds] => speed(&open(folder, precision)?, seconds.parse()?),
+        _ => Err("usage: embed_bench vectors DIR [PRECISION] | speed DIR PRECISION SECONDS".into()),
+    }
+}
+
+fn open(folder: &str, precision: &str) -> Outcome<Embedder> {
+    let options = Options { place: Place::Cpu, precision: precision.parse()?, ..Options::default() };
+    Ok(Embedder::open(Path::new(folder), &options)?)
+}
+
+fn vectors(embedder: &Embedder) -> Outcome {
+    let mut lines = String::new();
+    std::io::stdin().read_to_string(&mut lines)?;
+    let mut texts = Vec::new();
+    for line in lines.lines() {
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        texts.push(line["text"].as_str().ok_or("a line without a text")?.to_owned());
+    }
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let numbers = embedder.embed(&texts)?.into_iter().flatten().flat_map(f32::to_le_bytes).collect::<Vec<_>>();
+    Ok(std::io::stdout().write_all(&numbers)?)
+}
+
+/// The best of the runs in `seconds`, so that what else the machine does counts little.
+fn speed(embedder: &Embedder, seconds: f64) -> Outcome {
+    for tokens in [32, 128, 512] {
+        for batch in [1, 32] {
+            let texts: Vec<Tokens> = (0..batch).map(|text| sentence(text, tokens)).collect();
+            let (begin, mut best) = (Instant::now(), Duration::MAX);
+            while begin.elapsed().as_secs_f64() < seconds || best == Duration::MAX {
+                let start = Instant::now();
+                embedder.embed_tokens(&texts)?;
+                best = best.min(start.elapsed());
+            }
+            println!("{batch} {tokens} {:.2}", f64::from(batch) / best.as_secs_f64());
+        }
+    }
+    Ok(())
+}
+
+fn sentence(text: u32, tokens: u32) -> Tokens {
+    let middle = (2..tokens).map(|place| 1000 + (text * 7919 + place * 104_729) % 29_000);
+    [101].into_iter().chain(middle).chain([102]).collect()
+}

@@ -1,0 +1,217 @@
+//! The model of an embedder: trunk and pooling, run group by group within the memory that is allowed.
+
+use std::ops::Range;
+use std::path::Path;
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::groups::{Layout, groups};
+use super::reading::Reading;
+use crate::bert::{Bert, BertConfig};
+use crate::numbers::{Numbers, Products};
+use crate::ops::Batch;
+use crate::pooling::Pooling;
+use crate::{Folder, ModelError, Options, Result, Tokens, Vocabulary, Weights};
+
+/// The vectors of some texts' tokens.
+pub(crate) struct Hidden {
+    /// Of shape `[rows, width]`.
+    pub rows: Tensor,
+    /// The rows of each text.
+    pub spans: Vec<Range<usize>>,
+}
+
+/// A model that gives each token a vector.
+pub(crate) trait Trunk: Send + Sync {
+    /// Numbers of a token's vector.
+    fn width(&self) -> usize;
+
+    /// Tokens that it knows.
+    fn vocabulary(&self) -> usize;
+
+    /// Whether it takes texts without padding, on many threads at once.
+    fn packs(&self) -> bool;
+
+    /// The vectors of texts' tokens.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    fn hidden(&self, texts: &[&Tokens]) -> Result<Hidden>;
+
+    /// Bytes that `texts` of at most `longest` tokens take while they are computed.
+    fn cost(&self, texts: usize, longest: usize) -> u64;
+
+    /// Bytes that the weights take.
+    fn bytes(&self) -> u64;
+}
+
+impl Trunk for Bert {
+    fn width(&self) -> usize {
+        self.config().width
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.config().vocabulary()
+    }
+
+    fn packs(&self) -> bool {
+        Self::packs(self)
+    }
+
+    fn hidden(&self, texts: &[&Tokens]) -> Result<Hidden> {
+        let batch = if self.packs() { Batch::packed(texts) } else { Batch::padded(texts) };
+        Ok(Hidden { rows: Self::hidden(self, &batch)?, spans: batch.spans })
+    }
+
+    fn cost(&self, texts: usize, longest: usize) -> u64 {
+        let (config, rows) = (self.config(), texts * longest);
+        // tokens, places, sum; queries, keys, values; context, sums before and after
+        let held = rows * config.width * 8;
+        let block = if self.packs() {
+            let threads = rayon::current_num_threads();
+            threads * 66 * (config.middle + longest + config.width)
+        } else {
+            2 * rows * (config.middle + config.heads() * longest)
+        };
+        (held + block) as u64 * 4
+    }
+
+    fn bytes(&self) -> u64 {
+        Self::bytes(self)
+    }
+}
+
+/// A trunk and what is made of its vectors.
+pub(super) struct Model {
+    trunk: Box<dyn Trunk>,
+    pooling: Pooling,
+    dimensions: usize,
+    most_tokens: usize,
+    /// Bytes for one batch.
+    budget: u64,
+}
+
+impl Model {
+    /// Opens a folder: the model, and how it reads texts.
+    pub fn open(path: &Path, options: &Options) -> Result<(Self, Reading)> {
+        let folder = Folder::open(path)?;
+        if folder.family()?.is_decoder() {
+            return Err(folder.config().wrong("model_type", folder.config().text("model_type")?, "an encoder (bert, roberta)"));
+        }
+        let config = BertConfig::of(&folder)?;
+        let numbers = Numbers::of(options)?;
+        let pooling = Pooling::of(&folder, config.width)?;
+        let vocabulary = Vocabulary::open(&folder, config.vocabulary())?;
+        let reading = Reading::of(&folder, vocabulary, config.most_tokens())?;
+        let weights = Weights::open(&folder)?;
+        if let Some(expected) = &options.sha256 {
+            weights.check(expected)?;
+        }
+        within(options.memory, held(&weights, &numbers))?;
+        let trunk = Bert::load(config, &weights, &numbers)?;
+        let dimensions = pooling.dimensions(trunk.config().width);
+        let model = Self {
+            dimensions: reading.dimensions().map_or(dimensions, |wanted| wanted.min(dimensions)),
+            most_tokens: trunk.config().most_tokens(),
+            budget: options.memory.map_or(u64::MAX, |all| all.saturating_sub(trunk.bytes())),
+            trunk: Box::new(trunk),
+            pooling,
+        };
+        Ok((model, reading))
+    }
+
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.trunk.bytes()
+    }
+
+    /// The vectors of texts, in their order; `prompt` tokens at the beginning of each are the prompt's.
+    pub fn embed(&self, texts: &[Tokens], prompt: usize) -> Result<Vec<Vec<f32>>> {
+        texts.iter().try_for_each(|text| self.check(text))?;
+        let lengths: Vec<usize> = texts.iter().map(Vec::len).collect();
+        let layout = if self.trunk.packs() {
+            Layout::Packed { threads: rayon::current_num_threads() }
+        } else {
+            Layout::Padded
+        };
+        let cost = |count, longest| self.trunk.cost(count, longest);
+        let groups = groups(&lengths, layout, self.budget, cost);
+        let mut vectors = vec![Vec::new(); texts.len()];
+        for wave in self.waves(&groups, &lengths)? {
+            let run = |group: &Vec<usize>| {
+                let members: Vec<&Tokens> = group.iter().map(|&text| &texts[text]).collect();
+                self.group(&members, prompt)
+            };
+            let results: Vec<_> = if self.trunk.packs() {
+                wave.par_iter().map(run).collect::<Result<_>>()?
+            } else {
+                wave.iter().map(run).collect::<Result<_>>()?
+            };
+            for (text, vector) in wave.iter().flatten().zip(results.into_iter().flatten()) {
+                vectors[*text] = vector;
+            }
+        }
+        Ok(vectors)
+    }
+
+    /// Groups that may be computed at the same time within the memory.
+    fn waves<'a>(&self, groups: &'a [Vec<usize>], lengths: &[usize]) -> Result<Vec<&'a [Vec<usize>]>> {
+        let cost = |group: &Vec<usize>| {
+            let longest = group.iter().map(|&text| lengths[text]).max().unwrap_or(0);
+            self.trunk.cost(group.len(), longest)
+        };
+        let (mut waves, mut begin, mut taken) = (Vec::new(), 0, 0_u64);
+        for (place, group) in groups.iter().enumerate() {
+            let cost = cost(group);
+            within(Some(self.budget), cost)?;
+            if taken.saturating_add(cost) > self.budget {
+                waves.push(&groups[begin..place]);
+                (begin, taken) = (place, 0);
+            }
+            taken += cost;
+        }
+        waves.push(&groups[begin..]);
+        Ok(waves)
+    }
+
+    fn group(&self, texts: &[&Tokens], prompt: usize) -> Result<Vec<Vec<f32>>> {
+        let hidden = self.trunk.hidden(texts)?;
+        let mut vectors = self.pooling.of_rows(&hidden.rows, &hidden.spans, prompt)?.to_vec2::<f32>()?;
+        for vector in &mut vectors {
+            vector.truncate(self.dimensions);
+            if !vector.iter().all(|number| number.is_finite()) {
+                return Err(candle_core::Error::Msg("the model gives numbers that are not finite".to_owned()).into());
+            }
+        }
+        Ok(vectors)
+    }
+
+    fn check(&self, text: &Tokens) -> Result<()> {
+        let (length, known) = (text.len(), self.trunk.vocabulary());
+        if length == 0 || length > self.most_tokens {
+            let most = self.most_tokens;
+            return Err(ModelError::Text(format!("{length} tokens, the model reads 1 to {most}")));
+        }
+        match text.iter().find(|&&token| token as usize >= known) {
+            Some(token) => Err(ModelError::Text(format!("token {token}, the model knows those below {known}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Bytes that the weights will take.
+fn held(weights: &Weights, numbers: &Numbers) -> u64 {
+    let one = if numbers.products == Products::Int8 { 1 } else { numbers.dtype.size_in_bytes() as u64 };
+    weights.parameters() * one
+}
+
+fn within(budget: Option<u64>, needed: u64) -> Result<()> {
+    match budget {
+        Some(budget) if needed > budget => Err(ModelError::Memory { needed, budget }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,1 @@
+//! The embedder against sentence-transformers.
