@@ -1,7 +1,8 @@
 //! How long scoring takes, for tests/bench/shadow/score.py.
 //!
-//! `score_bench FOLDER [int8]` opens a model and prints the milliseconds; for each line `BATCH TOKENS` of its input it scores
-//! so many texts of so many tokens and prints the seconds. The texts are letters, a token each in the bench's vocabulary.
+//! `score_bench FOLDER [int8]` opens a model and prints the milliseconds; for each line `BATCH PROMPT RESPONSE` of its input
+//! it scores so many pairs of so many tokens and prints the seconds and the tokens read. Pairs with a response have one
+//! prompt. The texts are letters, a token each in the bench's vocabulary, after the one that begins every text.
 #![expect(clippy::print_stdout, reason = "a program that prints")]
 
 use std::io::BufRead;
@@ -19,12 +20,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", begin.elapsed().as_millis());
     for line in std::io::stdin().lock().lines() {
         let numbers: Vec<usize> = line?.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-        let [batch, tokens] = numbers[..] else { return Err("a line of two numbers".into()) };
-        let text = |seed: usize| -> String {
-            let letter = |at: usize| char::from(b'a' + ((at * at * 7 + at + 31 * seed) % 26) as u8);
-            (0..tokens).map(letter).collect()
+        let [batch, prompt, response] = numbers[..] else { return Err("a line of three numbers".into()) };
+        let pair = |seed: usize| {
+            let prompt = letters(prompt - 1, if response > 0 { 0 } else { seed });
+            scorer.tokenize(&prompt, &letters(response, seed))
         };
-        let pairs: Vec<_> = (0..batch).map(|seed| scorer.tokenize(&text(seed), "")).collect::<Result<_, _>>()?;
+        let pairs: Vec<_> = (0..batch).map(pair).collect::<Result<_, _>>()?;
         let begin = Instant::now();
         let scores = scorer.score(&pairs)?;
         let seconds = begin.elapsed().as_secs_f64();
@@ -32,4 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{seconds} {read}");
     }
     Ok(())
+}
+
+fn letters(count: usize, seed: usize) -> String {
+    (0..count).map(|at| char::from(b'a' + ((at * at * 7 + at + 31 * seed) % 26) as u8)).collect()
 }
