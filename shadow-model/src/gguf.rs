@@ -329,3 +329,6 @@ fn apart(bytes: &[u8], heads: usize, rows: usize) -> Vec<u8> {
     };
     (0..heads * head).flat_map(row).copied().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,9 +58,6 @@ impl Checkpoint {
     /// memory than allowed.
     pub fn open(folder: &std::path::Path, options: &Options) -> Result<Self> {
         let mut numbers = Numbers::of(options)?;
-        if numbers.device.is_cpu() {
-            numbers.dtype = DType::F32; // the CPU computes in f32 whatever is asked for
-        }
         let checkpoint = if let Some(gguf) = Gguf::find(folder)? {
             let gguf = Gguf::open(&gguf)?;
             numbers.dtype = DType::F32; // the products with blocks are in f32

@@ -140,3 +140,6 @@ fn layers(settings: &Settings, family: Family) -> Result<Vec<Option<usize>>> {
     };
     names.iter().map(layer).collect()
 }
+
+#[cfg(test)]
+mod tests;

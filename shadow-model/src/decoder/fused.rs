@@ -13,7 +13,7 @@ use rten_tensor::NdTensorView;
 
 use super::Config;
 use super::batch::Batch;
-use super::ops::contiguous;
+use crate::ops::numbers;
 
 /// The most rows of a block, and the most scores that a block holds.
 const ROWS: usize = 64;
@@ -48,7 +48,7 @@ impl CustomOp3 for Fused<'_> {
         v: &CpuStorage,
         v_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let input = Input { q: contiguous(q, q_layout)?, k: contiguous(k, k_layout)?, v: contiguous(v, v_layout)? };
+        let input = Input { q: numbers(q, q_layout)?, k: numbers(k, k_layout)?, v: numbers(v, v_layout)? };
         let width = self.config.heads * self.config.head;
         let mut out = vec![0.0; self.batch.ids().len() * width];
         let (mut tasks, mut rest) = (Vec::new(), out.as_mut_slice());

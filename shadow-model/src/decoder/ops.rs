@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use rten_simd::SimdUnaryOp;
 
 use crate::Result;
+use crate::ops::numbers;
 
 /// x / √(mean(x²) + eps) · weight over the last dimension (Zhang and Sennrich, arXiv 1910.07467).
 ///
@@ -61,7 +62,7 @@ impl CustomOp2 for SiluMul {
         up: &CpuStorage,
         up_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (gate, up) = (contiguous(gate, gate_layout)?, contiguous(up, up_layout)?);
+        let (gate, up) = (numbers(gate, gate_layout)?, numbers(up, up_layout)?);
         if gate.len() != up.len() {
             bail!("silu-mul: {} numbers and {}", gate.len(), up.len());
         }
@@ -72,10 +73,4 @@ impl CustomOp2 for SiluMul {
         });
         Ok((CpuStorage::F32(out), gate_layout.shape().clone()))
     }
-}
-
-/// The numbers of a contiguous f32 tensor on the CPU.
-pub(super) fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    let Some((begin, end)) = layout.contiguous_offsets() else { bail!("not contiguous: {layout:?}") };
-    Ok(&storage.as_slice::<f32>()?[begin..end])
 }

@@ -124,3 +124,77 @@ fn the_padded_form_of_attention_equals_the_fused_one() {
         assert!(largest < 1e-5, "{window:?}: {largest}");
     }
 }
+
+/// A golden folder with its files changed.
+fn changed(name: &str, change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(golden(name)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if let Some(bytes) = change(name, std::fs::read(&path).unwrap()) {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+    }
+    folder
+}
+
+#[test]
+fn weights_that_do_not_fit_are_told() {
+    let error = |folder: &tempfile::TempDir| {
+        Checkpoint::open(folder.path(), &cpu()).and_then(|read| Decoder::load(&read)).err().unwrap().to_string()
+    };
+    let replaced = |file: &'static str, from: &'static str, to: &'static str| {
+        changed("qwen3", move |name, bytes| {
+            let at = bytes.windows(from.len()).position(|window| name == file && window == from.as_bytes());
+            Some(at.map_or(bytes.clone(), |at| [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat()))
+        })
+    };
+    for (folder, message) in [
+        (replaced("model.safetensors", "layers.1.mlp.up_proj", "layers.1.mlp.xx_proj"),
+         "tensor `model.layers.1.mlp.up_proj.weight`: found none, expected shape [64, 32]"),
+        (replaced("config.json", "\"intermediate_size\": 64", "\"intermediate_size\": 63"),
+         "model.safetensors: tensor `model.layers.0.mlp.gate_proj.weight`: found shape [64, 32], expected shape [63, 32]"),
+        (replaced("config.json", "\"vocab_size\": 272", "\"vocab_size\": 271"),
+         "model.safetensors: tensor `model.embed_tokens.weight`: found shape [272, 32], expected shape [271, 32]"),
+        (changed("llama-biased", |name, bytes| (name != "model-00002-of-00003.safetensors").then_some(bytes)), "No such file"),
+    ] {
+        assert!(error(&folder).contains(message), "{}", error(&folder));
+    }
+    let wrong = Options { sha256: Some("0".repeat(64)), ..cpu() };
+    let error = Checkpoint::open(&golden("qwen3"), &wrong).err().unwrap().to_string();
+    assert!(error.contains("model.safetensors: SHA-256 of the weights: found "), "{error}");
+}
+
+#[test]
+fn texts_that_the_model_does_not_read_are_told() {
+    let (decoder, _) = open("qwen3");
+    let error = |text: Vec<u32>| decoder.hidden_last(&[vec![1], text]).unwrap_err().to_string();
+    assert_eq!(error(vec![1; 513]), "text: 513 tokens, the model reads 512");
+    assert_eq!(error(vec![272]), "text: id 272, the model has 272 embeddings");
+    assert_eq!(error(vec![]), "text: no tokens, so there is no last one");
+}
+
+#[test]
+fn the_last_row_is_each_text_s_own() {
+    let (decoder, _) = open("qwen3");
+    let texts: Vec<Vec<u32>> = vec![vec![5, 6, 7], vec![9; 40], vec![5, 6, 7, 8]];
+    let together = decoder.hidden_last(&texts).unwrap();
+    assert_eq!(together.dims(), [3, 32]);
+    for (number, text) in texts.iter().enumerate() {
+        let alone = decoder.hidden_last(std::slice::from_ref(text)).unwrap();
+        let difference = (together.narrow(0, number, 1).unwrap() - alone).unwrap().abs().unwrap();
+        assert!(difference.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-5);
+    }
+}
+
+#[test]
+fn eight_bits_stay_near() {
+    let scorer = |precision| crate::Scorer::open(&golden("qwen3"), &Options { precision, ..cpu() }).unwrap();
+    let (exact, small) = (scorer(crate::Precision::F32), scorer(crate::Precision::Int8));
+    let total = |scorer: &crate::Scorer| {
+        let pair = scorer.tokenize("What is the limit of my card?", " It is 500 euros a day.").unwrap();
+        scorer.score(&[pair]).unwrap()[0].response.as_ref().unwrap().total
+    };
+    let (exact, small) = (total(&exact), total(&small));
+    assert!((small / exact - 1.0).abs() < 0.05, "{exact} {small}");
+}
