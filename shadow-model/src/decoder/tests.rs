@@ -150,13 +150,22 @@ fn weights_that_do_not_fit_are_told() {
         })
     };
     for (folder, message) in [
-        (replaced("model.safetensors", "layers.1.mlp.up_proj", "layers.1.mlp.xx_proj"),
-         "tensor `model.layers.1.mlp.up_proj.weight`: found none, expected shape [64, 32]"),
-        (replaced("config.json", "\"intermediate_size\": 64", "\"intermediate_size\": 63"),
-         "model.safetensors: tensor `model.layers.0.mlp.gate_proj.weight`: found shape [64, 32], expected shape [63, 32]"),
-        (replaced("config.json", "\"vocab_size\": 272", "\"vocab_size\": 271"),
-         "model.safetensors: tensor `model.embed_tokens.weight`: found shape [272, 32], expected shape [271, 32]"),
-        (changed("llama-biased", |name, bytes| (name != "model-00002-of-00003.safetensors").then_some(bytes)), "No such file"),
+        (
+            replaced("model.safetensors", "layers.1.mlp.up_proj", "layers.1.mlp.xx_proj"),
+            "tensor `model.layers.1.mlp.up_proj.weight`: found none, expected shape [64, 32]",
+        ),
+        (
+            replaced("config.json", "\"intermediate_size\": 64", "\"intermediate_size\": 63"),
+            "model.safetensors: tensor `model.layers.0.mlp.gate_proj.weight`: found shape [64, 32], expected shape [63, 32]",
+        ),
+        (
+            replaced("config.json", "\"vocab_size\": 272", "\"vocab_size\": 271"),
+            "model.safetensors: tensor `model.embed_tokens.weight`: found shape [272, 32], expected shape [271, 32]",
+        ),
+        (
+            changed("llama-biased", |name, bytes| (name != "model-00002-of-00003.safetensors").then_some(bytes)),
+            "No such file",
+        ),
     ] {
         assert!(error(&folder).contains(message), "{}", error(&folder));
     }
