@@ -123,7 +123,8 @@ impl Bert {
     /// Where one is missing, of another shape, or cannot be read.
     pub fn load(config: BertConfig, weights: &Weights, numbers: &Numbers) -> Result<Self> {
         let prefix = ["", "bert.", "roberta."].into_iter();
-        let prefix = prefix.into_iter().find(|prefix| weights.has(&format!("{prefix}embeddings.word_embeddings.weight")));
+        let prefix =
+            prefix.into_iter().find(|prefix| weights.has(&format!("{prefix}embeddings.word_embeddings.weight")));
         let prefix = prefix.unwrap_or("");
         let table = |name: &str, rows: usize| {
             let name = format!("{prefix}embeddings.{name}.weight");
@@ -208,9 +209,8 @@ impl Layer {
 fn qkv(name: &str, width: usize, weights: &Weights, numbers: &Numbers) -> Result<Linear> {
     let part = |kind: &str, shape: &[usize]| {
         let parts = ["query", "key", "value"].into_iter();
-        let parts = parts.map(|part| {
-            weights.tensor(&format!("{name}.{part}.{kind}"), shape, DType::F32, &candle_core::Device::Cpu)
-        });
+        let parts = parts
+            .map(|part| weights.tensor(&format!("{name}.{part}.{kind}"), shape, DType::F32, &candle_core::Device::Cpu));
         let parts = parts.collect::<Result<Vec<_>>>()?;
         let all = Tensor::cat(&parts, 0)?;
         Ok::<_, crate::ModelError>(all.to_dtype(numbers.dtype)?.to_device(&numbers.device)?)

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
+use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
@@ -281,7 +281,12 @@ impl Gguf {
         let (block, dtype) = (info.ggml_dtype.block_size(), info.ggml_dtype);
         let row = shape.last().copied().unwrap_or(0);
         if !row.is_multiple_of(block) {
-            return Err(ModelError::tensor(&self.path, name, format!("rows of {row}"), format!("whole blocks of {block}")));
+            return Err(ModelError::tensor(
+                &self.path,
+                name,
+                format!("rows of {row}"),
+                format!("whole blocks of {block}"),
+            ));
         }
         let length = info.shape.elem_count() / block * dtype.type_size();
         let mut bytes = Vec::new();
@@ -292,7 +297,12 @@ impl Gguf {
         };
         let got = read(&mut bytes).map_err(|why| ModelError::file(&self.path, why))?;
         if got < length {
-            return Err(ModelError::tensor(&self.path, name, format!("{got} bytes, cut short"), format!("{length} bytes")));
+            return Err(ModelError::tensor(
+                &self.path,
+                name,
+                format!("{got} bytes, cut short"),
+                format!("{length} bytes"),
+            ));
         }
         Ok((bytes, dtype))
     }

@@ -133,9 +133,9 @@ impl Layout {
     fn write(self, question: &str, answer: &str) -> String {
         match self {
             Self::Thinking => Self::ChatMl.write(question, &format!("<think>\n\n</think>\n\n{answer}")),
-            Self::ChatMl => format!(
-                "<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n"
-            ),
+            Self::ChatMl => {
+                format!("<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n")
+            }
             Self::Llama3 => format!(
                 "<|start_header_id|>user<|end_header_id|>\n\n{question}<|eot_id|>\
                  <|start_header_id|>assistant<|end_header_id|>\n\n{answer}<|eot_id|>"

@@ -105,13 +105,7 @@ fn alike(batch: &Batch) -> Vec<Vec<usize>> {
 }
 
 impl Group {
-    fn new(
-        batch: &Batch,
-        members: &[usize],
-        windows: &[Option<usize>],
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Self> {
+    fn new(batch: &Batch, members: &[usize], windows: &[Option<usize>], dtype: DType, device: &Device) -> Result<Self> {
         let most = |of: &dyn Fn(&Segment) -> usize| members.iter().map(|&at| of(&batch.segments()[at])).max();
         let queries = most(&|segment| segment.rows.len()).unwrap_or(0);
         let keys = most(&Segment::end).unwrap_or(0);

@@ -18,7 +18,10 @@ pub(crate) struct Checkpoint {
 
 enum Stored {
     /// With what stands before the names: `model.` where the trunk is part of something.
-    Safetensors { weights: Weights, prefix: &'static str },
+    Safetensors {
+        weights: Weights,
+        prefix: &'static str,
+    },
     Gguf(Gguf),
 }
 

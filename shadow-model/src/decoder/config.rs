@@ -131,7 +131,9 @@ fn layers(settings: &Settings, family: Family) -> Result<Vec<Option<usize>>> {
     let layer = |name: &Value| match name.as_str() {
         Some("full_attention") => Ok(None),
         Some("sliding_attention") => {
-            let missing = || settings.wrong("sliding_window", "nothing that applies", "a number: `layer_types` has sliding layers");
+            let missing = || {
+                settings.wrong("sliding_window", "nothing that applies", "a number: `layer_types` has sliding layers")
+            };
             window.map(Some).ok_or_else(missing)
         }
         _ => Err(settings.wrong("layer_types", name, "full_attention or sliding_attention")),

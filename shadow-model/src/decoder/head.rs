@@ -109,7 +109,9 @@ impl Head {
             picks.iter().zip(picked).for_each(|(&(number, ..), logit)| logits[number] = f64::from(logit));
             begin = tokens.end;
         }
-        for (sum, &number) in sums.iter().zip(followers).flat_map(|(sum, numbers)| numbers.iter().map(move |n| (sum, n))) {
+        for (sum, &number) in
+            sums.iter().zip(followers).flat_map(|(sum, numbers)| numbers.iter().map(move |n| (sum, n)))
+        {
             nll[number] = (sum.ln() - logits[number]) as f32;
         }
         Ok(())

@@ -43,9 +43,8 @@ impl Layer {
             checkpoint.projection(&format!("layers.{number}.{name}"), inputs, outputs, bias)
         };
         let norm = |name: &str, length| checkpoint.vector(&format!("layers.{number}.{name}.weight"), length);
-        let head_norms = || -> Result<_> {
-            Ok((norm("self_attn.q_norm", config.head)?, norm("self_attn.k_norm", config.head)?))
-        };
+        let head_norms =
+            || -> Result<_> { Ok((norm("self_attn.q_norm", config.head)?, norm("self_attn.k_norm", config.head)?)) };
         Ok(Self {
             before_attention: norm("input_layernorm", hidden)?,
             query: projection("self_attn.q_proj", hidden, queries, biases.query_key_value)?,

@@ -113,7 +113,8 @@ fn the_padded_form_of_attention_equals_the_fused_one() {
     batch.add(&[2; 90], Some(parent));
     batch.add(&[3; 5], None);
     let rows = batch.ids().len();
-    let random = |heads: usize| candle_core::Tensor::randn(0.0_f32, 1.0, (rows, heads * config.head), &Device::Cpu).unwrap();
+    let random =
+        |heads: usize| candle_core::Tensor::randn(0.0_f32, 1.0, (rows, heads * config.head), &Device::Cpu).unwrap();
     let (q, k, v) = (random(config.heads), random(config.kv_heads), random(config.kv_heads));
     for window in [None, Some(16)] {
         let fused = Plan::Fused(&batch).attend(&q, &k, &v, &config, window).unwrap();
@@ -149,13 +150,22 @@ fn weights_that_do_not_fit_are_told() {
         })
     };
     for (folder, message) in [
-        (replaced("model.safetensors", "layers.1.mlp.up_proj", "layers.1.mlp.xx_proj"),
-         "tensor `model.layers.1.mlp.up_proj.weight`: found none, expected shape [64, 32]"),
-        (replaced("config.json", "\"intermediate_size\": 64", "\"intermediate_size\": 63"),
-         "model.safetensors: tensor `model.layers.0.mlp.gate_proj.weight`: found shape [64, 32], expected shape [63, 32]"),
-        (replaced("config.json", "\"vocab_size\": 272", "\"vocab_size\": 271"),
-         "model.safetensors: tensor `model.embed_tokens.weight`: found shape [272, 32], expected shape [271, 32]"),
-        (changed("llama-biased", |name, bytes| (name != "model-00002-of-00003.safetensors").then_some(bytes)), "No such file"),
+        (
+            replaced("model.safetensors", "layers.1.mlp.up_proj", "layers.1.mlp.xx_proj"),
+            "tensor `model.layers.1.mlp.up_proj.weight`: found none, expected shape [64, 32]",
+        ),
+        (
+            replaced("config.json", "\"intermediate_size\": 64", "\"intermediate_size\": 63"),
+            "model.safetensors: tensor `model.layers.0.mlp.gate_proj.weight`: found shape [64, 32], expected shape [63, 32]",
+        ),
+        (
+            replaced("config.json", "\"vocab_size\": 272", "\"vocab_size\": 271"),
+            "model.safetensors: tensor `model.embed_tokens.weight`: found shape [272, 32], expected shape [271, 32]",
+        ),
+        (
+            changed("llama-biased", |name, bytes| (name != "model-00002-of-00003.safetensors").then_some(bytes)),
+            "No such file",
+        ),
     ] {
         assert!(error(&folder).contains(message), "{}", error(&folder));
     }
@@ -164,23 +174,30 @@ fn weights_that_do_not_fit_are_told() {
     assert!(error.contains("model.safetensors: SHA-256 of the weights: found "), "{error}");
 }
 
+/// What the last row of each text holds.
+fn last(decoder: &Decoder, texts: &[Vec<u32>]) -> crate::Result<candle_core::Tensor> {
+    let mut batch = Batch::default();
+    let segments: Vec<_> = texts.iter().map(|text| batch.add(text, None)).collect();
+    let rows: Vec<_> = segments.into_iter().map(|segment| batch.rows(segment).end - 1).collect();
+    decoder.rows(&batch, &rows)
+}
+
 #[test]
 fn texts_that_the_model_does_not_read_are_told() {
     let (decoder, _) = open("qwen3");
-    let error = |text: Vec<u32>| decoder.hidden_last(&[vec![1], text]).unwrap_err().to_string();
+    let error = |text: Vec<u32>| last(&decoder, &[vec![1], text]).unwrap_err().to_string();
     assert_eq!(error(vec![1; 513]), "text: 513 tokens, the model reads 512");
     assert_eq!(error(vec![272]), "text: id 272, the model has 272 embeddings");
-    assert_eq!(error(vec![]), "text: no tokens, so there is no last one");
 }
 
 #[test]
 fn the_last_row_is_each_text_s_own() {
     let (decoder, _) = open("qwen3");
     let texts: Vec<Vec<u32>> = vec![vec![5, 6, 7], vec![9; 40], vec![5, 6, 7, 8]];
-    let together = decoder.hidden_last(&texts).unwrap();
+    let together = last(&decoder, &texts).unwrap();
     assert_eq!(together.dims(), [3, 32]);
     for (number, text) in texts.iter().enumerate() {
-        let alone = decoder.hidden_last(std::slice::from_ref(text)).unwrap();
+        let alone = last(&decoder, std::slice::from_ref(text)).unwrap();
         let difference = (together.narrow(0, number, 1).unwrap() - alone).unwrap().abs().unwrap();
         assert!(difference.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-5);
     }
@@ -196,4 +213,16 @@ fn eight_bits_stay_near() {
     };
     let (exact, small) = (total(&exact), total(&small));
     assert!((small / exact - 1.0).abs() < 0.05, "{exact} {small}");
+}
+
+#[test]
+fn embeddings_of_a_decoder_are_its_last_row() {
+    let expected = expected("qwen3-embedding");
+    let embedder = crate::Embedder::open(&golden("qwen3-embedding"), &cpu()).unwrap();
+    let texts: Vec<&str> = expected["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    for (found, wanted) in embedder.embed(&texts).unwrap().iter().zip(expected["vectors"].as_array().unwrap()) {
+        let largest = found.iter().zip(numbers(wanted)).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
+        assert!(largest < 1e-5, "{largest}");
+    }
+    assert_eq!(embedder.embed(&texts).unwrap()[1], embedder.embed(&texts[1..2]).unwrap()[0]);
 }

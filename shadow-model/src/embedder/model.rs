@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::groups::{Layout, groups};
 use super::reading::Reading;
 use crate::bert::{Bert, BertConfig};
+use crate::decoder::{self, Checkpoint, Decoder, Load};
 use crate::numbers::{Numbers, Products};
 use crate::ops::Batch;
 use crate::pooling::Pooling;
@@ -82,6 +83,36 @@ impl Trunk for Bert {
     }
 }
 
+impl Trunk for Decoder {
+    fn width(&self) -> usize {
+        self.config().hidden
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.config().vocabulary
+    }
+
+    /// It takes them without padding, but one pass has all threads.
+    fn packs(&self) -> bool {
+        false
+    }
+
+    fn hidden(&self, texts: &[&Tokens]) -> Result<Hidden> {
+        let mut batch = decoder::Batch::default();
+        let segments: Vec<_> = texts.iter().map(|text| batch.add(text, None)).collect();
+        let spans = segments.into_iter().map(|segment| batch.rows(segment)).collect();
+        Ok(Hidden { rows: Self::hidden(self, &batch)?, spans })
+    }
+
+    fn cost(&self, texts: usize, longest: usize) -> u64 {
+        self.pass_bytes(Load { rows: texts * longest, longest, segments: texts })
+    }
+
+    fn bytes(&self) -> u64 {
+        Self::bytes(self)
+    }
+}
+
 /// A trunk and what is made of its vectors.
 pub(super) struct Model {
     trunk: Box<dyn Trunk>,
@@ -96,26 +127,24 @@ impl Model {
     /// Opens a folder: the model, and how it reads texts.
     pub fn open(path: &Path, options: &Options) -> Result<(Self, Reading)> {
         let folder = Folder::open(path)?;
-        if folder.family()?.is_decoder() {
-            return Err(folder.config().wrong("model_type", folder.config().text("model_type")?, "an encoder (bert, roberta)"));
-        }
-        let config = BertConfig::of(&folder)?;
-        let numbers = Numbers::of(options)?;
-        let pooling = Pooling::of(&folder, config.width)?;
-        let vocabulary = Vocabulary::open(&folder, config.vocabulary())?;
-        let reading = Reading::of(&folder, vocabulary, config.most_tokens())?;
-        let weights = Weights::open(&folder)?;
-        if let Some(expected) = &options.sha256 {
-            weights.check(expected)?;
-        }
-        within(options.memory, held(&weights, &numbers))?;
-        let trunk = Bert::load(config, &weights, &numbers)?;
-        let dimensions = pooling.dimensions(trunk.config().width);
+        let (trunk, most_tokens): (Box<dyn Trunk>, usize) = if folder.family()?.is_decoder() {
+            let decoder = Decoder::load(&Checkpoint::open(path, options)?)?;
+            let most = decoder.config().window;
+            (Box::new(decoder), most)
+        } else {
+            let bert = bert(&folder, options)?;
+            let most = bert.config().most_tokens();
+            (Box::new(bert), most)
+        };
+        let pooling = Pooling::of(&folder, trunk.width())?;
+        let vocabulary = Vocabulary::open(&folder, trunk.vocabulary())?;
+        let reading = Reading::of(&folder, vocabulary, most_tokens)?;
+        let dimensions = pooling.dimensions(trunk.width());
         let model = Self {
             dimensions: reading.dimensions().map_or(dimensions, |wanted| wanted.min(dimensions)),
-            most_tokens: trunk.config().most_tokens(),
+            most_tokens,
             budget: options.memory.map_or(u64::MAX, |all| all.saturating_sub(trunk.bytes())),
-            trunk: Box::new(trunk),
+            trunk,
             pooling,
         };
         Ok((model, reading))
@@ -133,11 +162,8 @@ impl Model {
     pub fn embed(&self, texts: &[Tokens], prompt: usize) -> Result<Vec<Vec<f32>>> {
         texts.iter().try_for_each(|text| self.check(text))?;
         let lengths: Vec<usize> = texts.iter().map(Vec::len).collect();
-        let layout = if self.trunk.packs() {
-            Layout::Packed { threads: rayon::current_num_threads() }
-        } else {
-            Layout::Padded
-        };
+        let layout =
+            if self.trunk.packs() { Layout::Packed { threads: rayon::current_num_threads() } } else { Layout::Padded };
         let cost = |count, longest| self.trunk.cost(count, longest);
         let groups = groups(&lengths, layout, self.budget, cost);
         let mut vectors = vec![Vec::new(); texts.len()];
@@ -201,6 +227,17 @@ impl Model {
             None => Ok(()),
         }
     }
+}
+
+fn bert(folder: &Folder, options: &Options) -> Result<Bert> {
+    let config = BertConfig::of(folder)?;
+    let numbers = Numbers::of(options)?;
+    let weights = Weights::open(folder)?;
+    if let Some(expected) = &options.sha256 {
+        weights.check(expected)?;
+    }
+    within(options.memory, held(&weights, &numbers))?;
+    Bert::load(config, &weights, &numbers)
 }
 
 /// Bytes that the weights will take.

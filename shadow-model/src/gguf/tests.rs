@@ -42,8 +42,15 @@ fn write(folder: &Path, dtype: GgmlDType, as_numbers: bool) {
         let numbers = random(&[*length], 1.0, 100 + seed);
         tensors.push((format!("{name}.weight"), QTensor::quantize(&numbers, GgmlDType::F32).unwrap()));
     }
-    let counts = [("block_count", 1), ("context_length", 128), ("embedding_length", 256), ("feed_forward_length", 512),
-        ("attention.head_count", 4), ("attention.head_count_kv", 2), ("attention.key_length", 64)];
+    let counts = [
+        ("block_count", 1),
+        ("context_length", 128),
+        ("embedding_length", 256),
+        ("feed_forward_length", 512),
+        ("attention.head_count", 4),
+        ("attention.head_count_kv", 2),
+        ("attention.key_length", 64),
+    ];
     let mut metadata = vec![("general.architecture".to_owned(), Value::String("qwen3".to_owned()))];
     metadata.extend(counts.map(|(key, count)| (format!("qwen3.{key}"), Value::U32(count))));
     let metadata: Vec<_> = metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
@@ -67,7 +74,9 @@ fn nll(folder: &Path) -> Vec<f32> {
 #[test]
 fn blocks_equal_the_numbers_they_stand_for() {
     // What is left is the rounding of activations inside candle's products, to 8 bits a block of 32 or 256.
-    for (dtype, bound) in [(GgmlDType::F16, 1e-3), (GgmlDType::Q8_0, 1e-2), (GgmlDType::Q4K, 2e-2), (GgmlDType::Q6K, 2e-2)] {
+    for (dtype, bound) in
+        [(GgmlDType::F16, 1e-3), (GgmlDType::Q8_0, 1e-2), (GgmlDType::Q4K, 2e-2), (GgmlDType::Q6K, 2e-2)]
+    {
         let (blocks, numbers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         write(blocks.path(), dtype, false);
         write(numbers.path(), dtype, true);
@@ -83,7 +92,8 @@ fn blocks_equal_the_numbers_they_stand_for() {
 fn what_is_wrong_with_a_file_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
-    let error = || Checkpoint::open(folder.path(), &cpu()).and_then(|read| Decoder::load(&read)).err().unwrap().to_string();
+    let error =
+        || Checkpoint::open(folder.path(), &cpu()).and_then(|read| Decoder::load(&read)).err().unwrap().to_string();
     std::fs::write(&path, b"GGUF").unwrap();
     assert!(error().contains("model.gguf: not GGUF: "), "{}", error());
     let stored = std::fs::read(golden("qwen3-gguf").join("model-Q8_0.gguf")).unwrap();
@@ -93,7 +103,10 @@ fn what_is_wrong_with_a_file_is_told() {
     };
     for (bytes, message) in [
         (with("qwen3", "mamba"), "`general.architecture`: found mamba, expected llama, qwen2 or qwen3"),
-        (with("qwen3.embedding_length", "qwen3.embedding_lengtX"), "`embedding_length`: found nothing, expected a positive whole number"),
+        (
+            with("qwen3.embedding_length", "qwen3.embedding_lengtX"),
+            "`embedding_length`: found nothing, expected a positive whole number",
+        ),
         (with("blk.1.attn_k.weight", "blk.1.attn_X.weight"), "tensor `blk.1.attn_k.weight`: found none, expected it"),
         (stored[..stored.len() / 2].to_vec(), "bytes, cut short, expected "),
     ] {

@@ -66,7 +66,8 @@ fn labels_of_more_than_one_token_are_told() {
         std::fs::copy(golden("qwen3").join(name), folder.path().join(name)).unwrap();
     }
     let path = folder.path().join("tokenizer.json");
-    let tokenizer = std::fs::read_to_string(&path).unwrap().replace("\"C\":", "\"unused\":").replace("\"ĠC\":", "\"Ġunused\":");
+    let tokenizer =
+        std::fs::read_to_string(&path).unwrap().replace("\"C\":", "\"unused\":").replace("\"ĠC\":", "\"Ġunused\":");
     let tokenizer = tokenizer.replace("[\"Ġ\",\"C\"],", "");
     std::fs::write(&path, tokenizer).unwrap();
     let scorer = Arc::new(Scorer::open(folder.path(), &cpu()).unwrap());

@@ -33,3 +33,6 @@ pub(crate) fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'
 pub(crate) fn block_of(rows: usize) -> usize {
     rows.div_ceil(rayon::current_num_threads()).clamp(1, BLOCK).next_multiple_of(6)
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,7 @@ impl Norm {
             let mean = Sum::new(row).dispatch() / width;
             let variance = SumSquareSub::new(row, mean).dispatch() / width;
             let options = NormalizeOptions {
-                pre_scale_bias: -mean,
+                pre_scale_bias: mean,
                 scale: (variance + self.eps).sqrt().recip(),
                 element_scale: Some(weight),
                 element_bias: Some(bias),

@@ -7,7 +7,8 @@ use crate::decoder::tests::{cpu, expected, golden};
 fn rewards_equal_transformers() {
     let (reward, expected) = (Reward::open(&golden("reward"), &cpu()).unwrap(), expected("reward"));
     let list = |key: &str| expected[key].as_array().unwrap().clone();
-    let texts: Vec<_> = list("texts").iter().map(|text| reward.tokenize_text(text.as_str().unwrap()).unwrap()).collect();
+    let texts: Vec<_> =
+        list("texts").iter().map(|text| reward.tokenize_text(text.as_str().unwrap()).unwrap()).collect();
     let scores = reward.score(&texts).unwrap();
     for (found, expected) in scores.iter().zip(list("scores")) {
         assert!((f64::from(*found) - expected.as_f64().unwrap()).abs() < 1e-4, "{found} {expected}");
@@ -34,8 +35,13 @@ fn conversations_are_written_as_the_vocabulary_knows_them() {
 #[test]
 fn what_is_no_reward_model_is_told() {
     let error = |name: &str| Reward::open(&golden(name), &cpu()).err().unwrap().to_string();
-    let (found, expected) = ("found `Qwen3ForCausalLM`", "expected one that ends in ForSequenceClassification: a reward model");
-    assert!(error("qwen3").ends_with(&format!("config.json: `architectures`: {found}, {expected}")), "{}", error("qwen3"));
+    let (found, expected) =
+        ("found `Qwen3ForCausalLM`", "expected one that ends in ForSequenceClassification: a reward model");
+    assert!(
+        error("qwen3").ends_with(&format!("config.json: `architectures`: {found}, {expected}")),
+        "{}",
+        error("qwen3")
+    );
     let reward = Reward::open(&golden("reward"), &cpu()).unwrap();
     assert_eq!(reward.score(&[vec![]]).unwrap_err().to_string(), "text: no tokens, so there is no last one");
 }

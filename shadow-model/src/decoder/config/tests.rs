@@ -46,24 +46,71 @@ fn layers_slide_as_configured() {
 #[test]
 fn each_mistake_names_its_key() {
     for (name, changes, message) in [
-        ("qwen3", json!({"model_type": "mamba"}), "`model_type`: found `mamba`, expected one of bert, roberta, xlm-roberta, llama, qwen2, qwen3"),
+        (
+            "qwen3",
+            json!({"model_type": "mamba"}),
+            "`model_type`: found `mamba`, expected one of bert, roberta, xlm-roberta, llama, qwen2, qwen3",
+        ),
         ("qwen3", json!({"model_type": "bert"}), "`model_type`: found bert, expected llama, qwen2 or qwen3"),
         ("qwen3", json!({"hidden_act": "gelu"}), "`hidden_act`: found `gelu`, expected `silu`"),
         ("qwen3", json!({"hidden_size": null}), "`hidden_size`: found nothing, expected a positive whole number"),
-        ("qwen3", json!({"num_key_value_heads": 3}), "`num_key_value_heads`: found 3, expected a divisor of `num_attention_heads` (4)"),
+        (
+            "qwen3",
+            json!({"num_key_value_heads": 3}),
+            "`num_key_value_heads`: found 3, expected a divisor of `num_attention_heads` (4)",
+        ),
         ("qwen3", json!({"head_dim": 15}), "`head_dim`: found 15, expected an even number"),
-        ("qwen2", json!({"num_attention_heads": 6}), "`num_attention_heads`: found 6, expected a divisor of `hidden_size` (32)"),
+        (
+            "qwen2",
+            json!({"num_attention_heads": 6}),
+            "`num_attention_heads`: found 6, expected a divisor of `hidden_size` (32)",
+        ),
         ("qwen3", json!({"rms_norm_eps": 0}), "`rms_norm_eps`: found 0, expected a number above 0"),
-        ("qwen2", json!({"layer_types": ["full_attention"]}), "`layer_types`: found [\"full_attention\"], expected a list of 2 names"),
-        ("qwen2", json!({"layer_types": ["full_attention", "x"]}), "`layer_types`: found \"x\", expected full_attention or sliding_attention"),
-        ("qwen2", json!({"use_sliding_window": false}), "`sliding_window`: found nothing that applies, expected a number: `layer_types` has sliding layers"),
-        ("qwen3", json!({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}), "`rope_parameters.rope_type`: found \"yarn\", expected default, linear, dynamic or llama3"),
-        ("qwen3", json!({"rope_parameters": null, "rope_scaling": {"type": "su"}}), "`rope_scaling.rope_type`: found \"su\", expected default, linear, dynamic or llama3"),
-        ("qwen3", json!({"rope_parameters": {"rope_type": "linear"}}), "`rope_parameters.factor`: found nothing, expected a number above 0"),
-        ("qwen3", json!({"rope_parameters": {"rope_theta": "x"}}), "`rope_parameters.rope_theta`: found \"x\", expected a number"),
-        ("qwen3", json!({"rope_parameters": {"partial_rotary_factor": 0.5}}), "`rope_parameters.partial_rotary_factor`: found 0.5, expected 1: all of a head is turned"),
-        ("llama3", json!({"rope_parameters": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4, "original_max_position_embeddings": 32}}),
-         "`rope_parameters.high_freq_factor`: found 4, expected a number above low_freq_factor (4)"),
+        (
+            "qwen2",
+            json!({"layer_types": ["full_attention"]}),
+            "`layer_types`: found [\"full_attention\"], expected a list of 2 names",
+        ),
+        (
+            "qwen2",
+            json!({"layer_types": ["full_attention", "x"]}),
+            "`layer_types`: found \"x\", expected full_attention or sliding_attention",
+        ),
+        (
+            "qwen2",
+            json!({"use_sliding_window": false}),
+            "`sliding_window`: found nothing that applies, expected a number: `layer_types` has sliding layers",
+        ),
+        (
+            "qwen3",
+            json!({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}),
+            "`rope_parameters.rope_type`: found \"yarn\", expected default, linear, dynamic or llama3",
+        ),
+        (
+            "qwen3",
+            json!({"rope_parameters": null, "rope_scaling": {"type": "su"}}),
+            "`rope_scaling.rope_type`: found \"su\", expected default, linear, dynamic or llama3",
+        ),
+        (
+            "qwen3",
+            json!({"rope_parameters": {"rope_type": "linear"}}),
+            "`rope_parameters.factor`: found nothing, expected a number above 0",
+        ),
+        (
+            "qwen3",
+            json!({"rope_parameters": {"rope_theta": "x"}}),
+            "`rope_parameters.rope_theta`: found \"x\", expected a number",
+        ),
+        (
+            "qwen3",
+            json!({"rope_parameters": {"partial_rotary_factor": 0.5}}),
+            "`rope_parameters.partial_rotary_factor`: found 0.5, expected 1: all of a head is turned",
+        ),
+        (
+            "llama3",
+            json!({"rope_parameters": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4, "original_max_position_embeddings": 32}}),
+            "`rope_parameters.high_freq_factor`: found 4, expected a number above low_freq_factor (4)",
+        ),
     ] {
         let error = read(name, &changes).unwrap_err().to_string();
         assert!(error.ends_with(&format!("config.json: {message}")), "{error}");

@@ -1,0 +1,74 @@
+"""Sentences per second beside sentence-transformers (torch f32, bf16, dynamic int8), same folder, same threads, in one run.
+
+target/shadow/venv/bin/python tests/bench/shadow/embed.py target/release/examples/embed_bench
+Tokens are ready on both sides; each number is the best of the runs in PLIMSOLL_SECONDS (2) seconds, kinds in turn.
+"""
+import argparse
+import os
+import subprocess
+import time
+import warnings
+
+import torch
+from folder import folder
+from sentence_transformers import SentenceTransformer
+
+SIZES = [(batch, tokens) for tokens in (32, 128, 512) for batch in (1, 32)]
+
+
+def peer(model: str, kind: str) -> torch.nn.Module:
+    module = SentenceTransformer(model, device="cpu")
+    if kind == "bf16":
+        return module.to(torch.bfloat16)
+    if kind == "int8":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.ao.quantization.quantize_dynamic(module, {torch.nn.Linear}, dtype=torch.qint8)
+    return module
+
+
+def speed(module: torch.nn.Module, batch: int, tokens: int, seconds: float) -> float:
+    ids = torch.randint(1000, 30000, (batch, tokens))
+    ids[:, 0], ids[:, -1] = 101, 102
+    features = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    best, end = float("inf"), time.perf_counter() + seconds
+    with torch.inference_mode():
+        while time.perf_counter() < end or best == float("inf"):
+            begin = time.perf_counter()
+            module(dict(features))
+            best = min(best, time.perf_counter() - begin)
+    return batch / best
+
+
+def ours(program: str, model: str, precision: str, threads: int, seconds: float) -> dict[tuple[int, int], float]:
+    environment = dict(os.environ, RAYON_NUM_THREADS=str(threads))
+    command = [program, "speed", model, precision, str(seconds)]
+    lines = subprocess.run(command, check=True, capture_output=True, env=environment, text=True).stdout.split("\n")
+    rows = [line.split() for line in lines if line]
+    return {(int(batch), int(tokens)): float(rate) for batch, tokens, rate in rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("--model", default=folder())
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    chosen = parser.parse_args()
+    seconds = float(os.environ.get("PLIMSOLL_SECONDS", "2"))
+    print("threads batch tokens |  ours f32  ours int8 | torch f32 torch bf16 torch int8 | f32/f32 best/bf16 int8/int8 int8/f32")
+    for threads in chosen.threads:
+        torch.set_num_threads(threads)
+        mine = {kind: ours(chosen.program, chosen.model, kind, threads, seconds) for kind in ("f32", "int8")}
+        theirs = {}
+        for kind in ("f32", "bf16", "int8"):
+            module = peer(chosen.model, kind)
+            theirs[kind] = {size: speed(module, *size, seconds) for size in SIZES}
+        for size in SIZES:
+            f32, int8 = mine["f32"][size], mine["int8"][size]
+            torch_f32, bf16, torch_int8 = (theirs[kind][size] for kind in ("f32", "bf16", "int8"))
+            print(f"{threads:7} {size[0]:5} {size[1]:6} | {f32:9.1f}  {int8:9.1f} | {torch_f32:9.1f} {bf16:10.1f} {torch_int8:10.1f} "
+                  f"| {f32 / torch_f32:7.2f} {max(f32, int8) / bf16:9.2f} {int8 / torch_int8:9.2f} {int8 / f32:8.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
