@@ -127,17 +127,19 @@ impl Model {
     /// Opens a folder: the model, and how it reads texts.
     pub fn open(path: &Path, options: &Options) -> Result<(Self, Reading)> {
         let folder = Folder::open(path)?;
-        let (trunk, most_tokens): (Box<dyn Trunk>, usize) = if folder.family()?.is_decoder() {
-            let decoder = Decoder::load(&Checkpoint::open(path, options)?)?;
-            let most = decoder.config().window;
-            (Box::new(decoder), most)
+        let (trunk, pooling, vocabulary, most_tokens) = if folder.family()?.is_decoder() {
+            let checkpoint = Checkpoint::open(path, options)?;
+            let pooling = Pooling::of(&folder, checkpoint.config.hidden)?;
+            let vocabulary = Vocabulary::open(&folder, checkpoint.config.vocabulary)?;
+            let trunk: Box<dyn Trunk> = Box::new(Decoder::load(&checkpoint)?);
+            (trunk, pooling, vocabulary, checkpoint.config.window)
         } else {
-            let bert = bert(&folder, options)?;
-            let most = bert.config().most_tokens();
-            (Box::new(bert), most)
+            let config = BertConfig::of(&folder)?;
+            let pooling = Pooling::of(&folder, config.width)?;
+            let vocabulary = Vocabulary::open(&folder, config.vocabulary())?;
+            let most_tokens = config.most_tokens();
+            (Box::new(bert(&folder, config, options)?) as Box<dyn Trunk>, pooling, vocabulary, most_tokens)
         };
-        let pooling = Pooling::of(&folder, trunk.width())?;
-        let vocabulary = Vocabulary::open(&folder, trunk.vocabulary())?;
         let reading = Reading::of(&folder, vocabulary, most_tokens)?;
         let dimensions = pooling.dimensions(trunk.width());
         let model = Self {
@@ -229,8 +231,7 @@ impl Model {
     }
 }
 
-fn bert(folder: &Folder, options: &Options) -> Result<Bert> {
-    let config = BertConfig::of(folder)?;
+fn bert(folder: &Folder, config: BertConfig, options: &Options) -> Result<Bert> {
     let numbers = Numbers::of(options)?;
     let weights = Weights::open(folder)?;
     if let Some(expected) = &options.sha256 {
