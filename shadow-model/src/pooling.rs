@@ -168,9 +168,9 @@ fn pools(settings: &Settings) -> Result<Vec<Pool>> {
     let pool = |name: &serde_json::Value| {
         let known = Pool::NAMES.iter().find(|(known, ..)| name.as_str() == Some(*known));
         let names: Vec<_> = Pool::NAMES.iter().map(|(name, ..)| *name).collect();
-        known.map(|(.., pool)| *pool).ok_or_else(|| {
-            settings.wrong("pooling_mode", name, format!("one or several of {}", names.join(", ")))
-        })
+        known
+            .map(|(.., pool)| *pool)
+            .ok_or_else(|| settings.wrong("pooling_mode", name, format!("one or several of {}", names.join(", "))))
     };
     if names.is_empty() {
         return Err(settings.wrong("pooling_mode", value, "at least one"));

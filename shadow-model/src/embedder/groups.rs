@@ -60,7 +60,13 @@ mod tests {
         for (why, lengths, layout, budget, expected) in [
             ("nothing", vec![], packed, 1000, vec![]),
             ("longest first", vec![3, 9, 5], packed, 1000, vec![vec![1, 2, 0]]),
-            ("rows fill a group", vec![200, 40, 100, 60, 300], packed, 1000, vec![vec![4], vec![0], vec![2, 3], vec![1]]),
+            (
+                "rows fill a group",
+                vec![200, 40, 100, 60, 300],
+                packed,
+                1000,
+                vec![vec![4], vec![0], vec![2, 3], vec![1]],
+            ),
             ("enough groups for the threads", vec![32; 5], packed, 1000, vec![vec![0, 1], vec![2, 3], vec![4]]),
             ("memory bounds a group", vec![10; 4], packed, 25, vec![vec![0, 1], vec![2, 3]]),
             ("one alone may be too much", vec![30, 10], packed, 25, vec![vec![0], vec![1]]),

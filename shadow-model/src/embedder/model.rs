@@ -97,7 +97,11 @@ impl Model {
     pub fn open(path: &Path, options: &Options) -> Result<(Self, Reading)> {
         let folder = Folder::open(path)?;
         if folder.family()?.is_decoder() {
-            return Err(folder.config().wrong("model_type", folder.config().text("model_type")?, "an encoder (bert, roberta)"));
+            return Err(folder.config().wrong(
+                "model_type",
+                folder.config().text("model_type")?,
+                "an encoder (bert, roberta)",
+            ));
         }
         let config = BertConfig::of(&folder)?;
         let numbers = Numbers::of(options)?;
@@ -133,11 +137,8 @@ impl Model {
     pub fn embed(&self, texts: &[Tokens], prompt: usize) -> Result<Vec<Vec<f32>>> {
         texts.iter().try_for_each(|text| self.check(text))?;
         let lengths: Vec<usize> = texts.iter().map(Vec::len).collect();
-        let layout = if self.trunk.packs() {
-            Layout::Packed { threads: rayon::current_num_threads() }
-        } else {
-            Layout::Padded
-        };
+        let layout =
+            if self.trunk.packs() { Layout::Packed { threads: rayon::current_num_threads() } } else { Layout::Padded };
         let cost = |count, longest| self.trunk.cost(count, longest);
         let groups = groups(&lengths, layout, self.budget, cost);
         let mut vectors = vec![Vec::new(); texts.len()];

@@ -6,7 +6,8 @@ use crate::folder::Settings;
 use crate::{Folder, ModelError, Result, Tokens, Vocabulary};
 
 /// Files in which sentence-transformers says how texts are cut, by the age of the folder.
-const CUTS: [&str; 3] = ["sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlm-roberta_config.json"];
+const CUTS: [&str; 3] =
+    ["sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlm-roberta_config.json"];
 
 /// How texts are read.
 pub(super) struct Reading {

@@ -44,7 +44,10 @@ struct Golden {
 fn cases() -> Golden {
     let text = std::fs::read_to_string(golden("encoders.json")).unwrap();
     let all: serde_json::Value = serde_json::from_str(&text).unwrap();
-    Golden { texts: serde_json::from_value(all["texts"].clone()).unwrap(), cases: all["cases"].as_array().unwrap().clone() }
+    Golden {
+        texts: serde_json::from_value(all["texts"].clone()).unwrap(),
+        cases: all["cases"].as_array().unwrap().clone(),
+    }
 }
 
 fn worst(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
@@ -66,7 +69,8 @@ fn vectors_are_those_of_sentence_transformers() {
         let folder = copy(case["folder"].as_str().unwrap());
         let pool = case["pool"].as_str().unwrap();
         if case["folder"] == "bert" {
-            std::fs::write(folder.path().join("1_Pooling/config.json"), format!("{{\"pooling_mode\": \"{pool}\"}}")).unwrap();
+            std::fs::write(folder.path().join("1_Pooling/config.json"), format!("{{\"pooling_mode\": \"{pool}\"}}"))
+                .unwrap();
         }
         if case["folder"] == "bert" && case["normalise"] == false {
             let modules = r#"[{"path": "", "type": "x.Transformer"}, {"path": "1_Pooling", "type": "x.Pooling"}]"#;
@@ -128,7 +132,8 @@ fn a_prompt_stands_before_each_text_and_counts_as_the_folder_says() {
     let open = || Embedder::open(folder.path(), &options(Precision::F32)).unwrap();
     let with = open().with_prompt("query").unwrap().embed(&["my card"]).unwrap();
     assert_eq!(with, open().embed(&["where is my card"]).unwrap());
-    std::fs::write(folder.path().join("1_Pooling/config.json"), r#"{"include_prompt": false, "pooling_mode": "cls"}"#).unwrap();
+    std::fs::write(folder.path().join("1_Pooling/config.json"), r#"{"include_prompt": false, "pooling_mode": "cls"}"#)
+        .unwrap();
     // the first token that counts is `my`, the fourth
     let last = open().with_prompt("query").unwrap().embed(&["my"]).unwrap();
     std::fs::write(folder.path().join("1_Pooling/config.json"), r#"{"pooling_mode": "cls"}"#).unwrap();
@@ -143,7 +148,11 @@ type Wrong = (&'static str, fn(&Path), &'static str);
 #[test]
 fn a_folder_that_is_not_right_is_told_of() {
     let cases: [Wrong; 12] = [
-        ("no weights", |folder| std::fs::remove_file(folder.join("model.safetensors")).unwrap(), "no model.safetensors and"),
+        (
+            "no weights",
+            |folder| std::fs::remove_file(folder.join("model.safetensors")).unwrap(),
+            "no model.safetensors and",
+        ),
         ("cut short", |folder| cut(&folder.join("model.safetensors")), "is it cut short?"),
         (
             "a missing tensor",
@@ -160,7 +169,11 @@ fn a_folder_that_is_not_right_is_told_of() {
             |folder| replace(folder, "config.json", r#""vocab_size": 128"#, r#""vocab_size": 50"#),
             "tokenizer and model do not belong together",
         ),
-        ("no tokenizer", |folder| std::fs::remove_file(folder.join("tokenizer.json")).unwrap(), "tokenizer.json: No such file"),
+        (
+            "no tokenizer",
+            |folder| std::fs::remove_file(folder.join("tokenizer.json")).unwrap(),
+            "tokenizer.json: No such file",
+        ),
         (
             "heads",
             |folder| replace(folder, "config.json", r#""num_attention_heads": 4"#, r#""num_attention_heads": 5"#),
@@ -213,7 +226,11 @@ fn hash_memory_and_place_are_checked() {
         Embedder::open(&golden("bert"), &options)
     };
     for (why, change, expected) in [
-        ("hash", (|options| options.sha256 = Some("ab".repeat(32))) as fn(&mut Options), "SHA-256 of the weights: found"),
+        (
+            "hash",
+            (|options| options.sha256 = Some("ab".repeat(32))) as fn(&mut Options),
+            "SHA-256 of the weights: found",
+        ),
         ("weights do not fit", |options| options.memory = Some(1000), "bytes allowed"),
         ("no GPU in this build", |options| options.place = Place::Cuda(99), "device: "),
     ] {

@@ -24,8 +24,7 @@ fn every_form_gives_the_plain_product() {
         let weight = Tensor::randn(0.0_f32, 0.05, (outputs, inputs), &Device::Cpu).unwrap();
         let bias = Tensor::randn(0.0_f32, 1.0, outputs, &Device::Cpu).unwrap();
         let x = Tensor::randn(0.0_f32, 1.0, [shape, vec![inputs]].concat(), &Device::Cpu).unwrap();
-        let layer =
-            |products, bias: Option<&Tensor>| Linear::from_tensor(&weight, bias, &numbers(products)).unwrap();
+        let layer = |products, bias: Option<&Tensor>| Linear::from_tensor(&weight, bias, &numbers(products)).unwrap();
         for bias in [None, Some(&bias)] {
             let plain = layer(Products::Plain, bias).forward_with(&x, Activation::Gelu).unwrap();
             for (products, most) in [(Products::Packed, 1e-5), (Products::Int8, 0.08)] {

@@ -3,10 +3,10 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::*;
+use crate::Tokens;
 use crate::activation::Activation;
 use crate::linear::Linear;
 use crate::numbers::{Numbers, Products};
-use crate::Tokens;
 
 fn numbers(products: Products) -> Numbers {
     Numbers { device: Device::Cpu, dtype: DType::F32, products }
