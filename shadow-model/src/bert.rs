@@ -187,8 +187,8 @@ impl Layer {
     /// `before` is the norm whose output it reads.
     fn load(name: &str, before: &Norm, config: &BertConfig, weights: &Weights, numbers: &Numbers) -> Result<Self> {
         let (width, middle) = (config.width, config.middle);
-        let linear = |part: &str, inputs, outputs| {
-            Linear::load(weights, &format!("{name}.{part}"), inputs, outputs, Bias::With, numbers)
+        let linear = |part: &str, inputs, numbers: &Numbers| {
+            Linear::load(weights, &format!("{name}.{part}"), inputs, width, Bias::With, numbers)
         };
         let norm = |part: &str| Norm::load(weights, &format!("{name}.{part}"), width, config.eps, numbers);
         let tensor = |part: &str, shape: &[usize]| {
@@ -198,10 +198,10 @@ impl Layer {
         let (up, up_bias) = (tensor("weight", &[middle, width])?, tensor("bias", &[middle])?);
         Ok(Self {
             qkv: qkv(&format!("{name}.attention.self"), before, width, weights, numbers)?,
-            out: linear("attention.output.dense", width, width)?,
+            out: linear("attention.output.dense", width, numbers)?,
             up: Linear::after(&out_norm, &up, Some(&up_bias), numbers)?,
             out_norm,
-            down: linear("output.dense", middle, width)?,
+            down: linear("output.dense", middle, &numbers.of_long_tails())?,
             down_norm: norm("output.LayerNorm")?,
         })
     }

@@ -114,6 +114,7 @@ impl Model {
         }
         within(options.memory, held(&weights, &numbers))?;
         let trunk = Bert::load(config, &weights, &numbers)?;
+        within(options.memory, trunk.bytes())?;
         let dimensions = pooling.dimensions(trunk.config().width);
         let model = Self {
             dimensions: reading.dimensions().map_or(dimensions, |wanted| wanted.min(dimensions)),
