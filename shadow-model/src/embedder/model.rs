@@ -24,9 +24,6 @@ pub(crate) struct Hidden {
 
 /// A model that gives each token a vector.
 pub(crate) trait Trunk: Send + Sync {
-    /// Numbers of a token's vector.
-    fn width(&self) -> usize;
-
     /// Tokens that it knows.
     fn vocabulary(&self) -> usize;
 
@@ -47,10 +44,6 @@ pub(crate) trait Trunk: Send + Sync {
 }
 
 impl Trunk for Bert {
-    fn width(&self) -> usize {
-        self.config().width
-    }
-
     fn vocabulary(&self) -> usize {
         self.config().vocabulary()
     }
