@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::groups::{Layout, groups};
 use super::reading::Reading;
 use crate::bert::{Bert, BertConfig};
-use crate::decoder::{self, Checkpoint, Decoder, Load};
+use crate::decoder::{self, Checkpoint, Config, Decoder, Load};
 use crate::numbers::{Numbers, Products};
 use crate::ops::Batch;
 use crate::pooling::Pooling;
@@ -25,9 +25,6 @@ pub(crate) struct Hidden {
 
 /// A model that gives each token a vector.
 pub(crate) trait Trunk: Send + Sync {
-    /// Numbers of a token's vector.
-    fn width(&self) -> usize;
-
     /// Tokens that it knows.
     fn vocabulary(&self) -> usize;
 
@@ -48,10 +45,6 @@ pub(crate) trait Trunk: Send + Sync {
 }
 
 impl Trunk for Bert {
-    fn width(&self) -> usize {
-        self.config().width
-    }
-
     fn vocabulary(&self) -> usize {
         self.config().vocabulary()
     }
@@ -84,10 +77,6 @@ impl Trunk for Bert {
 }
 
 impl Trunk for Decoder {
-    fn width(&self) -> usize {
-        self.config().hidden
-    }
-
     fn vocabulary(&self) -> usize {
         self.config().vocabulary
     }
@@ -127,21 +116,24 @@ impl Model {
     /// Opens a folder: the model, and how it reads texts.
     pub fn open(path: &Path, options: &Options) -> Result<(Self, Reading)> {
         let folder = Folder::open(path)?;
-        let (trunk, pooling, vocabulary, most_tokens) = if folder.family()?.is_decoder() {
+        let (trunk, pooling, vocabulary, [width, most_tokens]) = if folder.family()?.is_decoder() {
             let checkpoint = Checkpoint::open(path, options)?;
-            let pooling = Pooling::of(&folder, checkpoint.config.hidden)?;
-            let vocabulary = Vocabulary::open(&folder, checkpoint.config.vocabulary)?;
+            let Config { hidden, vocabulary, window, .. } = checkpoint.config;
+            let pooling = Pooling::of(&folder, hidden)?;
+            let vocabulary = Vocabulary::open(&folder, vocabulary)?;
             let trunk: Box<dyn Trunk> = Box::new(Decoder::load(&checkpoint)?);
-            (trunk, pooling, vocabulary, checkpoint.config.window)
+            (trunk, pooling, vocabulary, [hidden, window])
         } else {
             let config = BertConfig::of(&folder)?;
             let pooling = Pooling::of(&folder, config.width)?;
             let vocabulary = Vocabulary::open(&folder, config.vocabulary())?;
-            let most_tokens = config.most_tokens();
-            (Box::new(bert(&folder, config, options)?) as Box<dyn Trunk>, pooling, vocabulary, most_tokens)
+            let sizes = [config.width, config.most_tokens()];
+            let trunk: Box<dyn Trunk> = Box::new(bert(&folder, config, options)?);
+            (trunk, pooling, vocabulary, sizes)
         };
         let reading = Reading::of(&folder, vocabulary, most_tokens)?;
-        let dimensions = pooling.dimensions(trunk.width());
+        within(options.memory, trunk.bytes())?;
+        let dimensions = pooling.dimensions(width);
         let model = Self {
             dimensions: reading.dimensions().map_or(dimensions, |wanted| wanted.min(dimensions)),
             most_tokens,

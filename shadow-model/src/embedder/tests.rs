@@ -157,7 +157,7 @@ fn a_folder_that_is_not_right_is_told_of() {
         (
             "a missing tensor",
             |folder| replace(folder, "config.json", r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 3"#),
-            "tensor `encoder.layer.2.attention.self.query.weight`: found none, expected shape [32, 32]",
+            "tensor `encoder.layer.2.attention.output.LayerNorm.weight`: found none, expected shape [32]",
         ),
         (
             "another shape",
