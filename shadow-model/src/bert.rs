@@ -122,9 +122,9 @@ impl Bert {
     /// # Errors
     /// Where one is missing, of another shape, or cannot be read.
     pub fn load(config: BertConfig, weights: &Weights, numbers: &Numbers) -> Result<Self> {
-        let prefix = ["", "bert.", "roberta."].into_iter();
-        let prefix =
-            prefix.into_iter().find(|prefix| weights.has(&format!("{prefix}embeddings.word_embeddings.weight")));
+        let prefix = ["", "bert.", "roberta."]
+            .into_iter()
+            .find(|prefix| weights.has(&format!("{prefix}embeddings.word_embeddings.weight")));
         let prefix = prefix.unwrap_or("");
         let table = |name: &str, rows: usize| {
             let name = format!("{prefix}embeddings.{name}.weight");
@@ -133,12 +133,18 @@ impl Bert {
         let places = table("position_embeddings", config.positions)?.narrow(0, config.offset, config.most_tokens())?;
         let first = table("token_type_embeddings", config.types)?.narrow(0, 0, 1)?;
         let norm = format!("{prefix}embeddings.LayerNorm");
-        let layer = |index: usize| Layer::load(&format!("{prefix}encoder.layer.{index}"), &config, weights, numbers);
+        let norm = Norm::load(weights, &norm, config.width, config.eps, numbers)?;
+        let mut layers: Vec<Layer> = Vec::new();
+        for index in 0..config.layers {
+            let before = layers.last().map_or(&norm, |layer| &layer.down_norm);
+            let layer = Layer::load(&format!("{prefix}encoder.layer.{index}"), before, &config, weights, numbers)?;
+            layers.push(layer);
+        }
         Ok(Self {
             tokens: table("word_embeddings", config.vocabulary)?,
             places: places.broadcast_add(&first)?,
-            norm: Norm::load(weights, &norm, config.width, config.eps, numbers)?,
-            layers: (0..config.layers).map(layer).collect::<Result<_>>()?,
+            norm,
+            layers,
             numbers: numbers.clone(),
             config,
         })
@@ -178,18 +184,24 @@ impl Bert {
 }
 
 impl Layer {
-    fn load(name: &str, config: &BertConfig, weights: &Weights, numbers: &Numbers) -> Result<Self> {
+    /// `before` is the norm whose output it reads.
+    fn load(name: &str, before: &Norm, config: &BertConfig, weights: &Weights, numbers: &Numbers) -> Result<Self> {
         let (width, middle) = (config.width, config.middle);
-        let linear = |part: &str, inputs, outputs| {
-            Linear::load(weights, &format!("{name}.{part}"), inputs, outputs, Bias::With, numbers)
+        let linear = |part: &str, inputs, numbers: &Numbers| {
+            Linear::load(weights, &format!("{name}.{part}"), inputs, width, Bias::With, numbers)
         };
         let norm = |part: &str| Norm::load(weights, &format!("{name}.{part}"), width, config.eps, numbers);
+        let tensor = |part: &str, shape: &[usize]| {
+            weights.tensor(&format!("{name}.intermediate.dense.{part}"), shape, numbers.dtype, &numbers.device)
+        };
+        let out_norm = norm("attention.output.LayerNorm")?;
+        let (up, up_bias) = (tensor("weight", &[middle, width])?, tensor("bias", &[middle])?);
         Ok(Self {
-            qkv: qkv(&format!("{name}.attention.self"), width, weights, numbers)?,
-            out: linear("attention.output.dense", width, width)?,
-            out_norm: norm("attention.output.LayerNorm")?,
-            up: linear("intermediate.dense", width, middle)?,
-            down: linear("output.dense", middle, width)?,
+            qkv: qkv(&format!("{name}.attention.self"), before, width, weights, numbers)?,
+            out: linear("attention.output.dense", width, numbers)?,
+            up: Linear::after(&out_norm, &up, Some(&up_bias), numbers)?,
+            out_norm,
+            down: linear("output.dense", middle, &numbers.of_long_tails())?,
             down_norm: norm("output.LayerNorm")?,
         })
     }
@@ -206,7 +218,7 @@ impl Layer {
 }
 
 /// Query, key and value as one product.
-fn qkv(name: &str, width: usize, weights: &Weights, numbers: &Numbers) -> Result<Linear> {
+fn qkv(name: &str, before: &Norm, width: usize, weights: &Weights, numbers: &Numbers) -> Result<Linear> {
     let part = |kind: &str, shape: &[usize]| {
         let parts = ["query", "key", "value"].into_iter();
         let parts = parts
@@ -215,5 +227,5 @@ fn qkv(name: &str, width: usize, weights: &Weights, numbers: &Numbers) -> Result
         let all = Tensor::cat(&parts, 0)?;
         Ok::<_, crate::ModelError>(all.to_dtype(numbers.dtype)?.to_device(&numbers.device)?)
     };
-    Linear::from_tensor(&part("weight", &[width, width])?, Some(&part("bias", &[width])?), numbers)
+    Linear::after(before, &part("weight", &[width, width])?, Some(&part("bias", &[width])?), numbers)
 }

@@ -23,7 +23,7 @@ pub(crate) use head::{Head, Target};
 pub(crate) use rope::{Frequencies, plain as plain_frequencies};
 
 use crate::numbers::Numbers;
-use crate::{ModelError, Result, Tokens};
+use crate::{ModelError, Result};
 use layer::{Layer, Pass};
 
 /// The rows that one pass is worth: more make a product no faster.
@@ -97,18 +97,6 @@ impl Decoder {
     pub fn rows(&self, batch: &Batch, rows: &[usize]) -> Result<Tensor> {
         let index: Vec<u32> = rows.iter().filter_map(|&row| u32::try_from(row).ok()).collect();
         Ok(self.hidden(batch)?.index_select(&Tensor::new(index, &self.numbers.device)?, 0)?)
-    }
-
-    /// What the last row of each text holds: `[texts, hidden]`.
-    ///
-    /// # Errors
-    /// As [`Decoder::hidden`], and where a text has no tokens.
-    pub fn hidden_last(&self, texts: &[Tokens]) -> Result<Tensor> {
-        let mut batch = Batch::default();
-        let segments: Vec<_> = texts.iter().map(|text| batch.add(text, None)).collect();
-        let last: Option<Vec<_>> = segments.into_iter().map(|segment| batch.rows(segment).last()).collect();
-        let last = last.ok_or_else(|| ModelError::Text("no tokens, so there is no last one".to_owned()))?;
-        self.rows(&batch, &last)
     }
 
     fn accepts(&self, batch: &Batch) -> Result<()> {

@@ -2,7 +2,6 @@
 //!
 //! Equal to sentence-transformers on the same folder: it truncates, pools and normalises as the folder's files say.
 
-mod causal;
 mod groups;
 mod model;
 mod reading;
@@ -22,7 +21,7 @@ pub struct Embedder {
 
 enum Kind {
     Hashed(HashedEmbedder),
-    Model { reading: Reading, model: Box<Model> },
+    Model { reading: Box<Reading>, model: Box<Model> },
 }
 
 impl Embedder {
@@ -33,7 +32,7 @@ impl Embedder {
     /// have the SHA-256 or the memory that `options` say; where the device is not there.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let (model, reading) = Model::open(path, options)?;
-        Ok(Self { kind: Kind::Model { reading, model: Box::new(model) } })
+        Ok(Self { kind: Kind::Model { reading: Box::new(reading), model: Box::new(model) } })
     }
 
     /// The embedding without weights: hashed character n-grams, 384 numbers.

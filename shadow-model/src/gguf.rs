@@ -91,7 +91,7 @@ impl Gguf {
         let wrong = |why: &dyn std::fmt::Display| ModelError::file(path, format!("not GGUF: {why}"));
         let mut file = std::io::BufReader::new(File::open(path).map_err(|why| ModelError::file(path, why))?);
         let content = Content::read(&mut file).map_err(|why| wrong(&why))?;
-        Ok(Self { path: path.to_owned(), content, interleaved: None }.with_heads()?)
+        Self { path: path.to_owned(), content, interleaved: None }.with_heads()
     }
 
     fn with_heads(mut self) -> Result<Self> {

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::activation::Activation;
 use crate::numbers::{Numbers, Products};
-use crate::ops::{block_of, numbers};
+use crate::ops::{Norm, block_of, numbers};
 use crate::{Result, Weights};
 
 /// Whether a layer adds a bias.
@@ -86,10 +86,22 @@ impl Linear {
     /// # Errors
     /// Where the weight has not two dimensions, or is no f32 on the CPU for packed and 8-bit products.
     pub fn from_tensor(weight: &Tensor, bias: Option<&Tensor>, numbers: &Numbers) -> Result<Self> {
+        Self::new(weight, bias, None, numbers)
+    }
+
+    /// [`Linear::from_tensor`] for a layer that reads what `norm` gives, whose magnitudes its 8-bit form takes into account.
+    ///
+    /// # Errors
+    /// As [`Linear::from_tensor`].
+    pub fn after(norm: &Norm, weight: &Tensor, bias: Option<&Tensor>, numbers: &Numbers) -> Result<Self> {
+        Self::new(weight, bias, norm.magnitudes().as_deref(), numbers)
+    }
+
+    fn new(weight: &Tensor, bias: Option<&Tensor>, magnitudes: Option<&[f32]>, numbers: &Numbers) -> Result<Self> {
         let form = match numbers.products {
             Products::Plain => Form::Plain { weight: weight.clone(), bias: bias.cloned() },
             Products::Packed => Form::Rows(Arc::new(packed::Packed::new(weight, bias)?)),
-            Products::Int8 => Form::Rows(Arc::new(int8::Int8::new(weight, bias)?)),
+            Products::Int8 => Form::Rows(Arc::new(int8::Int8::new(weight, bias, magnitudes)?)),
         };
         let width = if numbers.products == Products::Int8 { 1 } else { numbers.dtype.size_in_bytes() };
         let bytes = (weight.elem_count() * width) as u64;

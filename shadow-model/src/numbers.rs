@@ -44,4 +44,11 @@ impl Numbers {
         };
         Ok(Self { device, dtype, products })
     }
+
+    /// For a layer that reads what an activation gives: a few large numbers among many small ones, for which 8 bits are too
+    /// few (MiniLM: least cosine 0.993 with it in 8 bits, on 500 texts), so it stays in f32.
+    pub fn of_long_tails(&self) -> Self {
+        let products = if self.products == Products::Int8 { Products::Packed } else { self.products };
+        Self { products, ..self.clone() }
+    }
 }

@@ -174,23 +174,30 @@ fn weights_that_do_not_fit_are_told() {
     assert!(error.contains("model.safetensors: SHA-256 of the weights: found "), "{error}");
 }
 
+/// What the last row of each text holds.
+fn last(decoder: &Decoder, texts: &[Vec<u32>]) -> crate::Result<candle_core::Tensor> {
+    let mut batch = Batch::default();
+    let segments: Vec<_> = texts.iter().map(|text| batch.add(text, None)).collect();
+    let rows: Vec<_> = segments.into_iter().map(|segment| batch.rows(segment).end - 1).collect();
+    decoder.rows(&batch, &rows)
+}
+
 #[test]
 fn texts_that_the_model_does_not_read_are_told() {
     let (decoder, _) = open("qwen3");
-    let error = |text: Vec<u32>| decoder.hidden_last(&[vec![1], text]).unwrap_err().to_string();
+    let error = |text: Vec<u32>| last(&decoder, &[vec![1], text]).unwrap_err().to_string();
     assert_eq!(error(vec![1; 513]), "text: 513 tokens, the model reads 512");
     assert_eq!(error(vec![272]), "text: id 272, the model has 272 embeddings");
-    assert_eq!(error(vec![]), "text: no tokens, so there is no last one");
 }
 
 #[test]
 fn the_last_row_is_each_text_s_own() {
     let (decoder, _) = open("qwen3");
     let texts: Vec<Vec<u32>> = vec![vec![5, 6, 7], vec![9; 40], vec![5, 6, 7, 8]];
-    let together = decoder.hidden_last(&texts).unwrap();
+    let together = last(&decoder, &texts).unwrap();
     assert_eq!(together.dims(), [3, 32]);
     for (number, text) in texts.iter().enumerate() {
-        let alone = decoder.hidden_last(std::slice::from_ref(text)).unwrap();
+        let alone = last(&decoder, std::slice::from_ref(text)).unwrap();
         let difference = (together.narrow(0, number, 1).unwrap() - alone).unwrap().abs().unwrap();
         assert!(difference.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-5);
     }
@@ -206,4 +213,16 @@ fn eight_bits_stay_near() {
     };
     let (exact, small) = (total(&exact), total(&small));
     assert!((small / exact - 1.0).abs() < 0.05, "{exact} {small}");
+}
+
+#[test]
+fn embeddings_of_a_decoder_are_its_last_row() {
+    let expected = expected("qwen3-embedding");
+    let embedder = crate::Embedder::open(&golden("qwen3-embedding"), &cpu()).unwrap();
+    let texts: Vec<&str> = expected["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    for (found, wanted) in embedder.embed(&texts).unwrap().iter().zip(expected["vectors"].as_array().unwrap()) {
+        let largest = found.iter().zip(numbers(wanted)).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
+        assert!(largest < 1e-5, "{largest}");
+    }
+    assert_eq!(embedder.embed(&texts).unwrap()[1], embedder.embed(&texts[1..2]).unwrap()[0]);
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::groups::{Layout, groups};
 use super::reading::Reading;
 use crate::bert::{Bert, BertConfig};
-use crate::decoder::{Checkpoint, Decoder};
+use crate::decoder::{self, Checkpoint, Config, Decoder, Load};
 use crate::numbers::{Numbers, Products};
 use crate::ops::Batch;
 use crate::pooling::Pooling;
@@ -25,9 +25,6 @@ pub(crate) struct Hidden {
 
 /// A model that gives each token a vector.
 pub(crate) trait Trunk: Send + Sync {
-    /// Numbers of a token's vector.
-    fn width(&self) -> usize;
-
     /// Tokens that it knows.
     fn vocabulary(&self) -> usize;
 
@@ -48,10 +45,6 @@ pub(crate) trait Trunk: Send + Sync {
 }
 
 impl Trunk for Bert {
-    fn width(&self) -> usize {
-        self.config().width
-    }
-
     fn vocabulary(&self) -> usize {
         self.config().vocabulary()
     }
@@ -83,6 +76,32 @@ impl Trunk for Bert {
     }
 }
 
+impl Trunk for Decoder {
+    fn vocabulary(&self) -> usize {
+        self.config().vocabulary
+    }
+
+    /// It takes them without padding, but one pass has all threads.
+    fn packs(&self) -> bool {
+        false
+    }
+
+    fn hidden(&self, texts: &[&Tokens]) -> Result<Hidden> {
+        let mut batch = decoder::Batch::default();
+        let segments: Vec<_> = texts.iter().map(|text| batch.add(text, None)).collect();
+        let spans = segments.into_iter().map(|segment| batch.rows(segment)).collect();
+        Ok(Hidden { rows: Self::hidden(self, &batch)?, spans })
+    }
+
+    fn cost(&self, texts: usize, longest: usize) -> u64 {
+        self.pass_bytes(Load { rows: texts * longest, longest, segments: texts })
+    }
+
+    fn bytes(&self) -> u64 {
+        Self::bytes(self)
+    }
+}
+
 /// A trunk and what is made of its vectors.
 pub(super) struct Model {
     trunk: Box<dyn Trunk>,
@@ -97,10 +116,24 @@ impl Model {
     /// Opens a folder: the model, and how it reads texts.
     pub fn open(path: &Path, options: &Options) -> Result<(Self, Reading)> {
         let folder = Folder::open(path)?;
-        let (trunk, most_tokens) = trunk(path, &folder, options)?;
-        let pooling = Pooling::of(&folder, trunk.width())?;
-        let reading = Reading::of(&folder, Vocabulary::open(&folder, trunk.vocabulary())?, most_tokens)?;
-        let dimensions = pooling.dimensions(trunk.width());
+        let (trunk, pooling, vocabulary, [width, most_tokens]) = if folder.family()?.is_decoder() {
+            let checkpoint = Checkpoint::open(path, options)?;
+            let Config { hidden, vocabulary, window, .. } = checkpoint.config;
+            let pooling = Pooling::of(&folder, hidden)?;
+            let vocabulary = Vocabulary::open(&folder, vocabulary)?;
+            let trunk: Box<dyn Trunk> = Box::new(Decoder::load(&checkpoint)?);
+            (trunk, pooling, vocabulary, [hidden, window])
+        } else {
+            let config = BertConfig::of(&folder)?;
+            let pooling = Pooling::of(&folder, config.width)?;
+            let vocabulary = Vocabulary::open(&folder, config.vocabulary())?;
+            let sizes = [config.width, config.most_tokens()];
+            let trunk: Box<dyn Trunk> = Box::new(bert(&folder, config, options)?);
+            (trunk, pooling, vocabulary, sizes)
+        };
+        let reading = Reading::of(&folder, vocabulary, most_tokens)?;
+        within(options.memory, trunk.bytes())?;
+        let dimensions = pooling.dimensions(width);
         let model = Self {
             dimensions: reading.dimensions().map_or(dimensions, |wanted| wanted.min(dimensions)),
             most_tokens,
@@ -190,22 +223,14 @@ impl Model {
     }
 }
 
-/// The trunk of a folder, and how many tokens it reads.
-fn trunk(path: &Path, folder: &Folder, options: &Options) -> Result<(Box<dyn Trunk>, usize)> {
-    if folder.family()?.is_decoder() {
-        let decoder = Decoder::load(&Checkpoint::open(path, options)?)?;
-        let most_tokens = decoder.config().window;
-        return Ok((Box::new(decoder), most_tokens));
-    }
-    let config = BertConfig::of(folder)?;
+fn bert(folder: &Folder, config: BertConfig, options: &Options) -> Result<Bert> {
     let numbers = Numbers::of(options)?;
     let weights = Weights::open(folder)?;
     if let Some(expected) = &options.sha256 {
         weights.check(expected)?;
     }
     within(options.memory, held(&weights, &numbers))?;
-    let most_tokens = config.most_tokens();
-    Ok((Box::new(Bert::load(config, &weights, &numbers)?), most_tokens))
+    Bert::load(config, &weights, &numbers)
 }
 
 /// Bytes that the weights will take.

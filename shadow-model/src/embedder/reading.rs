@@ -93,7 +93,7 @@ impl Reading {
 fn longest_of_tokenizer(folder: &Folder) -> Result<Option<usize>> {
     let Some(settings) = folder.settings("tokenizer_config.json")? else { return Ok(None) };
     let longest = settings.number_or("model_max_length", 1e30)?;
-    if !(longest >= 1.0) {
+    if longest.is_nan() || longest < 1.0 {
         return Err(settings.wrong("model_max_length", longest, "at least 1"));
     }
     Ok((longest < 1e9).then_some(longest as usize))

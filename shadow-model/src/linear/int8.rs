@@ -32,13 +32,18 @@ pub(super) struct Int8 {
     scales: Vec<f32>,
     sums: Vec<f32>,
     bias: Vec<f32>,
+    /// What each input is multiplied by before it is quantised.
+    shrink: Option<Vec<f32>>,
 }
 
 impl Int8 {
-    /// From a weight of shape `[outputs, inputs]`.
-    pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+    /// From a weight of shape `[outputs, inputs]`. `magnitudes` are how large each input is to be expected: then large
+    /// inputs are made smaller and their weights larger, so that neither spoils the scale of the rest (Xiao et al.,
+    /// "SmoothQuant", arXiv 2211.10438, α = ½).
+    pub fn new(weight: &Tensor, bias: Option<&Tensor>, magnitudes: Option<&[f32]>) -> Result<Self> {
         let (outputs, inputs) = weight.dims2()?;
-        let weight = weight.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let mut weight = weight.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let shrink = magnitudes.map(|magnitudes| even_out(&mut weight, magnitudes));
         let executor = Executor::new();
         let most = if executor.may_saturate() { 63.0 } else { 127.0 };
         let (mut scales, mut sums, mut bytes) = (Vec::new(), Vec::new(), Vec::with_capacity(weight.len()));
@@ -52,8 +57,32 @@ impl Int8 {
         }
         let packed = executor.prepack_b(NdTensorView::from_data([outputs, inputs], bytes.as_slice()).transposed());
         let bias = bias.map_or_else(|| Ok(vec![0.0; outputs]), Tensor::to_vec1)?;
-        Ok(Self { weight: packed, scales, sums, bias })
+        Ok(Self { weight: packed, scales, sums, bias, shrink })
     }
+}
+
+impl Int8 {
+    fn shrunk<'a>(&self, row: &'a [f32], smaller: &'a mut Vec<f32>) -> &'a [f32] {
+        let Some(shrink) = &self.shrink else { return row };
+        smaller.clear();
+        smaller.extend(row.iter().zip(shrink).map(|(x, shrink)| x * shrink));
+        smaller
+    }
+}
+
+/// Multiplies each input's weights by a factor, and gives what the input has to be multiplied by in return.
+fn even_out(weight: &mut [f32], magnitudes: &[f32]) -> Vec<f32> {
+    let mut largest = vec![0.0_f32; magnitudes.len()];
+    for row in weight.chunks_exact(magnitudes.len().max(1)) {
+        largest.iter_mut().zip(row).for_each(|(most, x)| *most = most.max(x.abs()));
+    }
+    let factor =
+        |(&input, &weight): (&f32, &f32)| if input > 0.0 && weight > 0.0 { (input / weight).sqrt() } else { 1.0 };
+    let factors: Vec<f32> = magnitudes.iter().zip(&largest).map(factor).collect();
+    for row in weight.chunks_exact_mut(magnitudes.len().max(1)) {
+        row.iter_mut().zip(&factors).for_each(|(x, factor)| *x *= factor);
+    }
+    factors.iter().map(|factor| factor.recip()).collect()
 }
 
 impl Rows for Int8 {
@@ -70,7 +99,9 @@ impl Rows for Int8 {
         let mut bytes = BYTES.take();
         bytes.clear();
         bytes.reserve_exact(x.len());
-        let ranges: Vec<_> = x.chunks_exact(inputs).map(|row| quantise(row, &mut bytes)).collect();
+        let mut smaller = Vec::new();
+        let ranges: Vec<_> =
+            (x.chunks_exact(inputs)).map(|row| quantise(self.shrunk(row, &mut smaller), &mut bytes)).collect();
         let mut sums = Scratch::take(&SUMS, y.len());
         let a = NdTensorView::from_data([ranges.len(), inputs], bytes.as_slice());
         let (a, b) = (GemmInputA::Unpacked(a), GemmInputB::Packed(&self.weight));

@@ -69,7 +69,7 @@ impl CustomOp1 for Packed<'_> {
         }
         let mut out = vec![0.0; rows * width];
         let work = Heads { qkv, width, depth: width / self.heads };
-        self.tasks(&mut out, width).into_par_iter().try_for_each(|task| work.run(task))?;
+        self.tasks(&mut out, width).into_par_iter().try_for_each(|mut task| work.run(&mut task))?;
         Ok((CpuStorage::F32(out), Shape::from((rows, width))))
     }
 }
@@ -96,7 +96,7 @@ struct Heads<'a> {
 }
 
 impl Heads<'_> {
-    fn run(&self, task: Task<'_>) -> candle_core::Result<()> {
+    fn run(&self, task: &mut Task<'_>) -> candle_core::Result<()> {
         let (rows, keys) = (task.rows.len(), task.text.len());
         let mut scores = Scratch::take(&SCORES, rows * keys);
         let mut context = Scratch::take(&CONTEXT, rows * self.depth);

@@ -48,6 +48,12 @@ impl Norm {
         Ok(Self { form, eps: eps as f32 })
     }
 
+    /// How large each number that it gives is to be expected, three standard deviations out; `None` where it is candle's.
+    pub fn magnitudes(&self) -> Option<Vec<f32>> {
+        let Form::Slices { weight, bias } = &self.form else { return None };
+        Some(weight.iter().zip(bias).map(|(weight, bias)| 3.0 * weight.abs() + bias.abs()).collect())
+    }
+
     /// Of `x`, contiguous, of shape `[.., width]`.
     ///
     /// # Errors

@@ -34,9 +34,12 @@ pub(super) fn pair(prompt: Tokens, mut response: Tokens, beginning: &[u32], wind
 mod tests {
     use super::*;
 
+    /// Why; prompt, response and window; what is left of both, and whether that is told.
+    type Case = (&'static str, &'static [u32], &'static [u32], usize, &'static [u32], &'static [u32], bool);
+
     #[test]
     fn the_end_of_the_prompt_and_the_whole_response_stay() {
-        let cases: [(&str, &[u32], &[u32], usize, &[u32], &[u32], bool); 7] = [
+        let cases: [Case; 7] = [
             ("both fit", &[0, 1, 2], &[3], 4, &[0, 1, 2], &[3], false),
             ("the prompt keeps its mark and its end", &[0, 1, 2, 3], &[4, 5], 4, &[0, 3], &[4, 5], true),
             ("room for one token is for the end", &[0, 1, 2, 3], &[4, 5, 6], 4, &[3], &[4, 5, 6], true),

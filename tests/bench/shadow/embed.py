@@ -1,7 +1,7 @@
 """Sentences per second beside sentence-transformers (torch f32, bf16, dynamic int8), same folder, same threads, in one run.
 
 target/shadow/venv/bin/python tests/bench/shadow/embed.py target/release/examples/embed_bench
-Tokens are ready on both sides; each number is the best of the runs in PLIMSOLL_SECONDS (2) seconds, kinds in turn.
+Tokens are ready on both sides; each kind runs for PLIMSOLL_SECONDS (2) seconds.
 """
 import argparse
 import os
@@ -12,8 +12,6 @@ import warnings
 import torch
 from folder import folder
 from sentence_transformers import SentenceTransformer
-
-SIZES = [(batch, tokens) for tokens in (32, 128, 512) for batch in (1, 32)]
 
 
 def peer(model: str, kind: str) -> torch.nn.Module:
@@ -27,25 +25,25 @@ def peer(model: str, kind: str) -> torch.nn.Module:
     return module
 
 
-def speed(module: torch.nn.Module, batch: int, tokens: int, seconds: float) -> float:
+def speed(module: torch.nn.Module, batch: int, tokens: int, seconds: float) -> tuple[float, float]:
     ids = torch.randint(1000, 30000, (batch, tokens))
     ids[:, 0], ids[:, -1] = 101, 102
     features = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
-    best, end = float("inf"), time.perf_counter() + seconds
     with torch.inference_mode():
-        while time.perf_counter() < end or best == float("inf"):
+        module(dict(features))
+        best, runs, used, end = float("inf"), 0, time.process_time(), time.perf_counter() + seconds
+        while time.perf_counter() < end or runs == 0:
             begin = time.perf_counter()
             module(dict(features))
-            best = min(best, time.perf_counter() - begin)
-    return batch / best
+            best, runs = min(best, time.perf_counter() - begin), runs + 1
+    return batch / best, batch * runs / (time.process_time() - used)
 
 
-def ours(program: str, model: str, precision: str, threads: int, seconds: float) -> dict[tuple[int, int], float]:
+def ours(program: str, model: str, kind: str, threads: int, size: tuple[int, int], seconds: float) -> tuple[float, float]:
     environment = dict(os.environ, RAYON_NUM_THREADS=str(threads))
-    command = [program, "speed", model, precision, str(seconds)]
-    lines = subprocess.run(command, check=True, capture_output=True, env=environment, text=True).stdout.split("\n")
-    rows = [line.split() for line in lines if line]
-    return {(int(batch), int(tokens)): float(rate) for batch, tokens, rate in rows}
+    command = [program, "speed", model, kind, str(seconds), *map(str, size)]
+    best, all = subprocess.run(command, check=True, capture_output=True, env=environment, text=True).stdout.split()
+    return float(best), float(all)
 
 
 def main() -> None:
@@ -53,21 +51,22 @@ def main() -> None:
     parser.add_argument("program")
     parser.add_argument("--model", default=folder())
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--tokens", type=int, nargs="*", default=[32, 128, 512])
     chosen = parser.parse_args()
     seconds = float(os.environ.get("PLIMSOLL_SECONDS", "2"))
-    print("threads batch tokens |  ours f32  ours int8 | torch f32 torch bf16 torch int8 | f32/f32 best/bf16 int8/int8 int8/f32")
+    peers = {kind: peer(chosen.model, kind) for kind in ("f32", "bf16", "int8")}
+    print("per second of (a) the clock, best run (b) processor time, all runs")
+    print("threads batch tokens     |  ours f32  ours int8 | torch f32 torch bf16 torch int8 | f32/f32 best/bf16 int8/int8 int8/f32")
     for threads in chosen.threads:
         torch.set_num_threads(threads)
-        mine = {kind: ours(chosen.program, chosen.model, kind, threads, seconds) for kind in ("f32", "int8")}
-        theirs = {}
-        for kind in ("f32", "bf16", "int8"):
-            module = peer(chosen.model, kind)
-            theirs[kind] = {size: speed(module, *size, seconds) for size in SIZES}
-        for size in SIZES:
-            f32, int8 = mine["f32"][size], mine["int8"][size]
-            torch_f32, bf16, torch_int8 = (theirs[kind][size] for kind in ("f32", "bf16", "int8"))
-            print(f"{threads:7} {size[0]:5} {size[1]:6} | {f32:9.1f}  {int8:9.1f} | {torch_f32:9.1f} {bf16:10.1f} {torch_int8:10.1f} "
-                  f"| {f32 / torch_f32:7.2f} {max(f32, int8) / bf16:9.2f} {int8 / torch_int8:9.2f} {int8 / f32:8.2f}", flush=True)
+        for size in [(batch, tokens) for tokens in chosen.tokens for batch in (1, 32)]:
+            # every kind of one size at the same time of day: the machine may have other work
+            mine = [ours(chosen.program, chosen.model, kind, threads, size, seconds) for kind in ("f32", "int8")]
+            theirs = [speed(module, *size, seconds) for module in peers.values()]
+            for which, name in enumerate("ab"):
+                (f32, int8), (torch_f32, bf16, torch_int8) = ([pair[which] for pair in kinds] for kinds in (mine, theirs))
+                print(f"{threads:7} {size[0]:5} {size[1]:6} ({name}) | {f32:9.1f}  {int8:9.1f} | {torch_f32:9.1f} {bf16:10.1f} {torch_int8:10.1f} "
+                      f"| {f32 / torch_f32:7.2f} {max(f32, int8) / bf16:9.2f} {int8 / torch_int8:9.2f} {int8 / f32:8.2f}", flush=True)
 
 
 if __name__ == "__main__":

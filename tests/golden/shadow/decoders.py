@@ -24,8 +24,8 @@ PAIRS = [
 ]
 
 
-def tokenizer(path):
-    """Bytes, a few merges, and a beginning of the text."""
+def tokenizer(path, template="<s> $A"):
+    """Bytes, a few merges, and a special token at the beginning of a text."""
     letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     merges = [("Ġ", "A"), ("Ġ", "B"), ("Ġ", "C"), ("Ġ", "t"), ("h", "e"), ("Ġt", "he")]
     words = letters + [left + right for left, right in merges]
@@ -34,9 +34,8 @@ def tokenizer(path):
     made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = tokenizers.decoders.ByteLevel()
     made.add_special_tokens(["<s>", "</s>", "<pad>"])
-    beginning = made.token_to_id("<s>")
-    made.post_processor = tokenizers.processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", beginning)])
+    special = [(token, made.token_to_id(token)) for token in ("<s>", "</s>") if token in template]
+    made.post_processor = tokenizers.processors.TemplateProcessing(single=template, special_tokens=special)
     made.save(str(path), pretty=False)
     return made
 
@@ -74,12 +73,12 @@ def expected(model, made):
     return {"cases": cases, "last_logits": [round(number, 6) for number in last]}
 
 
-def save(name, model, answer, shards=None):
+def save(name, model, answer, shards=None, template="<s> $A"):
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
     model.half().save_pretrained(folder, max_shard_size=shards or "1GB")
     (folder / "generation_config.json").unlink(missing_ok=True)
-    made = tokenizer(folder / "tokenizer.json")
+    made = tokenizer(folder / "tokenizer.json", template)
     read = type(model).from_pretrained(folder, dtype=torch.float32).eval()
     (folder / "expected.json").write_text(json.dumps(answer(read, made), ensure_ascii=False))
     return folder
@@ -118,6 +117,25 @@ def scores(model, made):
 
 save("reward", randomise(transformers.Qwen3ForSequenceClassification(
     transformers.Qwen3Config(**SHAPE, head_dim=16, num_labels=1, pad_token_id=VOCABULARY - 1)), 5), scores)
+
+
+def vectors(model, made):
+    texts = [prompt + response for prompt, response in PAIRS]
+    with torch.no_grad():
+        last = [model(torch.tensor([made.encode(text).ids])).last_hidden_state[0, -1] for text in texts]
+    return {"texts": texts, "vectors": torch.nn.functional.normalize(torch.stack(last)).tolist()}
+
+
+# As Qwen3-Embedding: no head, no prefix in the names, a token at the end of a text whose vector is the text's.
+folder = save("qwen3-embedding", randomise(transformers.Qwen3Model(transformers.Qwen3Config(**SHAPE, head_dim=16)), 6),
+              vectors, template="$A </s>")
+(folder / "modules.json").write_text(json.dumps([
+    {"idx": at, "name": str(at), "path": path, "type": f"sentence_transformers.models.{kind}"}
+    for at, (path, kind) in enumerate([("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")])]))
+(folder / "1_Pooling").mkdir()
+(folder / "1_Pooling/config.json").write_text(json.dumps({
+    "word_embedding_dimension": 32, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": False,
+    "pooling_mode_max_tokens": False, "pooling_mode_lasttoken": True, "include_prompt": True}))
 
 
 def write_gguf(name, kind, architecture, source, seen):
