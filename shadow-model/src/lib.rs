@@ -14,6 +14,8 @@ mod linear;
 mod numbers;
 mod ops;
 mod pooling;
+#[cfg(test)]
+mod samples;
 mod tokens;
 mod weights;
 
