@@ -13,7 +13,7 @@ fn numbers(products: Products) -> Numbers {
 }
 
 fn random(shape: &[usize]) -> Tensor {
-    Tensor::randn(0.0_f32, 1.0, shape, &Device::Cpu).unwrap()
+    crate::samples::normal(shape, 1.0)
 }
 
 fn worst(a: &Tensor, b: &Tensor) -> f32 {
@@ -51,8 +51,8 @@ fn packed_attention_is_the_padded_one_without_padding() {
 #[test]
 fn norm_is_candle_s() {
     for (rows, width) in [(1, 4), (5, 384), (200, 33)] {
-        let (x, residual) = (random(&[rows, width]), random(&[rows, width]));
-        let (weight, bias) = (random(&[width]), random(&[width]));
+        let (x, residual) = (random(&[rows, width]), crate::samples::normal(&[rows, width], 0.5));
+        let (weight, bias) = (random(&[width]), crate::samples::normal(&[width], 0.5));
         let norm = |products| Norm::from_tensors(weight.clone(), bias.clone(), 1e-5, &numbers(products)).unwrap();
         let (plain, ours) = (norm(Products::Plain), norm(Products::Packed));
         assert!(worst(&ours.of(&x).unwrap(), &plain.of(&x).unwrap()) < 1e-5, "{rows} x {width}");
