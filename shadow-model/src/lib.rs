@@ -18,6 +18,8 @@ mod numbers;
 mod ops;
 mod pooling;
 mod reward;
+#[cfg(test)]
+mod samples;
 mod scorer;
 pub mod serve;
 mod tokens;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use plimsoll_tests::{
-    Agent, AgentBuilder, Process, Upstream, binary, eventually, free_port, get_json, get_text, series,
+    Agent, AgentBuilder, LlamaCpp, Process, Upstream, binary, eventually, free_port, get_json, get_text, series,
 };
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -263,6 +263,7 @@ async fn another_server_of_embeddings_does_too() {
 }
 
 /// Kills the worker again and again while requests pass the tap: as often as `PLIMSOLL_KILLS` says.
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is no configuration")]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tap_does_not_notice_that_the_worker_dies() {
     let kills = std::env::var("PLIMSOLL_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);

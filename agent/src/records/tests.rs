@@ -7,6 +7,7 @@ use plimsoll_rules::{Endpoint, ExchangeOutcome, ExchangeText, MaskedText, Source
 use serde_json::json;
 
 use super::*;
+use crate::feed::Feed;
 
 fn options(path: &Path) -> RecordsOptions {
     RecordsOptions {

@@ -118,6 +118,7 @@ mod tests {
     use super::*;
 
     /// An engine's metrics with so many waiting requests, one answer for each.
+    #[expect(clippy::disallowed_methods, reason = "a test server has no shutdown to wait for")]
     async fn engine(waiting: &'static [u32]) -> Url {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/metrics", listener.local_addr().unwrap()).parse().unwrap();
