@@ -187,7 +187,14 @@ impl Settings {
 
 /// A text file of bounded size.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    let size = std::fs::metadata(path).map_err(|why| ModelError::file(path, why))?.len();
+    let size = std::fs::metadata(path).map_err(|why| match why.kind() {
+        std::io::ErrorKind::NotFound => ModelError::file(
+            path,
+            "no such file; a Hugging Face folder has config.json, tokenizer.json and model.safetensors",
+        ),
+        _ => ModelError::file(path, why),
+    });
+    let size = size?.len();
     if size > MOST_BYTES {
         return Err(ModelError::file(path, format!("{size} bytes, at most {MOST_BYTES} are read")));
     }

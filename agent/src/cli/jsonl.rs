@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::complain;
+use crate::shadow::worker::mistake;
 
 /// The longest line that is read, in bytes.
 const LONGEST: u64 = 64 << 20;
@@ -73,7 +74,8 @@ impl Lines {
             if let Some(line) = line.filter(|line| !line.trim().is_empty()) {
                 let place = format!("{}:{number}", self.name());
                 bytes += line.len();
-                let read = serde_json::from_str(&line).with_context(|| format!("{place}: expected {expected}"));
+                let read = serde_json::from_str(&line)
+                    .map_err(|why| anyhow::anyhow!("{place}: expected {expected}: {}", mistake(&why)));
                 match read {
                     Ok(value) => batch.push(Line { place, value }),
                     Err(why) => {

@@ -128,7 +128,16 @@ pub(super) struct Rewarded {
 
 /// A question from a body.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|why| Refusal::Question(format!("the body: {why}")))
+    serde_json::from_slice(body).map_err(|why| Refusal::Question(format!("the body: {}", mistake(&why))))
+}
+
+/// What is wrong with a JSON text; half a surrogate pair, which serde_json calls by another name, is called by its own.
+pub fn mistake(why: &serde_json::Error) -> String {
+    let said = why.to_string();
+    if said.contains("hex escape") || said.contains("surrogate") {
+        return format!("{said}: half a surrogate pair (\\uD800 to \\uDFFF alone) is no character");
+    }
+    said
 }
 
 /// The texts of `input`: one, or a list of them.

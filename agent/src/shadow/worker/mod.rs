@@ -23,6 +23,7 @@ use reqwest::Url;
 use crate::config::Secret;
 use crate::shutdown::Shutdown;
 
+pub use answers::mistake;
 pub use check::{check, words};
 pub use listen::Listen;
 pub use models::HASHED;
