@@ -194,6 +194,7 @@ mod tests {
 
     #[test]
     fn the_base_may_end_in_v1() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         for (base, expected) in [
             ("http://h:1", "http://h:1/v1/embeddings"),
             ("http://h:1/", "http://h:1/v1/embeddings"),

@@ -136,6 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_queue_at_the_engine_is_seen() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let url = engine(&[0, 3]).await;
         let client = engine::client();
         assert!(!requests_wait(&client, &url).await);
