@@ -172,7 +172,7 @@ fn a_folder_that_is_not_right_is_told_of() {
         (
             "no tokenizer",
             |folder| std::fs::remove_file(folder.join("tokenizer.json")).unwrap(),
-            "tokenizer.json: No such file",
+            "tokenizer.json: no such file",
         ),
         (
             "heads",
