@@ -218,13 +218,15 @@ impl Gguf {
         self.content.tensor_infos.get(&stored).ok_or_else(|| ModelError::tensor(&self.path, &stored, "none", "it"))
     }
 
-    /// Bytes of all tensors as they are stored, with the embeddings in F16.
+    /// Bytes of all tensors as they are stored (a damaged file may say any number), with the embeddings in F16.
     pub fn bytes(&self) -> u64 {
         let stored = |info: &TensorInfo| {
-            (info.shape.elem_count() / info.ggml_dtype.block_size() * info.ggml_dtype.type_size()) as u64
+            let blocks = numbers(info) / info.ggml_dtype.block_size() as u64;
+            blocks.saturating_mul(info.ggml_dtype.type_size() as u64)
         };
-        let table = self.content.tensor_infos.get("token_embd.weight").map_or(0, |info| info.shape.elem_count());
-        self.content.tensor_infos.values().map(stored).sum::<u64>() + 2 * table as u64
+        let table = self.content.tensor_infos.get("token_embd.weight").map_or(0, numbers);
+        let all = self.content.tensor_infos.values().map(stored).fold(0, u64::saturating_add);
+        all.saturating_add(table.saturating_mul(2))
     }
 
     /// Checks the SHA-256 of the file.
@@ -328,6 +330,11 @@ fn apart(bytes: &[u8], heads: usize, rows: usize) -> Vec<u8> {
         &bytes[(number * head + 2 * pair + half) * stride..][..stride]
     };
     (0..heads * head).flat_map(row).copied().collect()
+}
+
+/// Numbers in a tensor, as a file says that may be damaged.
+fn numbers(info: &TensorInfo) -> u64 {
+    info.shape.dims().iter().fold(1, |all, &length| all.saturating_mul(length as u64))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::decoder::{Batch, Load, Target};
+use crate::scorer::cut::{beginning, end, worth_reading};
 use crate::{ModelError, Result, Scorer, Tokens, Vocabulary};
 
 /// What is written around the question and the answers, and the labels' letters in the order first, second, tie.
@@ -115,10 +116,14 @@ impl Judge {
     /// Where the tokenizer refuses a text.
     pub fn tokenize(&self, question: &str, a: &str, b: &str) -> Result<Comparison> {
         let plain = |text: &str| self.scorer.vocabulary().encode_plain(text);
+        let bytes = worth_reading(self.scorer.window());
+        let (question, question_cut) = end(question, bytes);
+        let ((a, a_cut), (b, b_cut)) = (beginning(a, bytes), beginning(b, bytes));
         let (mut question, mut a, mut b) = (plain(question)?, plain(a)?, plain(b)?);
         let room = self.scorer.window() - self.template();
         let most = share([question.len(), a.len(), b.len()], room);
-        let truncated = [&question, &a, &b].into_iter().any(|text| text.len() > most);
+        let cut = question_cut || a_cut || b_cut;
+        let truncated = cut || [&question, &a, &b].into_iter().any(|text| text.len() > most);
         question.drain(..question.len().saturating_sub(most));
         a.truncate(most);
         b.truncate(most);

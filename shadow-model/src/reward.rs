@@ -7,6 +7,7 @@ use candle_core::DType;
 
 use crate::decoder::{Batch, Checkpoint, Decoder, Load};
 use crate::linear::Linear;
+use crate::scorer::cut::{end, worth_reading};
 use crate::{Folder, ModelError, Options, Result, Tokens, Vocabulary};
 
 /// A reward model.
@@ -84,6 +85,7 @@ impl Reward {
     /// # Errors
     /// Where the tokenizer refuses it.
     pub fn tokenize_text(&self, text: &str) -> Result<Tokens> {
+        let (text, _) = end(text, worth_reading(self.window()));
         let mut tokens = self.vocabulary.encode(text)?;
         tokens.drain(..tokens.len().saturating_sub(self.window()));
         Ok(tokens)

@@ -1,6 +1,6 @@
 //! How surprising a text is to a language model: −ln p of each token of a prompt, and of a response given its prompt.
 
-mod cut;
+pub(crate) mod cut;
 mod pass;
 #[cfg(test)]
 mod tests;
@@ -122,8 +122,9 @@ impl Scorer {
     /// # Errors
     /// Where the tokenizer refuses a text.
     pub fn tokenize(&self, prompt: &str, response: &str) -> Result<Pair> {
-        let (prompt, prompt_cut) = cut::end(prompt);
-        let (response, response_cut) = cut::beginning(response);
+        let most = cut::worth_reading(self.window);
+        let (prompt, prompt_cut) = cut::end(prompt, most);
+        let (response, response_cut) = cut::beginning(response, most);
         let prompt = self.vocabulary.encode(prompt)?;
         let mut pair = cut::pair(prompt, self.vocabulary.encode_plain(response)?, &self.beginning, self.window);
         pair.truncated |= prompt_cut || response_cut;
@@ -167,7 +168,11 @@ impl Scorer {
         if targets.is_empty() {
             return Ok(Vec::new());
         }
-        self.head.nll(&self.decoder.hidden(batch)?, targets)
+        let nll = self.head.nll(&self.decoder.hidden(batch)?, targets)?;
+        if nll.iter().all(|nats| nats.is_finite()) {
+            return Ok(nll);
+        }
+        Err(candle_core::Error::Msg("the model gives numbers that are not finite".to_owned()).into())
     }
 
     /// The passes for work of these loads.

@@ -75,16 +75,16 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Texts in one batch at most.
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     batch: usize,
     /// Tokens in one batch at most.
-    #[arg(long, value_name = "N", default_value_t = 8192)]
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = at_least_one)]
     batch_tokens: usize,
     /// Milliseconds that a text waits for company at most.
     #[arg(long, value_name = "MS", default_value_t = 5)]
     patience: u64,
     /// Texts that may wait; more are refused.
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = at_least_one)]
     queue: usize,
     /// Memory for answers to texts that come again.
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = ByteSize::parse)]
@@ -104,6 +104,10 @@ pub struct Args {
 enum LogLines {
     Text,
     Json,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| format!("{text:?} is no whole number above 0"))
 }
 
 /// Serves until SIGTERM or SIGINT; exit code 1 when it cannot.

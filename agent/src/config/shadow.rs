@@ -37,6 +37,9 @@ impl FromStr for WorkerUrl {
         }
         let url = Url::parse(text).map_err(|why| format!("{text:?} is not a URL ({why}); {right}"))?;
         match url.scheme() {
+            "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
+                Err("holds a user or a password; put a token into shadow.token".to_owned())
+            }
             "http" | "https" if url.has_host() => Ok(Self::Http(url)),
             scheme => Err(format!("{text:?} has the scheme {scheme:?}; {right}")),
         }
@@ -95,6 +98,11 @@ pub(super) fn check(c: &mut Check<'_>, raw: &Shadow) -> Option<ShadowModel> {
     }
     if raw.memory.0 < LEAST_MEMORY {
         c.refuse("shadow.memory", format!("{} is too little; at least 128MiB is needed", raw.memory));
+    }
+    if let Some(hash) =
+        raw.sha256.as_ref().filter(|hash| hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
+        c.refuse("shadow.sha256", format!("{hash:?} is no SHA-256; write 64 hexadecimal digits"));
     }
     let reader = match &raw.url {
         Some(url) => remote(c, raw, url)?,

@@ -20,6 +20,8 @@ use crate::shutdown::Shutdown;
 
 /// Exchanges shown at once.
 const BATCH: usize = 16;
+/// How often a worker that is away is looked for.
+const PROBE: std::time::Duration = std::time::Duration::from_secs(2);
 /// Readings that may wait for the drift detectors.
 const QUEUE: usize = 256;
 
@@ -94,6 +96,7 @@ pub fn start(
         client,
         ability: None,
         breaker: Breaker::default(),
+        is_down: true,
         began: Instant::now(),
         identity: shadow.identity.as_str().into(),
         url: url.to_string(),
@@ -111,6 +114,8 @@ struct ReaderTask {
     /// Asked anew after every failure: another worker may have come.
     ability: Option<Ability>,
     breaker: Breaker,
+    /// Whether the last request failed; true before the first, so that the worker is looked for at once.
+    is_down: bool,
     began: Instant,
     identity: Arc<str>,
     url: String,
@@ -123,10 +128,15 @@ struct ReaderTask {
 impl ReaderTask {
     async fn run(mut self, mut inbox: Inbox, shutdown: Shutdown) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut probes = tokio::time::interval(PROBE);
         loop {
             batch.clear();
             tokio::select! {
                 () = shutdown.begun() => return,
+                _ = probes.tick(), if self.is_down => {
+                    self.probe().await;
+                    continue;
+                }
                 count = inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
             }
             tokio::select! {
@@ -198,7 +208,21 @@ impl ReaderTask {
         }
     }
 
+    /// A pod without traffic learns too that the worker is back.
+    async fn probe(&mut self) {
+        if self.breaker.allows(self.began.elapsed()) {
+            match self.client.ability().await {
+                Ok(ability) => {
+                    self.ability = Some(ability);
+                    self.answered();
+                }
+                Err(why) => self.failed(&why),
+            }
+        }
+    }
+
     fn answered(&mut self) {
+        self.is_down = false;
         if self.breaker.succeeded() {
             tracing::info!(url = %self.url, "the shadow worker answers again");
         }
@@ -206,6 +230,7 @@ impl ReaderTask {
     }
 
     fn failed(&mut self, why: &ClientError) {
+        self.is_down = true;
         self.ability = None;
         if self.breaker.failed(self.began.elapsed()) {
             tracing::warn!(url = %self.url, %why, "the shadow worker does not answer; it is tried again now and then");

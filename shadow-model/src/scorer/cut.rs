@@ -4,15 +4,21 @@ use super::Pair;
 use crate::Tokens;
 use crate::tokens::MOST_TEXT;
 
-/// A text's beginning that is read, and whether something was cut off.
-pub(super) fn beginning(text: &str) -> (&str, bool) {
-    let kept = &text[..text.floor_char_boundary(MOST_TEXT)];
+/// Bytes that the tokens of a window come from at most: a tokenizer takes some 300 bytes of memory for each byte it is
+/// given, so what cannot matter is left out before.
+pub(crate) fn worth_reading(window: usize) -> usize {
+    window.saturating_mul(32).saturating_add(1024).min(MOST_TEXT)
+}
+
+/// A text's beginning of at most `most` bytes, and whether something was cut off.
+pub(crate) fn beginning(text: &str, most: usize) -> (&str, bool) {
+    let kept = &text[..text.floor_char_boundary(most)];
     (kept, kept.len() < text.len())
 }
 
-/// A text's end that is read, and whether something was cut off.
-pub(super) fn end(text: &str) -> (&str, bool) {
-    let kept = &text[text.ceil_char_boundary(text.len().saturating_sub(MOST_TEXT))..];
+/// A text's end of at most `most` bytes, and whether something was cut off.
+pub(crate) fn end(text: &str, most: usize) -> (&str, bool) {
+    let kept = &text[text.ceil_char_boundary(text.len().saturating_sub(most))..];
     (kept, kept.len() < text.len())
 }
 
@@ -57,8 +63,8 @@ mod tests {
     #[test]
     fn characters_stay_whole() {
         let text = "é".repeat(MOST_TEXT);
-        assert_eq!(beginning(&text), (&text[..MOST_TEXT], true));
-        assert_eq!(end(&format!("a{}", &text[..MOST_TEXT])), (&text[..MOST_TEXT], true));
-        assert_eq!((beginning("é"), end("é")), (("é", false), ("é", false)));
+        assert_eq!(beginning(&text, MOST_TEXT), (&text[..MOST_TEXT], true));
+        assert_eq!(end(&format!("a{}", &text[..MOST_TEXT]), MOST_TEXT), (&text[..MOST_TEXT], true));
+        assert_eq!((beginning("é", 2), end("é", 2)), (("é", false), ("é", false)));
     }
 }

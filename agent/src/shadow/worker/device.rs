@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 
 use plimsoll_exporters::{Metric, Registry};
 use plimsoll_shadow_model::serve::{BatchLimits, Batcher, Cache, Key};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::WorkerOptions;
 use super::answers::Refusal;
 use super::models::{Answer, Models, Question, Task};
 use super::polite::Polite;
+
+/// Requests whose texts become tokens at the same time.
+const TOKENIZERS: usize = 2;
 
 type Waiting = oneshot::Sender<Result<Answer, Refusal>>;
 
@@ -29,6 +32,8 @@ struct Job {
 #[derive(Clone)]
 pub(super) struct Desk {
     pub(super) models: Arc<Models>,
+    /// Places for requests whose texts become tokens.
+    pub(super) tokenizers: Arc<Semaphore>,
     queue: SyncSender<Job>,
     /// Texts that are waiting or running.
     load: Arc<AtomicUsize>,
@@ -48,6 +53,7 @@ impl Desk {
         let (queue, jobs) = sync_channel(options.queue.max(1));
         let desk = Self {
             models: Arc::new(models),
+            tokenizers: Arc::new(Semaphore::new(TOKENIZERS)),
             queue,
             load: Arc::default(),
             cache: Arc::new(Mutex::new(Cache::new(options.cache))),

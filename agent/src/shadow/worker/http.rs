@@ -153,6 +153,8 @@ async fn off_thread<T: Send + 'static>(
     desk: &Desk,
     work: impl FnOnce(&Desk) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
+    // memory that tokenizers take at once is bounded: whoever comes third waits
+    let _place = desk.tokenizers.clone().acquire_owned().await.map_err(|_| Refusal::Ending)?;
     let desk = desk.clone();
     tokio::task::spawn_blocking(move || work(&desk)).await.unwrap_or(Err(Refusal::Ending))
 }

@@ -82,6 +82,10 @@ pub async fn run(options: WorkerOptions, shutdown: &Shutdown) -> anyhow::Result<
     let serving = listener.serve(router, shutdown.clone());
     tokio::select! {
         served = serving => served?,
+        // a client that dawdles over its question does not hold the end
+        () = async { shutdown.begun().await; tokio::time::sleep(GRACE).await } => {
+            tracing::warn!("requests that were not over were cut off");
+        }
         broken = tokio::task::spawn_blocking(move || thread.join().is_err()) => {
             anyhow::ensure!(!broken.unwrap_or(true), "the thread of the device broke down");
         }
