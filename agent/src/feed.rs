@@ -14,6 +14,29 @@ const QUEUE: usize = 1024;
 /// Bytes of their text that may.
 const QUEUE_BYTES: usize = 8 << 20;
 
+/// A way that never waits: what does not fit is dropped and counted. Clones share one queue.
+#[derive(Clone, Debug)]
+pub struct Post<T> {
+    queue: mpsc::Sender<T>,
+    registry: Registry,
+    what: &'static str,
+}
+
+impl<T> Post<T> {
+    /// A queue of so many places and its two ends; what is dropped is counted in `plimsoll_dropped_total{what=...}`.
+    pub fn new(registry: Registry, places: usize, what: &'static str) -> (Self, mpsc::Receiver<T>) {
+        let (queue, inbox) = mpsc::channel(places);
+        (Self { queue, registry, what }, inbox)
+    }
+
+    /// Hands something on, or drops it and counts that when too much is waiting. Does nothing when nobody listens any more.
+    pub fn offer(&self, something: T) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(something) {
+            self.registry.add(Metric::Dropped, &[self.what], 1.0);
+        }
+    }
+}
+
 /// Everybody who looks; clones share the queues.
 #[derive(Clone, Debug, Default)]
 pub struct Feeds(Arc<[Feed]>);

@@ -25,7 +25,7 @@ use crate::http::health::Readiness;
 use crate::masking;
 use crate::pipeline::{Command, Desk, Pipeline, PipelineOptions};
 use crate::records::{Records, RecordsOptions};
-use crate::shadow::{self, Reading, ShadowFeed};
+use crate::shadow::{self, Reading};
 use crate::shutdown::Shutdown;
 use crate::state::{StateFiles, take};
 use crate::tap::Outlets;
@@ -124,8 +124,8 @@ impl Agent {
         let (to_drift, inbox) = on.then(|| Feed::to_drift(registry.clone())).unzip();
         let (to_shadow, shadow_inbox) = config.shadow.as_ref().map(|shadow| to_shadow(shadow, &registry)).unzip();
         let feeds = Feeds::new(to_drift.into_iter().chain(to_shadow));
-        let (readings, reading_inbox) = ShadowFeed::new(registry.clone());
-        let (outcomes, outcome_inbox) = OutcomeFeed::new(registry.clone());
+        let (readings, reading_inbox) = shadow::feed(registry.clone());
+        let (outcomes, outcome_inbox) = drift::outcome_feed(registry.clone());
         let records = Records::open(
             records_options(&config, on.then_some(outcomes)),
             registry.clone(),

@@ -9,6 +9,10 @@ use crate::{ModelError, Result};
 /// The largest configuration or tokenizer file that is read, in bytes.
 pub(crate) const MOST_BYTES: u64 = 256 << 20;
 
+/// The largest number of anything that a configuration may state (layers, heads, tokens, ...): more would be asked of
+/// memory before the weights could disagree, and products of two of them stay far from overflow.
+pub(crate) const MOST_COUNT: usize = 1 << 24;
+
 /// What a folder's model is, by the `model_type` of its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -148,8 +152,9 @@ impl Settings {
         let number = value
             .as_u64()
             .and_then(|number| usize::try_from(number).ok())
-            .filter(|&number| (1..1 << 40).contains(&number));
-        number.map(Some).ok_or_else(|| self.wrong(key, value, "a positive whole number"))
+            .filter(|&number| (1..=MOST_COUNT).contains(&number));
+        let right = format!("a positive whole number up to {MOST_COUNT}");
+        number.map(Some).ok_or_else(|| self.wrong(key, value, right))
     }
 
     /// A finite number, `default` where it is missing.

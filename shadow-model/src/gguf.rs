@@ -14,6 +14,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use crate::decoder::{Biases, Config, Frequencies, plain_frequencies};
+use crate::folder::MOST_COUNT;
 use crate::weights::sha256;
 use crate::{Family, ModelError, Result};
 
@@ -194,8 +195,9 @@ impl Gguf {
     fn optional_count(&self, key: &str) -> Result<Option<usize>> {
         let Some(value) = self.value(key) else { return Ok(None) };
         let number = value.to_u64().ok().and_then(|number| usize::try_from(number).ok());
-        let number = number.filter(|&number| (1..1 << 40).contains(&number));
-        number.map(Some).ok_or_else(|| self.wrong(key, format!("{value:?}"), "a positive whole number"))
+        let number = number.filter(|&number| (1..=MOST_COUNT).contains(&number));
+        let right = format!("a positive whole number up to {MOST_COUNT}");
+        number.map(Some).ok_or_else(|| self.wrong(key, format!("{value:?}"), right))
     }
 
     fn number(&self, key: &str) -> Result<Option<f32>> {
@@ -290,15 +292,15 @@ impl Gguf {
                 format!("whole blocks of {block}"),
             ));
         }
-        let length = info.shape.elem_count() / block * dtype.type_size();
+        let length = (numbers(info) / block as u64).saturating_mul(dtype.type_size() as u64);
         let mut bytes = Vec::new();
         let read = |bytes: &mut Vec<u8>| -> std::io::Result<usize> {
             let mut file = File::open(&self.path)?;
             file.seek(SeekFrom::Start(self.content.tensor_data_offset.saturating_add(info.offset)))?;
-            file.take(length as u64).read_to_end(bytes)
+            file.take(length).read_to_end(bytes)
         };
         let got = read(&mut bytes).map_err(|why| ModelError::file(&self.path, why))?;
-        if got < length {
+        if (got as u64) < length {
             return Err(ModelError::tensor(
                 &self.path,
                 name,

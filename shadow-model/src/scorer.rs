@@ -100,8 +100,8 @@ impl Scorer {
     }
 
     /// Reads at most this many tokens of a pair, where the model would read more; at least 2.
-    #[must_use]
-    pub fn with_window(mut self, tokens: usize) -> Self {
+    #[cfg(test)]
+    pub(crate) fn with_window(mut self, tokens: usize) -> Self {
         self.window = tokens.clamp(2, self.decoder.config().window);
         self
     }

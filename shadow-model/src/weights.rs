@@ -56,19 +56,9 @@ impl Weights {
         Ok(())
     }
 
-    /// The names of all tensors, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
-    }
-
     /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
-    }
-
-    /// The shape of a tensor, if there is one of this name.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(|stored| stored.info.shape.as_slice())
     }
 
     /// The numbers in which a tensor is stored, where they can be read.

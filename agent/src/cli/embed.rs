@@ -26,6 +26,9 @@ pub struct Args {
     /// Folder of the model; hashed n-grams without one.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// Let each text begin with the prompt of this name in the folder's config_sentence_transformers.json.
+    #[arg(long, value_name = "NAME", requires = "model")]
+    prompt: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,9 +43,13 @@ pub fn main(args: &Args) -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<u64> {
     let expected = r#"an object with the key text, such as {"text": "hello"}"#;
-    let options = args.lines.options()?;
+    let options = args.lines.options();
     let embedder =
         args.model.as_ref().map_or_else(|| Ok(Embedder::hashed()), |folder| Embedder::open(folder, &options))?;
+    let embedder = match &args.prompt {
+        Some(name) => embedder.with_prompt(name)?,
+        None => embedder,
+    };
     args.lines.run(expected, |lines: &[Line<Text>]| {
         let texts: Vec<&str> = lines.iter().map(|line| line.value.text.as_str()).collect();
         let vectors = embedder.embed(&texts)?;

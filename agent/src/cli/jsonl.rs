@@ -7,11 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use plimsoll_shadow_model::{Options, Place, Precision};
+use plimsoll_shadow_model::Options;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::complain;
+use super::model_args::ModelArgs;
 use crate::shadow::worker::mistake;
 
 /// The longest line that is read, in bytes.
@@ -29,18 +30,8 @@ pub(super) struct Lines {
     /// Where to write; `-` is standard output.
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Where to compute: auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
-    device: Place,
-    /// In which numbers: auto (f32 on the CPU, bf16 on a GPU), f32, bf16, f16, or int8 (CPU).
-    #[arg(long, default_value = "auto")]
-    precision: Precision,
-    /// SHA-256 that the model's weights must have.
-    #[arg(long, value_name = "HEX")]
-    sha256: Option<String>,
-    /// Threads on the CPU; as many as there are cores when absent.
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 /// A line with its place, for messages.
@@ -51,11 +42,8 @@ pub(super) struct Line<T> {
 
 impl Lines {
     /// How the model is opened.
-    pub(super) fn options(&self) -> anyhow::Result<Options> {
-        if let Some(threads) = self.threads {
-            plimsoll_shadow_model::set_threads(threads);
-        }
-        Ok(Options { place: self.device, precision: self.precision, sha256: self.sha256.clone(), memory: None })
+    pub(super) fn options(&self) -> Options {
+        self.model.options(None)
     }
 
     /// Puts every line to `answer`, which gives one value for each, and writes them.

@@ -42,7 +42,7 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<u64> {
-    let scorer = Scorer::open(&args.model, &args.lines.options()?)?;
+    let scorer = Scorer::open(&args.model, &args.lines.options())?;
     let judge = Judge::new(Arc::new(scorer))?;
     let expected = r#"an object with question, a and b, such as {"question": "2 + 2?", "a": "4", "b": "5"}"#;
     args.lines.run(expected, |lines: &[Line<Contest>]| {

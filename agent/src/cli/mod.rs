@@ -11,6 +11,7 @@ mod embed;
 mod jsonl;
 mod judge;
 mod mask;
+mod model_args;
 mod outbox;
 mod probe;
 mod promql;

@@ -46,7 +46,7 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<u64> {
-    let scorer = Scorer::open(&args.model, &args.lines.options()?)?;
+    let scorer = Scorer::open(&args.model, &args.lines.options())?;
     let expected = r#"an object with prompt and response, such as {"prompt": "2 + 2 =", "response": " 4"}"#;
     args.lines.run(expected, |lines: &[Line<Exchange>]| {
         let pair = |line: &Line<Exchange>| {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use plimsoll_shadow_model::serve::BatchLimits;
-use plimsoll_shadow_model::{Options, Place, Precision};
 use reqwest::Url;
 use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::model_args::ModelArgs;
 use super::{Format, block_on, complain, print};
 use crate::config::{ByteSize, LogFormat, LogLevel, Secret};
 use crate::shadow::worker::{self, Listen, WorkerOptions};
@@ -50,21 +50,11 @@ pub struct Args {
     /// Say whether a folder's model is supported and what it needs, and end.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["listen", "model", "scorer", "reward"])]
     check: Option<PathBuf>,
-    /// Where to compute: auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
-    device: Place,
-    /// In which numbers: auto (f32 on the CPU, bf16 on a GPU), f32, bf16, f16, or int8 (CPU).
-    #[arg(long, default_value = "auto")]
-    precision: Precision,
-    /// SHA-256 that the embedding model's weights must have.
-    #[arg(long, value_name = "HEX")]
-    sha256: Option<String>,
+    #[command(flatten)]
+    models: ModelArgs,
     /// Memory that may be taken, weights included, such as 2GiB: on the device and by the process.
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = ByteSize::parse)]
     memory: ByteSize,
-    /// Threads on the CPU; as many as there are cores when absent.
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
     /// Metrics of the served engine: while requests wait there, nothing is computed.
     #[arg(long, value_name = "URL")]
     engine: Option<Url>,
@@ -171,15 +161,7 @@ fn options(args: &Args) -> anyhow::Result<WorkerOptions> {
             "--listen: others can reach {listen}: say with --token-file what they must send, or listen on 127.0.0.1"
         );
     }
-    if let Some(threads) = args.threads {
-        plimsoll_shadow_model::set_threads(threads);
-    }
-    let options = Options {
-        place: args.device,
-        precision: args.precision,
-        sha256: args.sha256.clone(),
-        memory: Some(args.memory.0.saturating_sub(PROCESS).saturating_sub(args.cache.0)),
-    };
+    let options = args.models.options(Some(args.memory.0.saturating_sub(PROCESS).saturating_sub(args.cache.0)));
     if !options.device()?.is_cuda() {
         bound_memory(args.memory.0);
     }

@@ -30,7 +30,7 @@ pub use act::{Act, ActError};
 pub use audit::{By, Door};
 pub use desk::{Ask, Drift, Refusal, Snapshot, Which};
 pub use finding::{Standing, Top};
-pub use outcomes::{Outcome, OutcomeFeed};
+pub use outcomes::{Outcome, OutcomeFeed, outcome_feed};
 pub use settings::Settings;
 pub use signal::{Kind, Signal, SignalId};
 pub use task::DriftTask;

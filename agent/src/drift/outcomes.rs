@@ -1,9 +1,10 @@
-//! The way of what came of tasks to the drift detectors: never waits, bounded.
+//! What came of tasks, on its way to the drift detectors.
 
-use plimsoll_exporters::{Metric, Registry};
+use plimsoll_exporters::Registry;
 use tokio::sync::mpsc;
 
 use super::signal::Signal;
+use crate::feed::Post;
 
 /// Outcomes that may wait for the detectors.
 const QUEUE: usize = 1024;
@@ -21,25 +22,10 @@ pub struct Outcome {
     pub score: f64,
 }
 
-/// The records' end; clones share one queue.
-#[derive(Clone, Debug)]
-pub struct OutcomeFeed {
-    queue: mpsc::Sender<Outcome>,
-    registry: Registry,
-}
+/// The records' end.
+pub type OutcomeFeed = Post<Outcome>;
 
-impl OutcomeFeed {
-    /// An empty queue and its two ends.
-    pub fn new(registry: Registry) -> (Self, mpsc::Receiver<Outcome>) {
-        let (queue, inbox) = mpsc::channel(QUEUE);
-        (Self { queue, registry }, inbox)
-    }
-
-    /// Hands on an outcome, or drops it and counts that (`plimsoll_dropped_total{what="drift_outcomes"}`) when too many
-    /// are waiting. Does nothing when nobody listens any more.
-    pub fn offer(&self, outcome: Outcome) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(outcome) {
-            self.registry.add(Metric::Dropped, &["drift_outcomes"], 1.0);
-        }
-    }
+/// An empty queue and its two ends; what is dropped is counted as `drift_outcomes`.
+pub fn outcome_feed(registry: Registry) -> (OutcomeFeed, mpsc::Receiver<Outcome>) {
+    Post::new(registry, QUEUE, "drift_outcomes")
 }

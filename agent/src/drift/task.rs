@@ -173,43 +173,30 @@ impl DriftTask {
 
     async fn take(&mut self, exchanges: Vec<Exchange>) {
         let now = self.clock.now();
-        let urgent = self.work(move |bench| {
-            bench.take(&exchanges, now);
-            bench.take_urgent()
-        });
-        let urgent = urgent.await;
-        self.tell_if(urgent).await;
+        self.take_in(move |bench| bench.take(&exchanges, now)).await;
     }
 
     async fn take_outcome(&mut self, first: Outcome) {
-        let mut outcomes = vec![first];
-        while outcomes.len() < BATCH
-            && let Ok(outcome) = self.outcomes.try_recv()
-        {
-            outcomes.push(outcome);
-        }
+        let outcomes = waiting(first, &mut self.outcomes);
         let now = self.clock.now();
-        let urgent = self.work(move |bench| {
-            outcomes.iter().for_each(|outcome| bench.take_outcome(outcome, now));
-            bench.take_urgent()
-        });
-        let urgent = urgent.await;
-        self.tell_if(urgent).await;
+        let take = move |bench: &mut Bench| outcomes.iter().for_each(|outcome| bench.take_outcome(outcome, now));
+        self.take_in(take).await;
     }
 
     async fn take_reading(&mut self, first: Reading) {
-        let mut readings = vec![first];
-        while readings.len() < BATCH
-            && let Ok(reading) = self.readings.try_recv()
-        {
-            readings.push(reading);
-        }
+        let readings = waiting(first, &mut self.readings);
         let now = self.clock.now();
-        let urgent = self.work(move |bench| {
-            readings.iter().for_each(|reading| bench.take_reading(reading, now));
+        let take = move |bench: &mut Bench| readings.iter().for_each(|reading| bench.take_reading(reading, now));
+        self.take_in(take).await;
+    }
+
+    /// Lets the detectors take something, and tells at once what cannot wait.
+    async fn take_in(&mut self, take: impl FnOnce(&mut Bench) + Send + 'static) {
+        let work = self.work(move |bench| {
+            take(bench);
             bench.take_urgent()
         });
-        let urgent = urgent.await;
+        let urgent = work.await;
         self.tell_if(urgent).await;
     }
 
@@ -298,4 +285,15 @@ impl DriftTask {
         let pool = self.pool.as_ref().ok_or_else(|| sqlx::Error::Protocol("the database is not open".into()))?;
         store::save(pool, unsaved, acts, self.clock.now()).await
     }
+}
+
+/// `first` and what else waits, at most a batch.
+fn waiting<T>(first: T, queue: &mut mpsc::Receiver<T>) -> Vec<T> {
+    let mut all = vec![first];
+    while all.len() < BATCH
+        && let Ok(next) = queue.try_recv()
+    {
+        all.push(next);
+    }
+    all
 }

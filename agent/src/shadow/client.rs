@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::worker::HASHED;
+use crate::collect::engine::reason;
 use crate::config::{Secret, WorkerUrl};
 
 /// The largest answer that is read, in bytes.
@@ -55,14 +56,19 @@ pub struct Ability {
 }
 
 impl Ability {
+    /// Whether it is a worker of ours.
+    pub fn is_ours(&self) -> bool {
+        self.worker == "plimsoll"
+    }
+
     /// Whether its vectors say more than the agent's own.
     pub fn embeds(&self) -> bool {
-        self.worker != "plimsoll" || self.embedder["model"] != HASHED
+        !self.is_ours() || self.embedder["model"] != HASHED
     }
 
     /// Whether it tells how surprising texts are.
     pub fn scores(&self) -> bool {
-        self.worker == "plimsoll" && self.scorer.is_some()
+        self.is_ours() && self.scorer.is_some()
     }
 }
 
@@ -176,16 +182,8 @@ fn message(body: &[u8]) -> String {
     error["error"]["code"].as_str().map_or_else(|| "no reason given".to_owned(), |code| code.chars().take(64).collect())
 }
 
-/// The innermost cause, which is what an operator can act on.
 fn transport(error: &reqwest::Error) -> ClientError {
-    if error.is_timeout() {
-        return ClientError::Transport("no answer in time".to_owned());
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    ClientError::Transport(cause.to_string())
+    ClientError::Transport(reason(error))
 }
 
 #[cfg(test)]

@@ -10,5 +10,4 @@ mod reader;
 mod supervise;
 pub mod worker;
 
-pub use client::{Client, ClientError};
-pub use reader::{Reading, ShadowFeed, start};
+pub use reader::{Reading, ShadowFeed, feed, start};

@@ -13,7 +13,7 @@ use super::breaker::Breaker;
 use super::client::{Ability, Client, ClientError};
 use super::supervise::{self, Supervised};
 use crate::config::{Checked, Reader, ShadowModel, WorkerUrl};
-use crate::feed::Inbox;
+use crate::feed::{Inbox, Post};
 use crate::health::Health;
 use crate::records::Records;
 use crate::shutdown::Shutdown;
@@ -48,25 +48,12 @@ pub struct Reading {
     pub response_nll: Option<(f64, u64)>,
 }
 
-/// The way of readings to the drift detectors: never waits, bounded.
-#[derive(Clone, Debug)]
-pub struct ShadowFeed {
-    queue: mpsc::Sender<Reading>,
-    registry: Registry,
-}
+/// The way of readings to the drift detectors.
+pub type ShadowFeed = Post<Reading>;
 
-impl ShadowFeed {
-    /// An empty queue and its two ends.
-    pub fn new(registry: Registry) -> (Self, mpsc::Receiver<Reading>) {
-        let (queue, inbox) = mpsc::channel(QUEUE);
-        (Self { queue, registry }, inbox)
-    }
-
-    fn offer(&self, reading: Reading) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(reading) {
-            self.registry.add(Metric::Dropped, &["shadow_readings"], 1.0);
-        }
-    }
+/// An empty queue of readings and its two ends; what is dropped is counted as `shadow_readings`.
+pub fn feed(registry: Registry) -> (ShadowFeed, mpsc::Receiver<Reading>) {
+    Post::new(registry, QUEUE, "shadow_readings")
 }
 
 /// Starts the worker, if it is a child of ours, and the reading.
@@ -212,10 +199,12 @@ impl ReaderTask {
     async fn probe(&mut self) {
         if self.breaker.allows(self.began.elapsed()) {
             match self.client.ability().await {
-                Ok(ability) => {
+                // another server's health says nothing of its vectors: only a request does
+                Ok(ability) if ability.is_ours() => {
                     self.ability = Some(ability);
                     self.answered();
                 }
+                Ok(_) => {}
                 Err(why) => self.failed(&why),
             }
         }

@@ -159,7 +159,7 @@ async fn fetch(client: &Client, target: &Target) -> Result<Vec<u8>, ScrapeError>
 }
 
 /// The innermost cause, which is what an operator can act on.
-fn reason(error: &reqwest::Error) -> String {
+pub(crate) fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".into();
     }
