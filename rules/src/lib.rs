@@ -18,6 +18,7 @@ mod summary;
 pub mod text;
 pub mod two_sample;
 mod units;
+pub mod verdict;
 
 pub use engine::{
     Action, ActiveAlert, AlertStanding, AlertState, BUILTIN_RULES, Backtest, BacktestReport, EngineOptions, Episode,

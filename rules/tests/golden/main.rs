@@ -1,0 +1,14 @@
+//! `rules::verdict` beside other programs' numbers. The folder is `PLIMSOLL_GOLDEN`, else `../shared/data/golden`.
+#![expect(clippy::panic, reason = "a test says what is wrong by failing")]
+
+mod ours;
+mod suite;
+
+/// The suites that a test of this program checks; each test's name is `golden_` and the suite's.
+const CHECKED: &[&str] = &["randomisation_eprocess", "drift_eprocess_edetector"];
+
+#[test]
+fn golden_every_suite_found_is_checked() {
+    let missing: Vec<String> = suite::names().into_iter().filter(|name| !CHECKED.contains(&name.as_str())).collect();
+    assert!(missing.is_empty(), "no test checks {missing:?}");
+}

@@ -1,0 +1,1 @@
+//! E1, E2 and what is built on them.
