@@ -5,6 +5,7 @@
 //! at every unit, and the first time it is large enough decides. All evidence is kept as its natural logarithm.
 
 pub mod comparators;
+pub mod experiment;
 mod moments;
 mod special;
 
