@@ -4,10 +4,15 @@
 //! large: it reaches `1/alpha` with probability at most alpha, over all of time (Ville's inequality). So it may be read
 //! at every unit, and the first time it is large enough decides. All evidence is kept as its natural logarithm.
 
+mod below;
+mod bets;
 pub mod comparators;
 pub mod experiment;
 mod moments;
+mod randomisation;
 mod special;
 
+pub use below::Below;
 pub use moments::Moments;
+pub use randomisation::{Randomisation, Side, Unit};
 pub use special::{beta_quantile, ln_beta, log_mean_exp, log_sum_exp, normal_quantile, regularised_beta};
