@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::bets::{GRID, LEAST_VARIANCE, MOST_LOST, STAKES};
 use super::special::log_mean_exp;
 
+/// ln of 0 as JSON can hold it.
+const NOTHING: f64 = f64::MIN;
+
 /// What three ways of watching say of the same outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Below {
@@ -24,7 +27,7 @@ impl Below {
     /// Watches for a mean under `least`, in (0, 1).
     #[must_use]
     pub fn new(least: f64) -> Self {
-        Self { least, product: [0.0; STAKES], sum: [f64::NEG_INFINITY; STAKES], largest: [f64::NEG_INFINITY; STAKES] }
+        Self { least, product: [0.0; STAKES], sum: [NOTHING; STAKES], largest: [NOTHING; STAKES] }
     }
 
     /// Takes an outcome in [0, 1].
@@ -47,13 +50,13 @@ impl Below {
         log_mean_exp(&self.product)
     }
 
-    /// ln of the e-SR statistic: alarm at ln of the mean run length wanted, in outcomes. Minus infinity before the first.
+    /// ln of the e-SR statistic: alarm at ln of the mean run length wanted, in outcomes. Far below 0 before the first.
     #[must_use]
     pub fn log_sr(&self) -> f64 {
         log_mean_exp(&self.sum)
     }
 
-    /// ln of the e-CUSUM statistic, never above [`Self::log_sr`]. Minus infinity before the first.
+    /// ln of the e-CUSUM statistic, never above [`Self::log_sr`]. Far below 0 before the first.
     #[must_use]
     pub fn log_cusum(&self) -> f64 {
         log_mean_exp(&self.largest)

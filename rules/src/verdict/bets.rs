@@ -36,7 +36,7 @@ impl Wealth {
     }
 
     /// ln of the wealth of each stake.
-    #[must_use]
+    #[cfg(test)]
     pub fn logs(&self) -> &[f64; STAKES] {
         &self.0
     }

@@ -7,12 +7,15 @@
 mod below;
 mod bets;
 pub mod comparators;
+mod estimate_error;
 pub mod experiment;
 mod moments;
 mod randomisation;
 mod special;
+mod srm;
 
 pub use below::Below;
 pub use moments::Moments;
 pub use randomisation::{Randomisation, Side, Unit};
 pub use special::{beta_quantile, ln_beta, log_mean_exp, log_sum_exp, normal_quantile, regularised_beta};
+pub use srm::{SRM_BAYES_FACTOR, SRM_PRIOR, SampleRatio};

@@ -1,5 +1,11 @@
 //! One experiment from its first unit to its verdict.
 
+mod decision;
+mod machine;
+mod metric;
 mod spec;
 
+pub use decision::{Decision, Reason, State};
+pub use machine::{Act, Experiment, UnitResult};
+pub use metric::{Interval, Metric};
 pub use spec::{Arm, Direction, ExperimentSpec, MetricKind, MetricSpec, RampStep, Role};
