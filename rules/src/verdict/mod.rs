@@ -4,18 +4,39 @@
 //! large: it reaches `1/alpha` with probability at most alpha, over all of time (Ville's inequality). So it may be read
 //! at every unit, and the first time it is large enough decides. All evidence is kept as its natural logarithm.
 
+mod asymptotic;
 mod below;
 mod bets;
+mod bradley_terry;
+mod cluster_robust;
 pub mod comparators;
 mod estimate_error;
 pub mod experiment;
+mod judge;
+mod length_control;
+mod linear;
 mod moments;
+mod multiplicity;
+mod ppi;
+mod ppi_mean;
 mod randomisation;
 mod special;
 mod srm;
 
+pub use asymptotic::{Answer, AsymptoticSequence, FEWEST_UNITS, Interval};
 pub use below::Below;
+pub use bradley_terry::{BradleyTerry, Strengths};
+pub use cluster_robust::{ArmRatio, ArmSums, RatioDifference, ratio_difference};
+pub use estimate_error::EstimateError;
+pub use judge::{
+    FEWEST_COMPARISONS, JudgeHealth, JudgeRecord, Label, MOST_FLIPS, MOST_POSITION_GAP, SwapLogits, SwapVerdict,
+    fit_temperature, judge_swap,
+};
+pub use length_control::{LengthControlled, length_control};
 pub use moments::Moments;
+pub use multiplicity::{benjamini_hochberg, e_bh, holm, mean_merge};
+pub use ppi::ppi_value;
+pub use ppi_mean::{PpiEstimate, PpiMean};
 pub use randomisation::{Randomisation, Side, Unit};
 pub use special::{beta_quantile, ln_beta, log_mean_exp, log_sum_exp, normal_quantile, regularised_beta};
-pub use srm::{SRM_BAYES_FACTOR, SRM_PRIOR, SampleRatio};
+pub use srm::{RatioTest, SRM_BAYES_FACTOR, SRM_P_VALUE, SRM_PRIOR, SampleRatio, always_valid_p, srm_chi_squared};
