@@ -2,10 +2,11 @@
 #![expect(clippy::panic, reason = "a test says what is wrong by failing")]
 
 mod ours;
+mod sequences;
 mod suite;
 
 /// The suites that a test of this program checks; each test's name is `golden_` and the suite's.
-const CHECKED: &[&str] = &["randomisation_eprocess", "drift_eprocess_edetector"];
+const CHECKED: &[&str] = &["randomisation_eprocess", "drift_eprocess_edetector", "ppi_aipw_asympcs"];
 
 #[test]
 fn golden_every_suite_found_is_checked() {
