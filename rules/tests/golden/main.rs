@@ -4,12 +4,14 @@
 
 mod estimates;
 mod ours;
+mod sequences;
 mod suite;
 
 /// The suites that a test of this program checks; each test's name is `golden_` and the suite's.
 const CHECKED: &[&str] = &[
     "randomisation_eprocess",
     "drift_eprocess_edetector",
+    "ppi_aipw_asympcs",
     "srm_chi2",
     "srm_sequential",
     "multiplicity",

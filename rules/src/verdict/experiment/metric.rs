@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Arm, Direction, MetricKind, MetricSpec};
 use crate::verdict::randomisation::{Randomisation, Side, Unit};
-use crate::verdict::{Moments, log_mean_exp};
+use crate::verdict::{AsymptoticSequence, FEWEST_UNITS, Moments, log_mean_exp};
 
 /// Values of control from which a quantile's limit is learnt.
 pub const LEARN: usize = 200;
-/// Units an arm must have before an interval is shown.
-const LEAST_UNITS: u64 = 200;
+/// Units at which the interval of an effect is narrowest.
+const NARROWEST: f64 = 1000.0;
 /// Of a binary metric: units of the rarer outcome.
 const LEAST_MINORITY: f64 = 20.0;
 
@@ -154,11 +154,12 @@ impl Metric {
     /// quantile); `None` while there are too few units for it to hold.
     #[must_use]
     pub fn interval(&self, spec: &MetricSpec, alpha: f64) -> Option<Interval> {
-        if self.arms.iter().any(|arm| arm.count() < LEAST_UNITS) || !self.enough_of_the_rarer(spec) {
+        if self.arms.iter().any(|arm| arm.count() < FEWEST_UNITS) || !self.enough_of_the_rarer(spec) {
             return None;
         }
         let scale = if let MetricKind::Bounded { low, high } = spec.kind { high - low } else { 1.0 };
-        let room = scale * half_width(&self.effect, alpha, LEAST_UNITS as f64 * 5.0)?;
+        let room = scale
+            * AsymptoticSequence::new(alpha, NARROWEST)?.half_width(self.effect.count(), self.effect.variance())?;
         let effect = scale * self.effect.mean();
         Some(Interval { effect, lower: effect - room, upper: effect + room })
     }
@@ -205,12 +206,4 @@ impl SameTwice {
     pub fn log_e(&self) -> f64 {
         self.most
     }
-}
-
-fn half_width(moments: &Moments, alpha: f64, at: f64) -> Option<f64> {
-    let long = -2.0 * alpha.ln();
-    let rho2 = (long + long.ln_1p()) / at;
-    let n = moments.count() as f64;
-    let scaled = n * rho2 + 1.0;
-    Some((2.0 * scaled / (n * n * rho2) * (scaled.sqrt() / alpha).ln()).sqrt() * moments.variance().sqrt())
 }
