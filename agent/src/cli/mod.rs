@@ -8,6 +8,7 @@ pub mod demo;
 mod detect;
 mod drift;
 mod embed;
+mod experiment;
 mod jsonl;
 mod judge;
 mod mask;
@@ -86,6 +87,9 @@ enum Verb {
     /// Has the data changed? Compare two files, column by column: by how much, which way, and whether that is chance.
     #[command(after_help = drift::HELP)]
     Drift(drift::Args),
+    /// Judge an A/B test from a file, valid however often one looks; or plan one.
+    #[command(after_help = experiment::HELP)]
+    Experiment(experiment::Args),
     /// Read meaning beside the served model: the worker with the shadow models, as a process of its own.
     #[command(after_help = shadow::HELP)]
     Shadow(shadow::Args),
@@ -132,6 +136,7 @@ pub fn main() -> ExitCode {
         Verb::Backtest(args) => backtest::main(&args),
         Verb::Detect(args) => detect::main(&args),
         Verb::Drift(args) => drift::main(&args),
+        Verb::Experiment(args) => experiment::main(&args),
         Verb::Shadow(args) => shadow::main(&args),
         Verb::Embed(args) => embed::main(&args),
         Verb::Score(args) => score::main(&args),

@@ -42,7 +42,7 @@ fn play(rng: &mut fastrand::Rng, spec: &ExperimentSpec, treatment: f64) -> (Stat
         }
         let arm = if rng.f64() < propensity { Arm::Treatment } else { Arm::Control };
         let served = if arm == Arm::Treatment && experiment.state() != State::AaCheck { treatment } else { 0.9 };
-        let result = UnitResult { arm, propensity, values: vec![Some(coin(rng, served))] };
+        let result = UnitResult { arm, propensity, values: vec![Some(coin(rng, served))], asked: true };
         units += 1;
         experiment.close(&result, Timestamp::from_millis(units.cast_signed()));
     }

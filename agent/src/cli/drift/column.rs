@@ -75,7 +75,7 @@ impl Column {
 }
 
 /// The finite number of a cell of a numeric column; what is found instead as an error.
-pub(super) fn finite(cell: Cell<'_>) -> Result<Option<f64>, String> {
+pub(in crate::cli) fn finite(cell: Cell<'_>) -> Result<Option<f64>, String> {
     let found = match cell {
         Cell::Missing => None,
         Cell::Number(number) => (!number.is_nan()).then_some(number),

@@ -1,18 +1,18 @@
 //! `plimsoll drift`: has the data changed, by how much, and which way?
 
 mod collect;
-mod column;
+pub(super) mod column;
 mod histogram;
 mod html;
 mod json;
 mod kind;
 mod odd;
-mod read;
+pub(super) mod read;
 mod report;
 mod signal;
 mod table;
 mod watch;
-mod words;
+pub(super) mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use plimsoll_rules::two_sample::column::Measure;
 use super::report::{ColumnReport, NumbersView, QUANTILES, Report, View};
 
 /// A number with about three digits that count.
-pub(super) fn short(value: f64) -> String {
+pub(in crate::cli) fn short(value: f64) -> String {
     let size = value.abs();
     let text = match size {
         0.0 => "0".to_owned(),
@@ -23,7 +23,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// A share as a percentage.
-pub(super) fn percent(share: f64) -> String {
+pub(in crate::cli) fn percent(share: f64) -> String {
     format!("{} %", short((share * 1000.0).round() / 10.0))
 }
 

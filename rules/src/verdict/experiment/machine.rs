@@ -24,6 +24,14 @@ pub struct UnitResult {
     pub propensity: f64,
     /// One value for each metric of the spec, in its unit; `None` where it is missing.
     pub values: Vec<Option<f64>>,
+    /// Whether its values were meant to be there: one that nobody asked for by chance is not missing.
+    pub asked: bool,
+}
+
+impl UnitResult {
+    fn was_drawn(&self) -> bool {
+        self.propensity > 0.0 && self.propensity < 1.0
+    }
 }
 
 /// What an operator may do.
@@ -136,12 +144,20 @@ impl Experiment {
     /// Takes a unit whose window has closed at `now`; what is decided by it, if anything. Units that could not have
     /// been drawn either way, and units after the end, change nothing.
     pub fn close(&mut self, result: &UnitResult, now: Timestamp) -> Option<Decision> {
-        let drawn = result.propensity > 0.0 && result.propensity < 1.0;
-        if self.state.is_over() || !drawn {
+        if self.state.is_over() || !result.was_drawn() {
             return None;
         }
-        self.step_units += 1;
+        self.observe(result);
         let since = *self.step_since.get_or_insert(now);
+        self.decide(now, now.since(since))
+    }
+
+    /// Takes a unit and decides nothing.
+    pub fn observe(&mut self, result: &UnitResult) {
+        if !result.was_drawn() {
+            return;
+        }
+        self.step_units += 1;
         self.count_split(result);
         self.count_missing(result);
         if matches!(self.state, State::AaCheck | State::Hold(None)) {
@@ -150,7 +166,6 @@ impl Experiment {
             self.units[result.arm.index()] += 1;
             self.measure(result);
         }
-        self.decide(now, now.since(since))
     }
 
     /// An operator's wish at `now`; `None` where it changes nothing.
@@ -185,6 +200,9 @@ impl Experiment {
     }
 
     fn count_missing(&mut self, result: &UnitResult) {
+        if !result.asked {
+            return;
+        }
         let mut deciding = self.spec.metrics.iter().zip(&result.values).filter(|(spec, _)| spec.role != Role::Signal);
         let outcome = if deciding.any(|(_, value)| value.is_none()) { 1.0 } else { 0.0 };
         self.missing.add(&Unit { outcome, treated: result.arm == Arm::Treatment, propensity: result.propensity });

@@ -18,7 +18,7 @@ const MOST_COLUMNS: usize = 4_096;
 
 /// One value of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Cell<'a> {
+pub(in crate::cli) enum Cell<'a> {
     /// An empty cell, a null, or a key that the row lacks.
     Missing,
     /// A number of a typed format.
@@ -28,10 +28,10 @@ pub(super) enum Cell<'a> {
 }
 
 /// Takes a column's number and its value.
-pub(super) type Each<'f> = dyn FnMut(usize, Cell<'_>) -> anyhow::Result<()> + 'f;
+pub(in crate::cli) type Each<'f> = dyn FnMut(usize, Cell<'_>) -> anyhow::Result<()> + 'f;
 
 /// A file that is read row by row.
-pub(super) trait Table: Send {
+pub(in crate::cli) trait Table: Send {
     /// The columns; more may appear while a JSONL file is read.
     fn names(&self) -> &[String];
 
@@ -53,7 +53,7 @@ pub(super) trait Table: Send {
 }
 
 /// Opens a table; its format is that of its name, or else of its first bytes.
-pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn Table>> {
+pub(in crate::cli) fn open(path: &Path) -> anyhow::Result<Box<dyn Table>> {
     let file = path.display().to_string();
     let opened = File::open(path).with_context(|| format!("{file} cannot be read"))?;
     let mut head = BufReader::with_capacity(1 << 16, opened);
