@@ -4,13 +4,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request, response};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use plimsoll_rules::Endpoint;
-use tokio::sync::watch;
+use plimsoll_rules::verdict::experiment::Arm;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::download::{AbortGuard, ClientSide, Download, Driver, Stream};
@@ -20,12 +24,15 @@ use super::h2c::Http2;
 use super::headers::{endpoint, strip_hop_by_hop, to_http1, to_http2, wants_upgrade};
 use super::inject::{self, Hide};
 use super::link::{Link, Sent};
+use super::mirror::{self, Copy};
 use super::observe::{Format, Recorder, Sink};
-use super::options::{TapOptions, UpstreamProtocol};
+use super::options::{TapOptions, Upstream, UpstreamProtocol};
 use super::pool::{ConnectError, Pool, connect};
+use super::split::{self, Asked, Plan};
 use super::tunnel::tunnel;
 use super::upload::{Gate, Log, Upload};
 use super::watch::Watch;
+use crate::experiment::{Splitter, Unenrolled};
 
 /// What all connections of one tap share.
 #[derive(Debug)]
@@ -38,6 +45,10 @@ pub(super) struct Tap {
     pub(super) options: watch::Receiver<Arc<TapOptions>>,
     /// Everything that runs beside the accept loop; waited for at the end.
     pub(super) tasks: TaskTracker,
+    /// Room for copies that experiments send.
+    pub(super) mirrors: Arc<Semaphore>,
+    /// The tap is ending.
+    pub(super) stop: CancellationToken,
 }
 
 /// What the parts of one exchange need to know of it.
@@ -54,10 +65,27 @@ pub(super) struct Exchange {
     repeatable: bool,
     /// The usage of the answer was asked for by us, not by the client.
     injected: bool,
+    /// What is sent to control if the treatment cannot be reached.
+    fallback: Option<Box<Fallback>>,
+}
+
+/// A request as control is to get it.
+#[derive(Debug)]
+struct Fallback {
+    request: Request<Bytes>,
+    options: Arc<TapOptions>,
+}
+
+/// A request's body, as far as it was read before it was passed on.
+struct Read {
+    frames: VecDeque<Frame<Bytes>>,
+    text: Vec<u8>,
+    /// That is all of it.
+    ended: bool,
 }
 
 /// An answer and what moves its body.
-struct Answer {
+pub(super) struct Answer {
     response: Response<Incoming>,
     driver: Driver,
 }
@@ -81,18 +109,28 @@ pub(super) async fn forward(
         gate: gate(&mut parts),
         repeatable: repeatable(&parts.method, endpoint),
         injected: false,
+        fallback: None,
         tap,
         client,
         options,
     };
-    let upload = if inject { exchange.inject(&mut parts.headers, body).await } else { Ok(exchange.upload(body)) };
-    let outcome = match upload {
+    let splitter = exchange.options.splitter.clone().filter(|_| endpoint.is_some());
+    let upload = match splitter {
+        Some(splitter) => exchange.split(&splitter, &mut parts, body, inject, recorder.as_mut()).await,
+        None if inject => exchange.inject(&mut parts.headers, body).await,
+        None => Ok(exchange.upload(body)),
+    };
+    let mut outcome = match upload {
         Ok(upload) => exchange.run(parts, upload, upgrade.is_some()).await,
         Err(failure) => Err(failure),
     };
+    if matches!(outcome, Err(Failure::Connect(_)))
+        && let Some(fallback) = exchange.fallback.take()
+    {
+        outcome = exchange.fall_back(*fallback, upgrade.is_some(), recorder.as_mut()).await;
+    }
     if let Some(recorder) = &mut recorder {
-        let (head, tail) = exchange.log.take();
-        recorder.request(head, tail);
+        exchange.tell_request(recorder);
     }
     match outcome {
         Err(failure) => {
@@ -133,33 +171,168 @@ impl Exchange {
         Upload::new(body, self.log.clone(), self.gate.clone())
     }
 
-    /// Reads the request, and has the usage asked for in it if the client did not.
-    async fn inject(&mut self, headers: &mut HeaderMap, mut body: Incoming) -> Result<Upload, Failure> {
-        let (mut read, mut text) = (VecDeque::new(), Vec::new());
-        let ended = loop {
-            match body.frame().await {
-                None => break true,
-                Some(Err(_)) => return Err(Failure::Client),
-                Some(Ok(frame)) => {
-                    let piece = frame.data_ref();
-                    text.extend_from_slice(piece.map_or(&[], |piece| piece));
-                    let plain = piece.is_some();
-                    read.push_back(frame);
-                    if !plain || text.len() > inject::LONGEST {
-                        break false;
-                    }
-                }
-            }
-        };
-        if ended && let Some(asked) = inject::ask_for_usage(&text) {
-            inject::set_length(headers, asked.len());
-            self.injected = true;
-            return Ok(Upload::whole(asked, self.log.clone()));
-        }
-        Ok(Upload::resumed(read, body, self.log.clone()))
+    /// A body that is here whole.
+    pub(super) fn whole(&self, body: Bytes) -> Upload {
+        Upload::whole(body, self.log.clone())
     }
 
-    async fn run(&self, mut parts: request::Parts, upload: Upload, upgrade: bool) -> Result<Answer, Failure> {
+    /// A request of our own, which no client waits for.
+    pub(super) fn of_copy(tap: Arc<Tap>, options: Arc<TapOptions>, http2: bool) -> Self {
+        Self {
+            tap,
+            client: Arc::default(),
+            options,
+            http2,
+            log: Log::new(true),
+            gate: None,
+            repeatable: true,
+            injected: false,
+            fallback: None,
+        }
+    }
+
+    /// Tells what the request said.
+    pub(super) fn tell_request(&self, recorder: &mut Recorder) {
+        let (head, tail) = self.log.take();
+        recorder.request(head, tail);
+    }
+
+    /// Reads the request, and has the usage asked for in it if the client did not.
+    async fn inject(&mut self, headers: &mut HeaderMap, mut body: Incoming) -> Result<Upload, Failure> {
+        let read = read(&mut body).await?;
+        if read.ended
+            && let Some(asked) = self.dressed(None, &read.text, true)
+        {
+            inject::set_length(headers, asked.len());
+            return Ok(self.whole(asked));
+        }
+        Ok(Upload::resumed(read.frames, body, self.log.clone()))
+    }
+
+    /// Finds out which variant of which experiment serves the request, and makes it that variant's.
+    async fn split(
+        &mut self,
+        splitter: &Splitter,
+        parts: &mut request::Parts,
+        mut body: Incoming,
+        inject: bool,
+        recorder: Option<&mut Recorder>,
+    ) -> Result<Upload, Failure> {
+        if let Err(why) = split::readable(&parts.headers) {
+            let plan = split::plan(splitter, &parts.headers, Err(why));
+            self.take_part(plan.as_ref(), recorder);
+            return Ok(self.upload(body));
+        }
+        let read = read(&mut body).await?;
+        let asked = if read.ended { Asked::read(&read.text) } else { None };
+        let unread = match read.ended {
+            true => Unenrolled::NotJson,
+            false if read.text.len() > inject::LONGEST => Unenrolled::TooLong,
+            false => Unenrolled::Unreadable,
+        };
+        let plan = split::plan(splitter, &parts.headers, asked.as_ref().ok_or(unread));
+        let plain = self.options.clone();
+        self.take_part(plan.as_ref(), recorder);
+        let model = |plan: &Plan| plan.variant().and_then(|variant| variant.model.clone());
+        let dressed = match &asked {
+            Some(asked) => {
+                let renamed = plan.as_ref().and_then(model).and_then(|model| asked.with_model(&model));
+                self.dressed(renamed, &read.text, inject)
+            }
+            None => None,
+        };
+        if let (Some(plan), Some(asked)) = (&plan, &asked) {
+            self.copies(splitter, plan, parts, asked, &plain);
+            self.keep_fallback(plan, parts, (asked, &read.text, inject), &plain);
+        }
+        Ok(match dressed {
+            Some(body) => {
+                inject::set_length(&mut parts.headers, body.len());
+                self.whole(body)
+            }
+            None => Upload::resumed(read.frames, body, self.log.clone()),
+        })
+    }
+
+    /// A body with another model and the wish for usage in it, where that is wanted; `None` when it stays as it is.
+    fn dressed(&mut self, renamed: Option<Bytes>, text: &[u8], inject: bool) -> Option<Bytes> {
+        let asked = if inject { inject::ask_for_usage(renamed.as_deref().unwrap_or(text)) } else { None };
+        self.injected |= asked.is_some();
+        asked.or(renamed)
+    }
+
+    fn take_part(&mut self, plan: Option<&Plan>, recorder: Option<&mut Recorder>) {
+        let Some(plan) = plan else { return };
+        if let Some(recorder) = recorder {
+            recorder.takes_part(plan.name.clone(), plan.assignment.clone());
+        }
+        if let Some(upstream) = plan.variant().and_then(|variant| variant.upstream.clone()) {
+            self.options = towards(&self.options, upstream);
+        }
+    }
+
+    /// Sends the treatment its copy, if it is to have one.
+    fn copies(
+        &self,
+        splitter: &Splitter,
+        plan: &Plan,
+        parts: &request::Parts,
+        asked: &Asked<'_>,
+        plain: &Arc<TapOptions>,
+    ) {
+        let (Some(assignment), Some(endpoint)) = (plan.copy.clone(), endpoint(parts.method.as_str(), parts.uri.path()))
+        else {
+            return;
+        };
+        let treatment = &plan.running.experiment().treatment;
+        let body = treatment.model.as_ref().and_then(|model| asked.with_model(model));
+        let request = with_body(parts, body.unwrap_or_else(|| asked.body()));
+        let options = treatment.upstream.clone().map_or_else(|| plain.clone(), |upstream| towards(plain, upstream));
+        let copy = Copy { request, endpoint, options, assignment, name: treatment.name.clone() };
+        if !mirror::send(&self.tap, copy) {
+            splitter.count_dropped_mirror();
+        }
+    }
+
+    /// A treatment on a server of its own can be away while control is not.
+    fn keep_fallback(
+        &mut self,
+        plan: &Plan,
+        parts: &request::Parts,
+        (asked, text, inject): (&Asked<'_>, &[u8], bool),
+        plain: &Arc<TapOptions>,
+    ) {
+        let control = &plan.running.experiment().control;
+        let upstream = control.upstream.clone().unwrap_or_else(|| plain.upstream.clone());
+        if plan.serve != Some(Arm::Treatment) || Arc::ptr_eq(&upstream, &self.options.upstream) {
+            return;
+        }
+        let renamed = control.model.as_ref().and_then(|model| asked.with_model(model));
+        let body = self.dressed(renamed, text, inject).unwrap_or_else(|| asked.body());
+        self.fallback = Some(Box::new(Fallback { request: with_body(parts, body), options: towards(plain, upstream) }));
+    }
+
+    /// Asks control, for the treatment cannot be reached. Not a byte has been answered.
+    async fn fall_back(
+        &mut self,
+        fallback: Fallback,
+        upgrade: bool,
+        recorder: Option<&mut Recorder>,
+    ) -> Result<Answer, Failure> {
+        if let Some(recorder) = recorder {
+            recorder.fails_over();
+        }
+        let (parts, body) = fallback.request.into_parts();
+        (self.options, self.log) = (fallback.options, Log::new(true));
+        self.run(parts, self.whole(body), upgrade).await
+    }
+
+    pub(super) async fn run(
+        &self,
+        mut parts: request::Parts,
+        upload: Upload,
+        upgrade: bool,
+    ) -> Result<Answer, Failure> {
         if parts.method == Method::CONNECT {
             return Err(Failure::Method);
         }
@@ -236,7 +409,12 @@ impl Exchange {
         if self.log.is_broken() { Failure::Client } else { Failure::Broken(error.to_string()) }
     }
 
-    fn answer(&self, answer: Answer, mut recorder: Option<Recorder>, upgrade: Option<OnUpgrade>) -> Response<Download> {
+    pub(super) fn answer(
+        &self,
+        answer: Answer,
+        mut recorder: Option<Recorder>,
+        upgrade: Option<OnUpgrade>,
+    ) -> Response<Download> {
         let Answer { response, driver } = answer;
         let (mut parts, body) = response.into_parts();
         if let Some(recorder) = &mut recorder {
@@ -278,6 +456,47 @@ impl Exchange {
         let task = self.tap.tasks.spawn(link.into_task());
         Driver::Task(Some(AbortGuard::new(task.abort_handle())), Watch::new())
     }
+}
+
+/// Reads a body up to its end, or to what is kept of one at most.
+async fn read(body: &mut Incoming) -> Result<Read, Failure> {
+    let mut read = Read { frames: VecDeque::new(), text: Vec::new(), ended: false };
+    loop {
+        match body.frame().await {
+            None => {
+                read.ended = true;
+                return Ok(read);
+            }
+            Some(Err(_)) => return Err(Failure::Client),
+            Some(Ok(frame)) => {
+                let piece = frame.data_ref();
+                read.text.extend_from_slice(piece.map_or(&[], |piece| piece));
+                let plain = piece.is_some();
+                read.frames.push_back(frame);
+                if !plain || read.text.len() > inject::LONGEST {
+                    return Ok(read);
+                }
+            }
+        }
+    }
+}
+
+/// The same options with another upstream.
+fn towards(options: &TapOptions, upstream: Arc<Upstream>) -> Arc<TapOptions> {
+    Arc::new(TapOptions { upstream, ..options.clone() })
+}
+
+/// A request of its own with another body.
+fn with_body(parts: &request::Parts, body: Bytes) -> Request<Bytes> {
+    let length = body.len();
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = parts.uri.clone();
+    *request.version_mut() = parts.version;
+    *request.headers_mut() = parts.headers.clone();
+    *request.extensions_mut() = parts.extensions.clone();
+    inject::set_length(request.headers_mut(), length);
+    request
 }
 
 fn request_id(headers: &HeaderMap) -> Option<Vec<u8>> {
