@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch bench-nab bench-drift-batch bench-drift bench-shadow
+.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-nab bench-drift-batch bench-drift bench-shadow
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -15,6 +15,7 @@ help:
 	@echo 'make sim-drift  false-alarm rates and delays of the drift detectors, by simulation'
 	@echo 'make sim-drift-embedding  false alarms and delays of the embedding detector (makes MiniLM vectors first)'
 	@echo 'make sim-drift-watch  run length and delay of drift watch over many columns, driving the binary'
+	@echo 'make sim-verdicts  false alarms, sample sizes and decisions of the A/B verdicts, by simulation'
 	@echo 'make bench-drift  cost of the drift detectors, and run length, delay and cost of river and alibi-detect'
 	@echo 'make bench-nab  anomaly scores: NAB beside published figures'
 	@echo 'make bench-incidents  anomaly alarms: found, missed, false in each labelled file of ../shared; cost beside river'
@@ -82,6 +83,9 @@ sim-drift-embedding:
 sim-drift-watch:
 	cargo build --release --locked -p plimsoll-agent
 	python3 tests/bench/drift/watch.py target/release/plimsoll --data $${PLIMSOLL_SHARED:-../shared}/data
+# 4 000 runs a line, some minutes on two cores
+sim-verdicts:
+	cargo run --release --locked -p plimsoll-rules --example sim_verdicts -- $${PLIMSOLL_RUNS:-4000}
 # PLIMSOLL_TORCH=1 also installs torch (several gigabytes): without it the embedding peer says SKIPPED
 bench-drift:
 	tests/bench/drift/setup_peers.sh

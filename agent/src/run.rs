@@ -168,6 +168,7 @@ impl Agent {
             started: clock::wall(),
             pipeline: Desk::new(commands.clone()),
             drift,
+            experiments: experiment::start(splitter.clone(), records.clone(), registry.clone(), shutdown),
         };
         announce(&config.borrow(), &listeners);
         let started_with = config.borrow().clone();

@@ -169,9 +169,19 @@ catalog! {
     DriftArl "drift_arl_observations" Gauge, ["signal", "model", "variant"], "Mean observations between two false alarms that the threshold is set to.";
     DriftBaseline "drift_baseline_version" Gauge, ["signal", "model", "variant"], "The baseline in force.";
     DriftObservations "drift_observations_total" Counter, ["signal", "model", "variant"], "Observations taken by a signal's detector.";
+    CompletionEvidence "task_completion_evidence_nats" Gauge, ["model", "variant", "method"], "Evidence that less than 90 % of tasks are completed, in nats: method daily is an e-process that begins anew each day (UTC; 3.0 is one false alarm in 20 days), method detector an e-SR detector of a fall at any time (9.2 is one false alarm in 10 000 tasks).";
     // Experiments
     ExperimentUnits "experiment_units_total" Counter, ["experiment", "variant"], "Units (users, conversations) that were enrolled in an experiment, by the variant of their half.";
     ExperimentUnenrolled "experiment_requests_unenrolled_total" Counter, ["experiment", "reason"], "Requests of an experiment that could not take part and were served by control (reason: no_unit, too_long, unreadable, not_json, full, no_variant, moved).";
+    ExperimentState "experiment_state" Gauge, ["experiment", "state"], "1 for the state an experiment is in (aa_check, ramp, hold, promoted, rolled_back, kept_control), 0 for the others.";
+    ExperimentShare "experiment_treatment_share_ratio" Gauge, ["experiment"], "Share of new units that get the treatment; 0 when none is enrolled any more.";
+    ExperimentOutcomes "experiment_outcomes" Gauge, ["experiment", "arm"], "Units whose window has closed and whose outcome is in, by arm (control, treatment).";
+    ExperimentEvidence "experiment_log_e" Gauge, ["experiment", "metric", "side"], "Largest evidence so far, in nats (ln of an e-value): side harm that the treatment is worse, side no_worse that it is worse by less than the margin.";
+    ExperimentEffect "experiment_effect" Gauge, ["experiment", "metric", "bound"], "Treatment minus control, in the metric's own unit: estimate, lower and upper bound of the confidence sequence, valid at all times together.";
+    ExperimentSplitEvidence "experiment_split_log_e" Gauge, ["experiment"], "Evidence that the arms' sizes are not what the propensities say, in nats; 6.9 puts the experiment on hold.";
+    ExperimentMissingEvidence "experiment_missing_log_e" Gauge, ["experiment"], "Evidence that outcomes are missing more often in one arm, in nats; 6.9 puts the experiment on hold.";
+    ExperimentDecided "experiment_decision_timestamp_seconds" Gauge, ["experiment", "from", "to", "reason", "metric"], "When the last decision was taken, in seconds since the Unix epoch.";
+    ExperimentDecisions "experiment_decisions_total" Counter, ["experiment", "action", "reason"], "Decisions since the start of the agent (action: advance, hold, resume, promote, roll_back, keep_control).";
     // Shadow model, as the agent sees it
     ShadowRequests "shadow_requests_total" Counter, ["outcome"], "Requests of the agent to the shadow worker by how they ended: ok, busy (it makes way for the served model), failed.";
     ShadowRequestDuration "shadow_request_duration_seconds" Histogram(SECONDS), [], "Seconds of a request of the agent to the shadow worker that was answered.";

@@ -36,7 +36,10 @@ async fn engine(name: &'static str) -> (Upstream, Seen) {
 fn answer(name: &str, id: &str) -> String {
     let body = json!({"id": id, "model": name, "choices": [{"index": 0, "message": {"content": name}, "finish_reason": "stop"}]});
     let body = body.to_string();
-    format!("HTTP/1.1 200 OK\r\nX-Engine: {name}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 200 OK\r\nX-Engine: {name}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 const BODY: &str = "{\"messages\" : [ {\"role\":\"user\",\"content\":\"hi\"} ],\n \"model\":  \"base\",\t\"n\":1 }";
@@ -57,7 +60,11 @@ async fn ask(wire: &mut Wire, unit: Option<&str>, call: &str) -> String {
     let name = response.header("x-engine").unwrap().to_owned();
     let id = format!("{name}-{call}");
     let direct = answer(&name, &id);
-    assert_eq!(response.body, direct.split("\r\n\r\n").nth(1).unwrap().as_bytes(), "the client's bytes are the engine's");
+    assert_eq!(
+        response.body,
+        direct.split("\r\n\r\n").nth(1).unwrap().as_bytes(),
+        "the client's bytes are the engine's"
+    );
     assert_eq!(response.headers.len(), 3, "no header is added: {:?}", response.headers);
     name
 }
@@ -127,7 +134,10 @@ async fn two_thousand_units_are_split_and_stay_where_they_are() {
     let pool = database(&agent).await;
     counted(&pool, "SELECT count(*) FROM exchanges WHERE experiment = 'support-v2'", 2000).await;
     counted(&pool, "SELECT count(*) FROM assignments WHERE propensity = 0.3 AND phase = 'split'", 2000).await;
-    let told = count(&pool, "SELECT count(*) FROM assignments JOIN exchanges USING (experiment, unit) WHERE arm = 1 AND variant = 'v2'");
+    let told = count(
+        &pool,
+        "SELECT count(*) FROM assignments JOIN exchanges USING (experiment, unit) WHERE arm = 1 AND variant = 'v2'",
+    );
     assert_eq!(usize::try_from(told.await).unwrap(), new, "what the records say is what was done");
     let figures = agent.scrape().await.unwrap();
     let series = format!("plimsoll_experiment_units_total{{experiment=\"support-v2\",variant=\"v2\"}} {new}");
@@ -184,7 +194,10 @@ async fn a_dead_treatment_costs_no_answer_and_is_not_forgiven() {
     counted(&pool, "SELECT count(*) FROM exchanges", 60).await;
     let failed = count(&pool, "SELECT count(*) FROM exchanges WHERE variant = 'v2' AND outcome = 'unreachable'").await;
     assert!((14..=46).contains(&failed), "{failed}");
-    assert_eq!(count(&pool, "SELECT count(*) FROM exchanges WHERE variant = 'base' AND outcome = 'ok'").await, 60 - failed);
+    assert_eq!(
+        count(&pool, "SELECT count(*) FROM exchanges WHERE variant = 'base' AND outcome = 'ok'").await,
+        60 - failed
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

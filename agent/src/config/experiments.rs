@@ -157,6 +157,7 @@ fn experiment(c: &mut Check<'_>, key: &str, one: &raw::Experiment, raw: &Raw) ->
         ramp: ramp(c, key, &one.ramp),
         aa_units: one.aa_units,
         max_units: one.max_units,
+        promotes: one.split != SplitKind::Mirror,
         window: one.window.0,
     };
     receivers(c, &format!("{key}.on_promote"), &one.on_promote, raw);

@@ -3,11 +3,16 @@
 //! The tap asks the [`Splitter`] at every request; whoever decides sets each experiment's [`Course`].
 
 mod course;
+mod desk;
 mod splitter;
 mod sticky;
+mod values;
+mod view;
 
 pub use course::Course;
+pub use desk::{Denied, Experiments, start};
 pub use splitter::{Running, Splitter, Unenrolled};
+pub use view::{MetricView, View};
 
 use crate::config::Experiment;
 use crate::records::{Records, Refused};

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Checked;
 use crate::drift::{Drift, State as DriftState};
+use crate::experiment::Experiments;
 use crate::health::Health;
 use crate::pipeline::{Desk, Snapshot};
 
@@ -40,6 +41,8 @@ pub struct ApiState {
     pub pipeline: Desk,
     /// Where drift is looked at.
     pub drift: Drift,
+    /// Where experiments are looked at.
+    pub experiments: Experiments,
 }
 
 /// Routes of the status and `/-/reload`.

@@ -4,6 +4,7 @@ pub mod api;
 pub mod auth;
 pub mod capped;
 pub mod drift;
+pub mod experiments;
 pub mod feedback;
 pub mod health;
 pub mod metrics;

@@ -55,7 +55,8 @@ async fn a_unit_goes_through_the_records_and_is_closed_once() {
         detail: "{}".into(),
         state_hash: "abc".into(),
     };
-    let state = SavedExperiment { spec_hash: "s".into(), state: "{}".into(), seq: 1, course: Course::Split { share: 0.1 } };
+    let state =
+        SavedExperiment { spec_hash: "s".into(), state: "{}".into(), seq: 1, course: Course::Split { share: 0.1 } };
     let step = |outcome: &str| Step {
         experiment: "e".into(),
         units: vec![ClosedUnit { unit: LARGE, seq: 1, outcome: outcome.into() }],
@@ -91,7 +92,9 @@ async fn older_files_are_widened_and_open_units_outlive_retention() {
     let now = crate::clock::wall();
     let old = |one: Exchange, hours: u64| Exchange { started: now - Duration::from_secs(3600 * hours), ..one };
     let mut connection = pool.acquire().await.unwrap();
-    for one in [old(of("open", 1, Arm::Control), 3), old(of("forgotten", 2, Arm::Control), 5), old(exchange("plain"), 3)] {
+    for one in
+        [old(of("open", 1, Arm::Control), 3), old(of("forgotten", 2, Arm::Control), 5), old(exchange("plain"), 3)]
+    {
         database::put_exchange(&mut connection, &one, StoreText::None).await.unwrap();
     }
     drop(connection);

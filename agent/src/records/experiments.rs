@@ -168,6 +168,18 @@ impl Records {
         self.ask(async |pool| saved(pool, experiment).await).await
     }
 
+    /// How many units of an experiment are closed.
+    ///
+    /// # Errors
+    /// [`Refused::Unavailable`].
+    pub async fn closed(&self, experiment: &str) -> std::result::Result<u64, Refused> {
+        self.ask(async |pool| {
+            let sql = "SELECT coalesce(max(closed_seq), 0) FROM assignments WHERE experiment = ?";
+            sqlx::query(sql).bind(experiment).fetch_one(pool).await.map(|row| number(&row, 0))
+        })
+        .await
+    }
+
     /// Decisions of an experiment in their order, at most `limit`, after the `skip` first ones.
     ///
     /// # Errors

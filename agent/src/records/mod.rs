@@ -6,6 +6,7 @@
 mod database;
 mod experiments;
 mod item;
+mod quality;
 mod readings;
 mod recent;
 mod window;

@@ -7,6 +7,7 @@ use plimsoll_exporters::{Metric, Reading, ReadingValue};
 use plimsoll_rules::Timestamp;
 
 use super::item::Meaning;
+use super::quality::Quality;
 
 /// Label sets kept at most.
 const MOST_KEYS: usize = 256;
@@ -28,11 +29,13 @@ pub(super) struct Window {
     outcomes: VecDeque<(Timestamp, u32, Meaning, f64)>,
     keys: Vec<Key>,
     totals: BTreeMap<(u32, bool), Totals>,
+    /// Evidence on completion, by place.
+    quality: BTreeMap<u32, Quality>,
 }
 
 impl Window {
     pub(super) fn new(length: Duration) -> Self {
-        Self { length, outcomes: VecDeque::new(), keys: Vec::new(), totals: BTreeMap::new() }
+        Self { length, outcomes: VecDeque::new(), keys: Vec::new(), totals: BTreeMap::new(), quality: BTreeMap::new() }
     }
 
     /// Adds one outcome.
@@ -41,6 +44,9 @@ impl Window {
             self.forget_oldest();
         }
         let Some(place) = self.place(key) else { return };
+        if meaning == Meaning::Completion {
+            self.quality.entry(place).or_default().add(at, score);
+        }
         self.outcomes.push_back((at, place, meaning, score));
         let totals = self.totals.entry((place, meaning == Meaning::Completion)).or_default();
         totals.count += 1;
@@ -100,6 +106,10 @@ impl Window {
                 out.push(Reading { metric: ratio, labels, value });
             }
         }
+        for (place, quality) in &self.quality {
+            let (model, variant) = &self.keys[*place as usize];
+            out.extend(quality.readings(model, variant, now));
+        }
         out
     }
 }
@@ -117,7 +127,12 @@ mod tests {
             ReadingValue::Scalar(value) => value,
             ReadingValue::Histogram { .. } => f64::NAN,
         };
-        window.readings(at(now)).iter().map(|r| (r.metric, value(r))).collect()
+        window
+            .readings(at(now))
+            .iter()
+            .filter(|r| r.metric != Metric::CompletionEvidence)
+            .map(|r| (r.metric, value(r)))
+            .collect()
     }
 
     #[test]

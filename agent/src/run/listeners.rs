@@ -16,7 +16,7 @@ use crate::http::api::ApiState;
 use crate::http::capped::Capped;
 use crate::http::health::Readiness;
 use crate::http::query::{self, QueryLimits};
-use crate::http::{api, auth, drift, feedback, open_router, outbox, silences};
+use crate::http::{api, auth, drift, experiments, feedback, open_router, outbox, silences};
 use crate::records::Records;
 use crate::shutdown::Shutdown;
 use crate::tap;
@@ -74,6 +74,7 @@ impl Listeners {
         let open = open_router(registry.clone(), readiness.clone());
         spawn_http("metrics", self.metrics, open, shutdown);
         let (dispatcher, drift) = (api.dispatcher.clone(), api.drift.clone());
+        let decided = api.experiments.clone();
         let limits = {
             let config = config.borrow();
             QueryLimits { time: config.raw.limits.query_time.0, samples: config.raw.limits.query_samples }
@@ -82,6 +83,7 @@ impl Listeners {
         let guarded = api::router(api)
             .merge(queries)
             .merge(drift::router(drift))
+            .merge(experiments::router(decided))
             .merge(silences::router(dispatcher.clone()))
             .merge(outbox::router(dispatcher))
             .merge(door)

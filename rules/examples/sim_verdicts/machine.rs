@@ -24,6 +24,7 @@ fn spec(ramp: Vec<RampStep>, aa_units: u64) -> ExperimentSpec {
         ramp,
         aa_units,
         max_units: 200_000,
+        promotes: true,
         window: Duration::ZERO,
     }
 }

@@ -17,6 +17,7 @@ mod length_control;
 mod linear;
 mod moments;
 mod multiplicity;
+mod paired;
 mod ppi;
 mod ppi_mean;
 mod randomisation;
@@ -35,6 +36,7 @@ pub use judge::{
 pub use length_control::{LengthControlled, length_control};
 pub use moments::Moments;
 pub use multiplicity::{benjamini_hochberg, e_bh, holm, mean_merge};
+pub use paired::Paired;
 pub use ppi::ppi_value;
 pub use ppi_mean::{PpiEstimate, PpiMean};
 pub use randomisation::{Randomisation, Side, Unit};

@@ -153,6 +153,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ramp: vec![RampStep { share: args.propensity, units: 0, time: Duration::ZERO }],
         aa_units: 0,
         max_units: args.max_units,
+        promotes: true,
         window: Duration::ZERO,
     };
     let report = play(file, spec);

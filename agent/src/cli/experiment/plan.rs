@@ -124,6 +124,7 @@ fn spec(args: &Args) -> ExperimentSpec {
         ramp: args.ramp.clone(),
         aa_units: args.aa_units,
         max_units: args.max_units,
+        promotes: true,
         window: Duration::ZERO,
     }
 }

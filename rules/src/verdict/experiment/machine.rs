@@ -303,7 +303,8 @@ impl Experiment {
         let (at, least) = deciding
             .map(|(at, (_, metric))| (at, metric.log_e_no_worse()))
             .min_by(|(_, one), (_, other)| one.total_cmp(other))?;
-        (least >= enough).then(|| self.go(State::Promoted, Reason::NoWorse, Some(at), Some(least), now))
+        (self.spec.promotes && least >= enough)
+            .then(|| self.go(State::Promoted, Reason::NoWorse, Some(at), Some(least), now))
     }
 
     fn out_of_units(&mut self, now: Timestamp) -> Option<Decision> {

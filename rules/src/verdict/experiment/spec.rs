@@ -124,6 +124,8 @@ pub struct ExperimentSpec {
     pub aa_units: u64,
     /// After so many units without a decision control is kept.
     pub max_units: u64,
+    /// Whether the treatment may be promoted: not where users never saw it (a mirror).
+    pub promotes: bool,
     /// How long after its first request a unit's outcomes count; then it is complete, whatever is missing.
     pub window: Duration,
 }

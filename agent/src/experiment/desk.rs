@@ -1,0 +1,312 @@
+//! Decides: takes in each unit once its window has closed, stores what follows from it, and only then acts on it.
+//!
+//! A unit, what it says, the machine's new state and its decisions are one transaction. So a kill at any moment leaves
+//! either all of a step or none of it, and the next start goes on from there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_exporters::Registry;
+use plimsoll_rules::Phase;
+use plimsoll_rules::verdict::experiment::{Act, Decision, Experiment as Machine, State, UnitResult};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::course::Course;
+use super::splitter::{Running, Splitter};
+use super::values::values;
+use super::view::{self, View};
+use crate::clock;
+use crate::config::{Experiment, Split};
+use crate::records::{self, ClosedUnit, OpenUnit, Records, Refused, SavedExperiment, Step};
+use crate::shutdown::Shutdown;
+
+/// How often units are taken in.
+const EVERY: Duration = Duration::from_secs(1);
+/// The records get this long to write down what came before the end of a window.
+const GRACE: Duration = Duration::from_secs(2);
+/// Units taken in at once.
+const MOST: u32 = 500;
+
+/// Why a wish is not granted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// No such experiment, or none that has begun.
+    #[error("there is no running experiment {0:?}")]
+    Unknown(String),
+    /// Nothing would change.
+    #[error("the experiment is {0}: that changes nothing")]
+    Nothing(&'static str),
+    /// It could not be stored.
+    #[error("{0}")]
+    Disk(String),
+}
+
+/// A wish of an operator, and where the answer goes.
+type Wish = (String, Act, oneshot::Sender<Result<View, Denied>>);
+
+/// Where others look at experiments and act on them.
+#[derive(Clone, Debug)]
+pub struct Experiments {
+    wishes: mpsc::Sender<Wish>,
+    views: watch::Receiver<Arc<Vec<View>>>,
+    records: Records,
+}
+
+impl Experiments {
+    /// All that are configured and known.
+    #[must_use]
+    pub fn views(&self) -> Arc<Vec<View>> {
+        self.views.borrow().clone()
+    }
+
+    /// Does what an operator wishes, durably, and says where the experiment stands then.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn act(&self, id: &str, act: Act) -> Result<View, Denied> {
+        let (answer, told) = oneshot::channel();
+        let gone = || Denied::Disk("shutting down".to_owned());
+        self.wishes.send((id.to_owned(), act, answer)).await.map_err(|_| gone())?;
+        told.await.map_err(|_| gone())?
+    }
+
+    /// What was decided, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub async fn decisions(&self, id: &str, limit: u32) -> Result<Vec<records::Decision>, Refused> {
+        self.records.decisions(id, 0, limit).await
+    }
+}
+
+/// One experiment in the desk's hands.
+struct Known {
+    machine: Machine,
+    spec_hash: String,
+    /// Units taken in.
+    seq: u64,
+    last: Option<Decision>,
+}
+
+/// The task that decides.
+struct Desk {
+    splitter: Splitter,
+    records: Records,
+    registry: Registry,
+    known: BTreeMap<String, Known>,
+    views: watch::Sender<Arc<Vec<View>>>,
+}
+
+/// Starts the task; the handle is for the API.
+pub fn start(splitter: Splitter, records: Records, registry: Registry, shutdown: &Shutdown) -> Experiments {
+    let (wishes, queue) = mpsc::channel(8);
+    let (views, seen) = watch::channel(Arc::default());
+    let handle = Experiments { wishes, views: seen, records: records.clone() };
+    let desk = Desk { splitter, records, registry, known: BTreeMap::new(), views };
+    shutdown.spawn("experiments", desk.run(queue, shutdown.clone()));
+    handle
+}
+
+impl Desk {
+    async fn run(mut self, mut wishes: mpsc::Receiver<Wish>, shutdown: Shutdown) {
+        let stop = shutdown.token();
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some((id, act, answer)) = wishes.recv() => {
+                    let _ = answer.send(self.wish(&id, act).await);
+                }
+                _ = tick.tick() => {}
+            }
+            self.pass().await;
+            self.publish();
+        }
+    }
+
+    /// Takes in what is due in every experiment.
+    async fn pass(&mut self) {
+        let running = self.splitter.all();
+        self.known.retain(|id, _| running.iter().any(|one| one.experiment().spec.id == *id));
+        for one in running.iter().filter(|one| one.is_restored()) {
+            if let Err(why) = self.take_in(one).await {
+                tracing::warn!(experiment = one.experiment().spec.id, %why, "experiment: nothing is decided meanwhile");
+            }
+        }
+    }
+
+    async fn take_in(&mut self, running: &Running) -> Result<(), Refused> {
+        let experiment = running.experiment().clone();
+        let id = experiment.spec.id.clone();
+        self.load(&experiment).await?;
+        let window = experiment.spec.window;
+        loop {
+            let Some(known) = self.known.get(&id) else { return Ok(()) };
+            let before = clock::wall() - window - GRACE;
+            let due = self.records.open_units(&id, before, MOST).await?;
+            if due.is_empty() {
+                return Ok(());
+            }
+            let (mut machine, mut seq) = (known.machine.clone(), known.seq);
+            let mut step =
+                Step { experiment: id.as_str().into(), units: Vec::new(), decisions: Vec::new(), state: None };
+            let mut last = known.last.clone();
+            for unit in &due {
+                let until = unit.assigned + window;
+                let facts = self.records.outcomes_of(&id, unit.assignment.unit, until).await?;
+                let result = result_of(&experiment, unit, &facts);
+                seq += 1;
+                if fits(machine.state(), unit.assignment.phase)
+                    && let Some(decision) = machine.close(&result, until)
+                {
+                    step.decisions.push(stored(&decision, &machine, seq));
+                    last = Some(decision);
+                }
+                let outcome = serde_json::to_string(&result).unwrap_or_default();
+                step.units.push(ClosedUnit { unit: unit.assignment.unit, seq, outcome });
+            }
+            let whole = due.len() < MOST as usize;
+            self.commit(&experiment, machine, seq, last, step).await?;
+            if whole {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Stores a step; only what is durable is acted on.
+    async fn commit(
+        &mut self,
+        experiment: &Experiment,
+        machine: Machine,
+        seq: u64,
+        last: Option<Decision>,
+        mut step: Step,
+    ) -> Result<(), Refused> {
+        let id = &experiment.spec.id;
+        let Some(known) = self.known.get_mut(id) else { return Ok(()) };
+        let course = course(experiment, &machine);
+        step.state = Some(SavedExperiment {
+            spec_hash: known.spec_hash.clone(),
+            state: serde_json::to_string(&(&machine, &last)).unwrap_or_default(),
+            seq,
+            course,
+        });
+        let decisions = std::mem::take(&mut step.decisions);
+        self.records.close_units(Step { decisions: decisions.clone(), ..step }).await?;
+        (known.machine, known.seq, known.last) = (machine, seq, last);
+        for one in &decisions {
+            tracing::info!(experiment = id, from = one.from, to = one.to, reason = one.reason, "experiment: decided");
+            view::count(&self.registry, id, one);
+        }
+        self.splitter.set(id, course);
+        Ok(())
+    }
+
+    /// Makes sure that an experiment is known: from what was saved, or anew where its spec is another.
+    async fn load(&mut self, experiment: &Experiment) -> Result<(), Refused> {
+        let id = &experiment.spec.id;
+        let spec_hash = hash(experiment);
+        if self.known.get(id).is_some_and(|known| known.spec_hash == spec_hash) {
+            return Ok(());
+        }
+        let saved = self.records.experiment_state(id).await?.filter(|saved| saved.spec_hash == spec_hash);
+        let known = match saved {
+            Some(saved) => match serde_json::from_str::<(Machine, Option<Decision>)>(&saved.state) {
+                Ok((machine, last)) => Known { machine, spec_hash, seq: saved.seq, last },
+                Err(error) => return Err(Refused::Unavailable(format!("the saved state cannot be read: {error}"))),
+            },
+            None => {
+                let seq = self.records.closed(id).await?;
+                if seq > 0 {
+                    tracing::warn!(experiment = id, "experiment: its settings are others than before; it begins anew");
+                }
+                Known { machine: Machine::new(experiment.spec.clone()), spec_hash, seq, last: None }
+            }
+        };
+        self.splitter.set(id, course(experiment, &known.machine));
+        self.known.insert(id.clone(), known);
+        Ok(())
+    }
+
+    async fn wish(&mut self, id: &str, act: Act) -> Result<View, Denied> {
+        let unknown = || Denied::Unknown(id.to_owned());
+        let running = self.splitter.find(id).ok_or_else(unknown)?;
+        let experiment = running.experiment().clone();
+        let disk = |why: Refused| Denied::Disk(why.to_string());
+        self.load(&experiment).await.map_err(disk)?;
+        let known = self.known.get(id).ok_or_else(unknown)?;
+        let mut machine = known.machine.clone();
+        let state = machine.state().as_str();
+        let decision = machine.act(act, clock::wall()).ok_or(Denied::Nothing(state))?;
+        let seq = known.seq;
+        let decisions = vec![stored(&decision, &machine, seq)];
+        let step = Step { experiment: id.into(), units: Vec::new(), decisions, state: None };
+        self.commit(&experiment, machine, seq, Some(decision), step).await.map_err(disk)?;
+        let known = self.known.get(id).ok_or_else(unknown)?;
+        Ok(View::of(&experiment, &known.machine, known.last.as_ref()))
+    }
+
+    fn publish(&self) {
+        let running = self.splitter.all();
+        let of = |one: &Arc<Running>| {
+            let experiment = one.experiment();
+            let known = self.known.get(&experiment.spec.id)?;
+            Some(View::of(experiment, &known.machine, known.last.as_ref()))
+        };
+        let views: Vec<View> = running.iter().filter_map(of).collect();
+        self.registry.publish("experiments", views.iter().flat_map(View::readings).collect());
+        self.views.send_replace(Arc::new(views));
+    }
+}
+
+/// Whether a unit of `phase` says something to a machine in `state`; what was begun in an earlier phase does not.
+fn fits(state: State, phase: Phase) -> bool {
+    matches!(state, State::AaCheck | State::Hold(None)) == (phase == Phase::Aa)
+}
+
+fn result_of(experiment: &Experiment, unit: &OpenUnit, facts: &records::UnitFacts) -> UnitResult {
+    let place = &unit.assignment;
+    UnitResult {
+        arm: place.arm,
+        propensity: place.propensity,
+        values: values(experiment, place.phase, place.arm, facts),
+        asked: true,
+    }
+}
+
+/// What is done with requests while the machine stands where it does. A hold changes nothing for the users.
+fn course(experiment: &Experiment, machine: &Machine) -> Course {
+    if matches!(experiment.split, Split::Outside { .. }) && machine.propensity().is_some() {
+        return Course::first(experiment);
+    }
+    match (machine.state(), machine.propensity()) {
+        (State::AaCheck | State::Hold(None), _) => Course::Aa,
+        (State::Promoted, _) if experiment.promote_routes => Course::Treatment,
+        (_, Some(share)) if experiment.split == Split::Mirror => Course::Mirror { share },
+        (_, Some(share)) => Course::Split { share },
+        _ => Course::Control,
+    }
+}
+
+fn stored(decision: &Decision, machine: &Machine, seq: u64) -> records::Decision {
+    records::Decision {
+        seq,
+        at: decision.at,
+        from: decision.from.as_str().to_owned(),
+        to: decision.to.as_str().to_owned(),
+        action: view::action(decision).to_owned(),
+        reason: decision.reason.as_str().to_owned(),
+        detail: serde_json::to_string(decision).unwrap_or_default(),
+        state_hash: machine.hash(),
+    }
+}
+
+/// SHA-256 of what decides, in hexadecimal.
+fn hash(experiment: &Experiment) -> String {
+    let bytes = serde_json::to_vec(&experiment.spec).unwrap_or_default();
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

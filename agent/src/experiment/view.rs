@@ -1,0 +1,168 @@
+//! How an experiment is shown: as JSON, as series, and as the answer that Argo Rollouts asks for.
+
+use plimsoll_exporters::{Metric, Reading, ReadingValue, Registry};
+use plimsoll_rules::verdict::experiment::{
+    Arm, Decision, Direction, Experiment as Machine, Interval, Reason, Role, State,
+};
+use serde::Serialize;
+
+use crate::config::Experiment;
+use crate::records;
+
+/// One metric.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricView {
+    /// Its name.
+    pub name: String,
+    /// Which way is better.
+    pub direction: Direction,
+    /// What it may decide.
+    pub role: Role,
+    /// How much worse is still no worse.
+    pub margin: f64,
+    /// Units with a value and their mean, of control and of the treatment, as the metric counts them.
+    pub units: [u64; 2],
+    /// Their means.
+    pub means: [f64; 2],
+    /// The effect, once there are enough units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Interval>,
+    /// ln of the evidence of harm, and of being no worse.
+    pub log_e_harm: f64,
+    /// The same of being no worse.
+    pub log_e_no_worse: f64,
+    /// A quantile's limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+}
+
+/// One experiment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct View {
+    /// Its id.
+    pub id: String,
+    /// Where it stands.
+    pub state: State,
+    /// Names of control and treatment.
+    pub variants: [String; 2],
+    /// Share of new units that get the treatment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// Level.
+    pub alpha: f64,
+    /// Units that are in.
+    pub units: [u64; 2],
+    /// After so many control is kept.
+    pub max_units: u64,
+    /// ln of the Bayes factor against the configured split.
+    pub log_e_split: f64,
+    /// ln of the evidence that outcomes are missing more often in one arm.
+    pub log_e_missing: f64,
+    /// What is measured.
+    pub metrics: Vec<MetricView>,
+    /// What was decided last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_decision: Option<Decision>,
+    /// Hash of the state: equal after a replay of the records.
+    pub state_hash: String,
+}
+
+impl View {
+    pub(super) fn of(experiment: &Experiment, machine: &Machine, last: Option<&Decision>) -> Self {
+        let metrics = machine.metrics().enumerate().map(|(at, (spec, metric))| MetricView {
+            name: spec.name.clone(),
+            direction: spec.direction,
+            role: spec.role,
+            margin: spec.margin,
+            units: [metric.arm(Arm::Control).count(), metric.arm(Arm::Treatment).count()],
+            means: [metric.arm(Arm::Control).mean(), metric.arm(Arm::Treatment).mean()],
+            effect: machine.interval(at),
+            log_e_harm: metric.log_e_harm(),
+            log_e_no_worse: metric.log_e_no_worse(),
+            limit: metric.limit(),
+        });
+        Self {
+            id: experiment.spec.id.clone(),
+            state: machine.state(),
+            variants: [experiment.control.name.to_string(), experiment.treatment.name.to_string()],
+            share: machine.propensity(),
+            alpha: experiment.spec.alpha,
+            units: machine.units(),
+            max_units: experiment.spec.max_units,
+            log_e_split: machine.log_e_split(),
+            log_e_missing: machine.log_e_missing(),
+            metrics: metrics.collect(),
+            last_decision: last.cloned(),
+            state_hash: machine.hash(),
+        }
+    }
+
+    /// What an Argo Rollouts web metric reads: `Successful`, `Failed`, `Inconclusive` (hold, kept without a verdict), or
+    /// `Running`.
+    #[must_use]
+    pub fn argo(&self) -> &'static str {
+        match self.state {
+            State::Promoted => "Successful",
+            State::RolledBack => "Failed",
+            State::KeptControl | State::Hold(_) => "Inconclusive",
+            State::AaCheck | State::Ramp(_) => "Running",
+        }
+    }
+
+    /// Its series.
+    pub(super) fn readings(&self) -> Vec<Reading> {
+        let reading = |metric, labels: &[&str], value| Reading {
+            metric,
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            value: ReadingValue::Scalar(value),
+        };
+        let id = self.id.as_str();
+        let mut all: Vec<Reading> = State::WORDS
+            .iter()
+            .map(|word| {
+                reading(Metric::ExperimentState, &[id, word], if *word == self.state.as_str() { 1.0 } else { 0.0 })
+            })
+            .collect();
+        all.push(reading(Metric::ExperimentShare, &[id], self.share.unwrap_or(0.0)));
+        all.push(reading(Metric::ExperimentSplitEvidence, &[id], self.log_e_split));
+        all.push(reading(Metric::ExperimentMissingEvidence, &[id], self.log_e_missing));
+        for (arm, units) in [Arm::Control, Arm::Treatment].into_iter().zip(self.units) {
+            all.push(reading(Metric::ExperimentOutcomes, &[id, arm.as_str()], units as f64));
+        }
+        for metric in &self.metrics {
+            let name = metric.name.as_str();
+            all.push(reading(Metric::ExperimentEvidence, &[id, name, "harm"], metric.log_e_harm));
+            all.push(reading(Metric::ExperimentEvidence, &[id, name, "no_worse"], metric.log_e_no_worse));
+            for (bound, value) in metric
+                .effect
+                .iter()
+                .flat_map(|effect| [("estimate", effect.effect), ("lower", effect.lower), ("upper", effect.upper)])
+            {
+                all.push(reading(Metric::ExperimentEffect, &[id, name, bound], value));
+            }
+        }
+        if let Some(last) = &self.last_decision {
+            let labels = [id, last.from.as_str(), last.to.as_str(), last.reason.as_str()];
+            let labels = [&labels[..], &[last.metric.as_deref().unwrap_or("")]].concat();
+            all.push(reading(Metric::ExperimentDecided, &labels, last.at.secs_f64()));
+        }
+        all
+    }
+}
+
+/// What a decision does.
+pub(super) fn action(decision: &Decision) -> &'static str {
+    match (decision.to, decision.reason) {
+        (State::Promoted, _) => "promote",
+        (State::RolledBack, _) => "roll_back",
+        (State::KeptControl, _) => "keep_control",
+        (State::Hold(_), _) => "hold",
+        (_, Reason::Operator) => "resume",
+        _ => "advance",
+    }
+}
+
+/// Counts a decision that is durable.
+pub(super) fn count(registry: &Registry, id: &str, decision: &records::Decision) {
+    registry.add(Metric::ExperimentDecisions, &[id, &decision.action, &decision.reason], 1.0);
+}
