@@ -190,6 +190,7 @@ mod tests {
             endpoint: Endpoint::Chat,
             model: String::new(),
             variant: String::new(),
+            assignment: None,
             outcome: ExchangeOutcome::Ok,
             status: 200,
             finish_reason: None,

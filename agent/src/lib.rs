@@ -6,6 +6,7 @@ pub mod collect;
 pub mod config;
 pub mod demo;
 pub mod drift;
+pub mod experiment;
 pub mod feed;
 pub mod health;
 pub mod http;

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use crate::clock;
 use crate::config::{self, Checked, Overrides, ShadowModel};
 use crate::drift::{self, Drift, DriftTask, Outcome, OutcomeFeed};
+use crate::experiment::{self, Splitter};
 use crate::feed::{Feed, Feeds, Inbox};
 use crate::health::Health;
 use crate::http::api::{ApiState, ReloadRequest};
@@ -100,6 +101,8 @@ struct Agent {
     pipeline: mpsc::Sender<Command>,
     dispatcher: Dispatcher,
     readiness: Readiness,
+    records: Records,
+    splitter: Splitter,
     /// The data folders, ours until the process ends.
     _locks: Vec<File>,
 }
@@ -133,6 +136,8 @@ impl Agent {
             feeds.clone(),
         )
         .await;
+        let splitter = Splitter::new(&config.experiments, registry.clone());
+        experiment::restore(&splitter, &records).await;
         let dispatcher = receivers::start(&config, records.pool(), shutdown).await?;
         let drift = match inbox {
             Some(inbox) => {
@@ -167,12 +172,24 @@ impl Agent {
         announce(&config.borrow(), &listeners);
         let started_with = config.borrow().clone();
         let outlets = Outlets { records: exchanges, feeds, masker };
-        listeners.serve(config, api, &records, &registry, &readiness, outlets, shutdown);
+        listeners.serve(config, api, &records, &registry, &readiness, (outlets, splitter.clone()), shutdown);
         shutdown.spawn("pipeline", pipeline.run(command_queue, shutdown.clone()));
         drop(latch);
         let (config, pipeline) = (config_sender, commands);
         Ok((
-            Self { file, overrides, config, started_with, registry, pipeline, dispatcher, readiness, _locks: locks },
+            Self {
+                file,
+                overrides,
+                config,
+                started_with,
+                registry,
+                pipeline,
+                dispatcher,
+                readiness,
+                records,
+                splitter,
+                _locks: locks,
+            },
             reloads,
         ))
     }
@@ -189,6 +206,8 @@ impl Agent {
         let restart = needs_restart(&self.started_with, &new);
         let command = Command::Reload { groups: new.groups.clone(), sampling: sampling(&new) };
         self.dispatcher.reconfigure(new.sinks.clone(), new.routing.clone()).map_err(|e| e.to_string())?;
+        self.splitter.reconfigure(&new.experiments);
+        experiment::restore(&self.splitter, &self.records).await;
         self.config.send_replace(Arc::new(new));
         let _ = self.pipeline.send(command).await;
         let mut said = "reloaded".to_owned();

@@ -169,6 +169,9 @@ catalog! {
     DriftArl "drift_arl_observations" Gauge, ["signal", "model", "variant"], "Mean observations between two false alarms that the threshold is set to.";
     DriftBaseline "drift_baseline_version" Gauge, ["signal", "model", "variant"], "The baseline in force.";
     DriftObservations "drift_observations_total" Counter, ["signal", "model", "variant"], "Observations taken by a signal's detector.";
+    // Experiments
+    ExperimentUnits "experiment_units_total" Counter, ["experiment", "variant"], "Units (users, conversations) that were enrolled in an experiment, by the variant of their half.";
+    ExperimentUnenrolled "experiment_requests_unenrolled_total" Counter, ["experiment", "reason"], "Requests of an experiment that could not take part and were served by control (reason: no_unit, too_long, unreadable, not_json, full, no_variant, moved).";
     // Shadow model, as the agent sees it
     ShadowRequests "shadow_requests_total" Counter, ["outcome"], "Requests of the agent to the shadow worker by how they ended: ok, busy (it makes way for the served model), failed.";
     ShadowRequestDuration "shadow_request_duration_seconds" Histogram(SECONDS), [], "Seconds of a request of the agent to the shadow worker that was answered.";

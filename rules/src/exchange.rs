@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ExchangeText, Timestamp};
+use crate::{Assignment, ExchangeText, Timestamp};
 
 /// Which interface of the inference server was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub enum Source {
     Push,
     /// Scraped from the engine's own `/metrics`.
     Engine,
+    /// A copy of a request that an experiment sent to its treatment; no client saw the answer.
+    Mirror,
 }
 
 /// How an exchange ended.
@@ -79,6 +81,7 @@ impl Source {
             Self::Tap => "tap",
             Self::Push => "push",
             Self::Engine => "engine",
+            Self::Mirror => "mirror",
         }
     }
 }
@@ -122,6 +125,9 @@ pub struct Exchange {
     pub model: String,
     /// Variant in an experiment; `""` when there is none.
     pub variant: String,
+    /// Its unit's place in an experiment, when it takes part in one.
+    #[serde(default)]
+    pub assignment: Option<Assignment>,
     /// How it ended.
     pub outcome: ExchangeOutcome,
     /// HTTP status the client saw.

@@ -5,6 +5,7 @@
 //! day of judging plays back in a millisecond.
 
 pub mod anomaly;
+mod assignment;
 pub mod drift;
 mod engine;
 mod exchange;
@@ -20,6 +21,7 @@ pub mod two_sample;
 mod units;
 pub mod verdict;
 
+pub use assignment::{Assignment, Phase, arm_at, unit_hash};
 pub use engine::{
     Action, ActiveAlert, AlertStanding, AlertState, BUILTIN_RULES, Backtest, BacktestReport, EngineOptions, Episode,
     Failure, Group, GroupReport, GroupStanding, LastRun, Remark, Rule, RuleEngine, RuleOutcome, RuleProblem,

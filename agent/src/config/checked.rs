@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_alerts::{Routing, Sink};
 use plimsoll_rules::{BUILTIN_RULES, Group, load_rules};
 use reqwest::Url;
 
+use super::experiments::{self, Experiment};
 use super::units::Span;
 use super::{Masking, Problem, Raw, ShadowModel, masking, receivers, shadow};
 use crate::tap::Upstream;
@@ -61,6 +63,8 @@ pub struct Checked {
     pub masking: Masking,
     /// Who reads a sample of the traffic, if anybody does.
     pub shadow: Option<ShadowModel>,
+    /// A/B tests.
+    pub experiments: Vec<Arc<Experiment>>,
     /// Where the records' database is.
     pub database: PathBuf,
     /// Where state lives.
@@ -149,11 +153,23 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
     let database = database(&mut c, &raw, &data);
     let masking = masking::check(&mut c, &raw.masking);
     let shadow = shadow::check(&mut c, &raw.shadow);
+    let experiments = experiments::check(&mut c, &raw);
     let groups = groups(&mut c, &raw, folder);
     match (upstream, engine_url) {
-        (Some(upstream), Some(engine_url)) if c.problems.is_empty() => {
-            Ok(Checked { upstream, engine_url, groups, tokens, sinks, routing, masking, shadow, database, data, raw })
-        }
+        (Some(upstream), Some(engine_url)) if c.problems.is_empty() => Ok(Checked {
+            upstream,
+            engine_url,
+            groups,
+            tokens,
+            sinks,
+            routing,
+            masking,
+            shadow,
+            experiments,
+            database,
+            data,
+            raw,
+        }),
         _ => Err(c.problems),
     }
 }

@@ -5,6 +5,7 @@
 mod checked;
 pub mod docs;
 mod drift;
+mod experiments;
 mod masking;
 mod raw;
 mod receivers;
@@ -20,11 +21,12 @@ use serde_json::Value;
 
 pub use checked::{Checked, Secret, Tokens};
 pub use drift::{Drift, HourOfWeek, Setting, Signals, Tuning};
+pub use experiments::{Experiment, Split, Tells, UnitSource, Variant};
 pub use masking::Masking;
 pub use raw::{EngineKind, LogFormat, LogLevel, Numbers, Raw, StoreText};
 pub use schema::schema;
 pub use shadow::{Reader, ShadowModel, WorkerUrl};
-pub use units::{AlarmBudget, ByteSize, Span};
+pub use units::{AlarmBudget, ByteSize, Share, Span};
 
 use tree::{Data, Node, Place};
 

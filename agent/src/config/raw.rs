@@ -25,6 +25,7 @@ macro_rules! section {
 pub(super) use section;
 
 mod alerts;
+pub mod experiments;
 mod shadow;
 mod text;
 
@@ -53,6 +54,8 @@ section! {
         drift: Drift = Drift::default(),
         /// A small model that reads a sample of the traffic.
         shadow: Shadow = Shadow::default(),
+        /// A/B tests on live traffic: at most 8, and a request takes part in the first that it matches (docs/experiments.md).
+        experiments: Vec<experiments::Experiment> = Vec::new(),
         /// What is judged.
         rules: Rules = Rules::default(),
         /// Who is told.

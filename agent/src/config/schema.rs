@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Raw;
 use super::tree::{Data, Node, Place};
-use super::units::{AlarmBudget, ByteSize, Span};
+use super::units::{AlarmBudget, ByteSize, Share, Span};
 
 /// The JSON Schema of the configuration file.
 pub fn schema() -> Schema {
@@ -43,7 +43,7 @@ impl<'a> Walk<'a> {
                     self.visit(item, &schema["items"], &format!("{path}[{i}]"));
                 }
             }
-            (Data::Scalar(value), _) if type_fits(value, expected) => {
+            (Data::Scalar(value), _) if types(schema, expected).any(|one| type_fits(value, one)) => {
                 self.check_scalar(value, schema, path, node.place);
             }
             _ => {
@@ -101,6 +101,12 @@ fn expected_type(schema: &Value) -> &str {
     }
 }
 
+/// Every type that a schema allows.
+fn types<'a>(schema: &'a Value, expected: &'a str) -> impl Iterator<Item = &'a str> {
+    let list = schema["type"].as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(Value::as_str).chain([expected])
+}
+
 fn type_fits(value: &Value, expected: &str) -> bool {
     match expected {
         "string" => value.is_string(),
@@ -120,6 +126,7 @@ fn scalar_mistake(value: &Value, schema: &Value) -> Option<String> {
         return match schema["format"].as_str() {
             Some("duration") => Span::parse(text).err(),
             Some("size") => ByteSize::parse(text).err(),
+            Some("share") => Share::parse(text).err(),
             Some("false_alarms") => AlarmBudget::parse(text).err(),
             Some("address") => address_mistake(text),
             Some("url") => url_mistake(text),
@@ -180,6 +187,7 @@ fn wanted(schema: &Value) -> String {
         ("array", _) => "a list".into(),
         ("boolean", _) => "true or false".into(),
         ("integer", _) => "a whole number".into(),
+        ("number", Some("share")) => "a share such as 5%, or a number".into(),
         ("number", _) => "a number".into(),
         (_, Some("duration")) => "a duration such as 5s or 10m".into(),
         (_, Some("size")) => "a size such as 64MiB".into(),

@@ -133,6 +133,61 @@ impl fmt::Display for AlarmBudget {
     }
 }
 
+/// A share written `5%`, or a plain number.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Share(pub f64);
+
+impl Share {
+    /// Reads `5%`, or `0.05`.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (number, unit) = match text.trim().strip_suffix('%') {
+            Some(number) => (number.trim(), 100.0),
+            None => (text.trim(), 1.0),
+        };
+        let number = number.parse::<f64>().ok().filter(|number| number.is_finite());
+        number
+            .map(|number| Self(number / unit))
+            .ok_or_else(|| format!("{text:?} is not a share; write one such as 5% or 0.05"))
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // rounded to what a person writes: 0.07 * 100 is 7.000000000000001
+        write!(f, "{}%", (self.0 * 1e8).round() / 1e6)
+    }
+}
+
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Self::parse(&text).map_err(de::Error::custom),
+            other => other.as_f64().map(Self).ok_or_else(|| de::Error::custom(format!("{other} is not a share"))),
+        }
+    }
+}
+
+impl JsonSchema for Share {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Share".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["number", "string"], "format": "share", "examples": ["5%"]})
+    }
+}
+
 /// Text forms of one kind of quantity: serde, JSON Schema with our own `format`.
 macro_rules! as_text {
     ($type:ident, $format:literal, $example:literal) => {
@@ -192,6 +247,16 @@ mod tests {
             ("spaces", " 2  per  90s ", "2 per 1m30s"),
         ] {
             assert_eq!(AlarmBudget::parse(input).unwrap().to_string(), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_share_prints_what_it_reads() {
+        for (input, expected) in [("5%", "5%"), ("0.05", "5%"), (" 7 % ", "7%"), ("0.1%", "0.1%"), ("200%", "200%")] {
+            assert_eq!(Share::parse(input).unwrap().to_string(), expected);
+        }
+        for input in ["", "%", "five", "NaN", "inf%"] {
+            assert!(Share::parse(input).is_err(), "{input}");
         }
     }
 

@@ -38,6 +38,7 @@ fn exchange(rng: &mut fastrand::Rng, factor: f64) -> Exchange {
         endpoint: Endpoint::Chat,
         model: "m".into(),
         variant: String::new(),
+        assignment: None,
         outcome: ExchangeOutcome::Ok,
         status: 200,
         finish_reason: Some(if rng.f64() < 0.9 { "stop" } else { "length" }.into()),

@@ -10,12 +10,14 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use plimsoll_rules::mask::Masker;
-use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, TokenCount};
+use plimsoll_rules::{
+    Assignment, Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Phase, Source, TokenCount, unit_hash,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::config::Checked;
+use crate::config::{Checked, Experiment, Split};
 use crate::records::{Feedback, Records, Refused};
 
 /// How far a clock may be ahead of ours.
@@ -58,8 +60,9 @@ async fn feedback(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> 
 }
 
 async fn exchanges(State(door): State<Door>, body: Bytes) -> Response {
-    let most = usize::try_from(door.config.borrow().raw.text.max_bytes.0).unwrap_or(usize::MAX);
-    let parse = |item: &Value| parse_exchange(item, &door.masker, most);
+    let config = door.config.borrow().clone();
+    let most = usize::try_from(config.raw.text.max_bytes.0).unwrap_or(usize::MAX);
+    let parse = |item: &Value| parse_exchange(item, &door.masker, most, &config.experiments);
     match items(&body).and_then(|list| every(&list, &door.masker, parse)) {
         Ok(list) => {
             let count = list.len();
@@ -139,6 +142,14 @@ struct Posted {
     model: String,
     #[serde(default)]
     variant: String,
+    /// The experiment it takes part in; then `unit` and `variant` are needed.
+    #[serde(default)]
+    experiment: Option<String>,
+    #[serde(default)]
+    unit: Option<String>,
+    /// Probability of the treatment; what the experiment's weights say when absent.
+    #[serde(default)]
+    propensity: Option<f64>,
     #[serde(default = "chat")]
     endpoint: Endpoint,
     #[serde(default = "ok")]
@@ -171,7 +182,12 @@ fn ok() -> ExchangeOutcome {
     ExchangeOutcome::Ok
 }
 
-fn parse_exchange(item: &Value, masker: &Masker, most: usize) -> Result<Exchange, Vec<String>> {
+fn parse_exchange(
+    item: &Value,
+    masker: &Masker,
+    most: usize,
+    experiments: &[Arc<Experiment>],
+) -> Result<Exchange, Vec<String>> {
     let posted: Posted = serde_path_to_error::deserialize(item).map_err(|wrong| {
         let key = wrong.path().to_string();
         let said = wrong.into_inner();
@@ -196,6 +212,10 @@ fn parse_exchange(item: &Value, masker: &Masker, most: usize) -> Result<Exchange
         let right = "write seconds since 1970 (not milliseconds), at most 300 ahead of this clock";
         wrong.push(format!("started: {started} lies in the future; {right}"));
     }
+    let assignment = assignment(&posted, experiments).unwrap_or_else(|mistake| {
+        wrong.push(mistake);
+        None
+    });
     if !wrong.is_empty() {
         return Err(wrong);
     }
@@ -211,6 +231,7 @@ fn parse_exchange(item: &Value, masker: &Masker, most: usize) -> Result<Exchange
         endpoint: posted.endpoint,
         model: posted.model,
         variant: posted.variant,
+        assignment,
         outcome: posted.outcome,
         status: if posted.outcome == ExchangeOutcome::Ok { 200 } else { 0 },
         finish_reason: posted.finish_reason,
@@ -222,6 +243,32 @@ fn parse_exchange(item: &Value, masker: &Masker, most: usize) -> Result<Exchange
         duration,
         text,
     })
+}
+
+/// The place in an experiment that somebody else's splitter has given a unit.
+fn assignment(posted: &Posted, experiments: &[Arc<Experiment>]) -> Result<Option<Assignment>, String> {
+    let Some(id) = &posted.experiment else {
+        let needless = posted.unit.is_some() || posted.propensity.is_some();
+        return if needless { Err("experiment: is missing beside unit or propensity".into()) } else { Ok(None) };
+    };
+    let experiment = experiments
+        .iter()
+        .find(|one| one.spec.id == *id)
+        .ok_or_else(|| format!("experiment: {id:?} is not configured"))?;
+    let unit = posted.unit.as_ref().filter(|unit| !unit.is_empty() && unit.len() <= 512);
+    let unit = unit.ok_or("unit: is missing, empty or longer than 512 bytes; it says whose request it was")?;
+    let arm = experiment.arm_called(&posted.variant).ok_or_else(|| {
+        let (control, treatment) = (&experiment.control.name, &experiment.treatment.name);
+        format!("variant: {:?} is neither {control:?} nor {treatment:?} of experiment {id:?}", posted.variant)
+    })?;
+    let weights = match experiment.split {
+        Split::Outside { propensity, .. } => Some(propensity),
+        _ => None,
+    };
+    let propensity = posted.propensity.or(weights).filter(|p| *p > 0.0 && *p < 1.0);
+    let propensity = propensity.ok_or("propensity: the probability of the treatment is needed, above 0 and below 1")?;
+    let unit = unit_hash(id, Phase::Split, unit.as_bytes());
+    Ok(Some(Assignment { experiment: id.as_str().into(), unit, arm, propensity, phase: Phase::Split, first: false }))
 }
 
 fn text_of(
@@ -274,14 +321,14 @@ mod tests {
     async fn text_is_masked_at_the_door_and_so_is_what_a_mistake_quotes() {
         let (mail, masker) = ("ann@example.org", masker());
         let item = json!({"id": "a", "model": "m", "duration_seconds": 1, "prompt": mail, "response": "x".repeat(50)});
-        let text = parse_exchange(&item, &masker, 40).unwrap().text.unwrap();
+        let text = parse_exchange(&item, &masker, 40, &[]).unwrap().text.unwrap();
         assert!(text.prompt.as_ref().unwrap().as_str().starts_with("<EMAIL:"));
         assert_eq!(text.response.as_ref().unwrap().as_str(), "x".repeat(40));
         assert_eq!((text.prompt_truncated, text.response_truncated), (false, true));
         for bad in
             [json!({"id": "a", "outcome": mail}), json!({mail: 1}), json!({"id": "a", "stream": mail}), json!(mail)]
         {
-            let answer = every(&[bad], &masker, |item| parse_exchange(item, &masker, 8)).unwrap_err();
+            let answer = every(&[bad], &masker, |item| parse_exchange(item, &masker, 8, &[])).unwrap_err();
             let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
             let body = String::from_utf8(body.to_vec()).unwrap();
             assert!(body.contains("<EMAIL:") && !body.contains("ann@"), "{body}");
@@ -290,7 +337,7 @@ mod tests {
 
     #[test]
     fn exchanges_are_checked() {
-        let parse_exchange = |item: &Value| parse_exchange(item, &masker(), 100);
+        let parse_exchange = |item: &Value| parse_exchange(item, &masker(), 100, &[]);
         let good = json!({"id": "a", "model": "m", "duration_seconds": 1.5, "input_tokens": 3});
         assert_eq!(parse_exchange(&good).unwrap().input_tokens, TokenCount::Reported(3));
         for (bad, said) in [
@@ -306,6 +353,8 @@ mod tests {
                 json!({"id": "a", "model": "m", "duration_seconds": 1, "outcome": "meh"}),
                 "outcome: unknown variant `meh`",
             ),
+            (json!({"id": "a", "model": "m", "duration_seconds": 1, "unit": "u"}), "experiment: is missing"),
+            (json!({"id": "a", "model": "m", "duration_seconds": 1, "experiment": "e"}), "\"e\" is not configured"),
             (json!({"id": "a", "model": "m", "duration_seconds": "1"}), "duration_seconds: invalid type"),
             (
                 json!({"id": "a", "model": "m", "duration_seconds": 1, "started": 1.7e12}),

@@ -10,6 +10,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Executor as _, Row as _, SqliteConnection};
 
+use super::experiments::put_assignment;
 use super::item::Feedback;
 use crate::config::StoreText;
 use crate::shadow::Reading;
@@ -65,7 +66,9 @@ pub(super) async fn open(path: &Path) -> std::result::Result<SqlitePool, String>
 }
 
 /// Columns of `exchanges` that the first files did not have.
-const LATER: [(&str, &str); 4] = [
+const LATER: [(&str, &str); 6] = [
+    ("experiment", "ALTER TABLE exchanges ADD COLUMN experiment TEXT"),
+    ("unit", "ALTER TABLE exchanges ADD COLUMN unit INTEGER"),
     ("prompt", "ALTER TABLE exchanges ADD COLUMN prompt TEXT"),
     ("response", "ALTER TABLE exchanges ADD COLUMN response TEXT"),
     ("prompt_truncated", "ALTER TABLE exchanges ADD COLUMN prompt_truncated INTEGER"),
@@ -79,6 +82,10 @@ async fn widen(pool: &SqlitePool) -> Result<()> {
     for (_, sql) in LATER.iter().filter(|(name, _)| !there.iter().any(|column| column == name)) {
         sqlx::query(*sql).execute(pool).await?;
     }
+    pool.execute(
+        "CREATE INDEX IF NOT EXISTS exchanges_unit ON exchanges (experiment, unit) WHERE experiment IS NOT NULL",
+    )
+    .await?;
     Ok(())
 }
 
@@ -134,8 +141,8 @@ pub(super) async fn owner_of(tx: &mut SqliteConnection, id: &str) -> Result<Opti
 const INSERT: &str =
     "INSERT OR IGNORE INTO exchanges (id, request_id, started_ms, source, endpoint, model, variant, outcome,
     status, finish_reason, stream, input_tokens, output_tokens, estimated, time_to_first_token_ms, duration_ms,
-    prompt, response, prompt_truncated, response_truncated)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    prompt, response, prompt_truncated, response_truncated, experiment, unit)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Stores an exchange (once) and joins feedback that was waiting for it; gives whether it is new.
 pub(super) async fn put_exchange(
@@ -167,8 +174,13 @@ pub(super) async fn put_exchange(
         .bind(words(text.and_then(|text| text.response.as_ref())))
         .bind(text.map(|text| text.prompt_truncated))
         .bind(text.map(|text| text.response_truncated))
+        .bind(exchange.assignment.as_ref().map(|place| &*place.experiment))
+        .bind(exchange.assignment.as_ref().map(|place| place.unit.cast_signed()))
         .execute(&mut *tx)
         .await?;
+    if let Some(place) = &exchange.assignment {
+        put_assignment(tx, place, exchange.started).await?;
+    }
     sqlx::query("UPDATE feedback SET model = ?1, variant = ?2 WHERE model IS NULL AND target IN (?3, ?4)")
         .bind(&exchange.model)
         .bind(&exchange.variant)
@@ -236,18 +248,27 @@ pub(super) async fn scored_since(pool: &SqlitePool, since: Timestamp) -> Result<
     Ok(rows.iter().map(scored).collect())
 }
 
-/// What [`trim`] deletes in one transaction: what is old, or, where there is too much, anything.
-const TRIMS: [(&str, &str); 3] = [
+/// What [`trim`] deletes in one transaction: what is old, or, where there is too much, anything. Exchanges of units whose
+/// outcome has not been taken in stay for as long again.
+const TRIMS: [(&str, &str); 4] = [
     (
-        "DELETE FROM readings WHERE exchange IN (SELECT exchange FROM readings WHERE read_ms < ? ORDER BY read_ms LIMIT 1000)",
+        "DELETE FROM assignments WHERE (experiment, unit) IN (SELECT experiment, unit FROM assignments
+         WHERE assigned_ms < ?1 AND (closed_seq IS NOT NULL OR assigned_ms < ?2) ORDER BY assigned_ms LIMIT 1000)",
+        "DELETE FROM assignments WHERE (experiment, unit) IN
+         (SELECT experiment, unit FROM assignments WHERE closed_seq IS NOT NULL ORDER BY assigned_ms LIMIT 1000)",
+    ),
+    (
+        "DELETE FROM readings WHERE exchange IN (SELECT exchange FROM readings WHERE read_ms < ?1 ORDER BY read_ms LIMIT 1000)",
         "DELETE FROM readings WHERE exchange IN (SELECT exchange FROM readings ORDER BY read_ms LIMIT 1000)",
     ),
     (
-        "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges WHERE started_ms < ? ORDER BY started_ms LIMIT 1000)",
+        "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges WHERE started_ms < ?1 AND (experiment IS NULL OR
+         NOT EXISTS (SELECT 1 FROM assignments WHERE assignments.experiment = exchanges.experiment AND
+         assignments.unit = exchanges.unit AND closed_seq IS NULL)) ORDER BY started_ms LIMIT 1000)",
         "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges ORDER BY started_ms LIMIT 1000)",
     ),
     (
-        "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback WHERE received_ms < ? ORDER BY received_ms LIMIT 1000)",
+        "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback WHERE received_ms < ?1 ORDER BY received_ms LIMIT 1000)",
         "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback ORDER BY received_ms LIMIT 1000)",
     ),
 ];
@@ -280,10 +301,15 @@ pub(super) async fn trim(pool: &SqlitePool, oldest: Timestamp, most_bytes: u64) 
 /// One transaction of [`trim`].
 async fn trim_on(connection: &mut SqliteConnection, oldest: Timestamp, too_much: bool) -> Result<u64> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    // Twice as old: nobody is going to take in what is open since then.
+    let older = Timestamp::from_millis(2 * oldest.millis() - crate::clock::wall().millis());
     let mut round = 0;
     for (old, any) in TRIMS {
         let done = match too_much {
             true => sqlx::query(any).execute(&mut *tx).await?,
+            false if old.contains("?2") => {
+                sqlx::query(old).bind(oldest.millis()).bind(older.millis()).execute(&mut *tx).await?
+            }
             false => sqlx::query(old).bind(oldest.millis()).execute(&mut *tx).await?,
         };
         round += done.rows_affected();

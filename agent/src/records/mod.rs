@@ -4,6 +4,7 @@
 //! feedback is always kept. When the file cannot be used, feedback is refused (503) until it can, and the rest goes on.
 
 mod database;
+mod experiments;
 mod item;
 mod readings;
 mod recent;
@@ -21,6 +22,7 @@ use plimsoll_rules::Exchange;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, oneshot};
 
+pub use experiments::{ClosedUnit, Decision, OpenUnit, SavedExperiment, Step, UnitExchange, UnitFacts, UnitFeedback};
 pub use item::{Feedback, Meaning};
 
 use crate::config::StoreText;
@@ -90,6 +92,8 @@ struct Shared {
     feeds: Feeds,
     recent: Mutex<Recent>,
     readings: Mutex<Readings>,
+    /// The database, while it is open.
+    pool: Mutex<Option<SqlitePool>>,
     window: Mutex<Window>,
     /// Targets of feedback that waits for its exchange.
     waiting: Mutex<HashSet<String>>,
@@ -139,6 +143,7 @@ impl Records {
             feeds,
             recent: Mutex::default(),
             readings: Mutex::default(),
+            pool: Mutex::new(pool.clone()),
             waiting: Mutex::default(),
             text_waiting: AtomicUsize::new(0),
         });
@@ -205,7 +210,7 @@ pub(crate) async fn open_database(path: &std::path::Path) -> Result<SqlitePool, 
     database::open(path).await
 }
 
-/// Remembers every exchange of the tap, keeps a share of them and all that feedback waits for.
+/// Remembers every exchange of the tap, keeps a share of them, all that feedback waits for and all of experiments.
 async fn intake(shared: Arc<Shared>, jobs: mpsc::Sender<Job>, mut seen: mpsc::Receiver<Exchange>, shutdown: Shutdown) {
     let mut rng = fastrand::Rng::new();
     let mut every_second = tokio::time::interval(Duration::from_secs(1));
@@ -214,7 +219,7 @@ async fn intake(shared: Arc<Shared>, jobs: mpsc::Sender<Job>, mut seen: mpsc::Re
         tokio::select! {
             next = seen.recv() => {
                 let Some(exchange) = next else { break };
-                if is_awaited(&shared, &exchange) || rng.f64() < shared.options.sample {
+                if exchange.assignment.is_some() || is_awaited(&shared, &exchange) || rng.f64() < shared.options.sample {
                     kept.push(to_write(&shared, &exchange));
                 }
                 shared.remember(exchange);
@@ -238,10 +243,20 @@ fn is_awaited(shared: &Shared, exchange: &Exchange) -> bool {
 
 /// Hands the kept exchanges to the writer; when it is behind they are dropped and counted.
 fn pass_on(shared: &Shared, jobs: &mpsc::Sender<Job>, kept: &mut Vec<Exchange>) {
-    let (count, bytes) = (kept.len(), text_bytes(kept));
-    if count > 0 && jobs.try_send(Job::Seen(std::mem::take(kept))).is_err() {
+    let (all, bytes) = (kept.len(), text_bytes(kept));
+    let enrolled = kept.iter().filter(|exchange| exchange.assignment.is_some()).count();
+    if all > 0 && jobs.try_send(Job::Seen(std::mem::take(kept))).is_err() {
         shared.text_waiting.fetch_sub(bytes, Ordering::Relaxed);
-        shared.registry.add(Metric::Dropped, &["exchanges"], count as f64);
+        count_dropped(&shared.registry, all, enrolled);
+    }
+}
+
+/// Counts exchanges that were not kept; `enrolled` of them were of experiments.
+fn count_dropped(registry: &Registry, all: usize, enrolled: usize) {
+    for (what, count) in [("exchanges", all - enrolled), ("experiment_exchanges", enrolled)] {
+        if count > 0 {
+            registry.add(Metric::Dropped, &[what], count as f64);
+        }
     }
 }
 
@@ -276,5 +291,7 @@ async fn publish(shared: Arc<Shared>, shutdown: Shutdown) {
     }
 }
 
+#[cfg(test)]
+mod experiment_tests;
 #[cfg(test)]
 mod tests;

@@ -25,3 +25,22 @@ CREATE TABLE IF NOT EXISTS feedback (
 CREATE INDEX IF NOT EXISTS feedback_target ON feedback (target);
 CREATE INDEX IF NOT EXISTS feedback_received ON feedback (received_ms);
 CREATE INDEX IF NOT EXISTS feedback_unjoined ON feedback (key) WHERE model IS NULL;
+
+-- Who was put where in an experiment (arm: 0 control, 1 treatment), with what probability of the treatment; closed_seq is
+-- NULL until the unit's outcome has been taken in.
+CREATE TABLE IF NOT EXISTS assignments (
+  experiment TEXT NOT NULL, unit INTEGER NOT NULL, arm INTEGER NOT NULL, propensity REAL NOT NULL, phase TEXT NOT NULL,
+  assigned_ms INTEGER NOT NULL, closed_seq INTEGER, outcome TEXT, PRIMARY KEY (experiment, unit)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS assignments_open ON assignments (experiment, closed_seq, assigned_ms);
+CREATE INDEX IF NOT EXISTS assignments_assigned ON assignments (assigned_ms);
+
+-- What was decided, and where each experiment stands.
+CREATE TABLE IF NOT EXISTS decisions (
+  experiment TEXT NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, state_from TEXT NOT NULL, state_to TEXT NOT NULL,
+  action TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, state_hash TEXT NOT NULL,
+  PRIMARY KEY (experiment, seq, state_from, state_to)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS experiment_states (
+  experiment TEXT PRIMARY KEY, spec_hash TEXT NOT NULL, state TEXT NOT NULL, seq INTEGER NOT NULL, course TEXT NOT NULL
+) WITHOUT ROWID;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::feed::Feed;
 
-fn options(path: &Path) -> RecordsOptions {
+pub(super) fn options(path: &Path) -> RecordsOptions {
     RecordsOptions {
         path: path.to_path_buf(),
         sample: 0.0,
@@ -21,7 +21,7 @@ fn options(path: &Path) -> RecordsOptions {
     }
 }
 
-fn exchange(id: &str) -> Exchange {
+pub(super) fn exchange(id: &str) -> Exchange {
     Exchange {
         id: id.into(),
         request_id: Some(format!("req-{id}")),
@@ -30,6 +30,7 @@ fn exchange(id: &str) -> Exchange {
         endpoint: Endpoint::Chat,
         model: "m".into(),
         variant: String::new(),
+        assignment: None,
         outcome: ExchangeOutcome::Ok,
         status: 200,
         finish_reason: Some("stop".into()),
@@ -48,20 +49,20 @@ fn masker() -> Masker {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
-fn item(id: &str, metric: &str, value: serde_json::Value) -> Feedback {
+pub(super) fn item(id: &str, metric: &str, value: serde_json::Value) -> Feedback {
     Feedback::parse(&json!({"inference_id": id, "metric_name": metric, "value": value}), None, &masker()).unwrap()
 }
 
-struct Running {
-    records: Records,
+pub(super) struct Running {
+    pub(super) records: Records,
     registry: Registry,
     health: Health,
-    seen: mpsc::Sender<Exchange>,
+    pub(super) seen: mpsc::Sender<Exchange>,
     shutdown: Shutdown,
 }
 
 impl Running {
-    async fn start(options: RecordsOptions) -> Self {
+    pub(super) async fn start(options: RecordsOptions) -> Self {
         let registry = Registry::new(1000);
         let health = Health::new(registry.clone());
         let shutdown = Shutdown::default();
@@ -75,12 +76,12 @@ impl Running {
         self.registry.samples().into_iter().find(|(labels, _)| labels.to_string() == series).map(|(_, value)| value)
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         assert_eq!(self.shutdown.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
     }
 }
 
-async fn rows(path: &Path, sql: &'static str) -> i64 {
+pub(super) async fn rows(path: &Path, sql: &'static str) -> i64 {
     let pool = database::open(path).await.unwrap();
     let count = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
     pool.close().await;

@@ -12,6 +12,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::database::{self, Before};
+use super::experiments::{self, Step};
 use super::item::{Feedback, Meaning};
 use super::{Refused, Shared};
 use crate::drift::{Outcome, Signal};
@@ -36,6 +37,8 @@ pub(super) enum Job {
     Seen(Vec<Exchange>),
     /// What the shadow model said; nobody waits.
     Read(Box<Reading>),
+    /// What the desk of the experiments took in and decided; answered once durable.
+    Step(Box<Step>, oneshot::Sender<Result<(), Refused>>),
 }
 
 /// Feedback that was stored, whose it is, and what stood there before.
@@ -104,6 +107,7 @@ impl Writer {
     async fn reopen(&mut self) {
         match database::open(&self.shared.options.path).await {
             Ok(pool) => {
+                *self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner) = Some(pool.clone());
                 self.pool = Some(pool);
                 let loaded = self.load().await;
                 self.judge(loaded);
@@ -151,7 +155,9 @@ impl Writer {
                 None => done.refused.remove(&place).map_or(Ok(()), Err),
             };
             match job {
-                Job::Feedback(_, waiting) | Job::Posted(_, waiting) => drop(waiting.send(answer())),
+                Job::Feedback(_, waiting) | Job::Posted(_, waiting) | Job::Step(_, waiting) => {
+                    drop(waiting.send(answer()));
+                }
                 Job::Read(_) => {
                     if failed.is_some() {
                         self.shared.registry.add(Metric::Dropped, &["shadow_readings"], 1.0);
@@ -160,7 +166,8 @@ impl Writer {
                 Job::Seen(exchanges) => {
                     self.shared.text_waiting.fetch_sub(super::text_bytes(&exchanges), Ordering::Relaxed);
                     if failed.is_some() {
-                        self.shared.registry.add(Metric::Dropped, &["exchanges"], exchanges.len() as f64);
+                        let enrolled = exchanges.iter().filter(|exchange| exchange.assignment.is_some()).count();
+                        super::count_dropped(&self.shared.registry, exchanges.len(), enrolled);
                     }
                 }
             }
@@ -205,6 +212,7 @@ impl Writer {
                         }
                     }
                 }
+                Job::Step(step, _) => experiments::put_step(&mut tx, step).await?,
                 Job::Read(reading) => database::put_reading(&mut tx, reading).await?,
                 Job::Posted(exchanges, _) | Job::Seen(exchanges) => {
                     for exchange in exchanges {

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::Checked;
+use crate::experiment::Splitter;
 use crate::http::api::ApiState;
 use crate::http::capped::Capped;
 use crate::http::health::Readiness;
@@ -61,12 +62,12 @@ impl Listeners {
         records: &Records,
         registry: &Registry,
         readiness: &Readiness,
-        outlets: tap::Outlets,
+        (outlets, splitter): (tap::Outlets, Splitter),
         shutdown: &Shutdown,
     ) {
         let door = feedback::router(records.clone(), outlets.masker.clone(), config.clone());
         if let Some(listener) = self.tap {
-            let options = tap_options(config.clone(), shutdown);
+            let options = tap_options(config.clone(), splitter, shutdown);
             let (registry, inner) = (registry.clone(), shutdown.clone());
             shutdown.spawn("tap", tap::serve(listener, options, registry, outlets, inner));
         }
@@ -113,15 +114,17 @@ fn spawn_http(name: &'static str, listener: TcpListener, router: Router, shutdow
 /// The tap's options follow every reload.
 fn tap_options(
     mut config: watch::Receiver<Arc<Checked>>,
+    splitter: Splitter,
     shutdown: &Shutdown,
 ) -> watch::Receiver<Arc<tap::TapOptions>> {
-    let convert = |config: &Checked| {
+    let convert = move |config: &Checked| {
         let tap = &config.raw.sources.tap;
         Arc::new(tap::TapOptions {
             connect_timeout: tap.connect_timeout.0,
             response_timeout: tap.response_timeout.0,
             idle_timeout: tap.idle_timeout.0,
             inject_usage: tap.inject_usage,
+            splitter: (!config.experiments.is_empty()).then(|| splitter.clone()),
             variant: config.raw.identity.variant.as_str().into(),
             text_sample: config.raw.text.sample,
             text_bytes: usize::try_from(config.raw.text.max_bytes.0).unwrap_or(usize::MAX),

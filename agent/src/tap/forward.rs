@@ -1,16 +1,21 @@
 //! One request on its way through: head made fit for the next hop, sent (once more, if the connection turned out to be
 //! stale), answered, or answered in the upstream's place.
 
+mod variant;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request, response};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use plimsoll_rules::Endpoint;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::download::{AbortGuard, ClientSide, Download, Driver, Stream};
@@ -26,6 +31,7 @@ use super::pool::{ConnectError, Pool, connect};
 use super::tunnel::tunnel;
 use super::upload::{Gate, Log, Upload};
 use super::watch::Watch;
+use variant::Fallback;
 
 /// What all connections of one tap share.
 #[derive(Debug)]
@@ -38,6 +44,10 @@ pub(super) struct Tap {
     pub(super) options: watch::Receiver<Arc<TapOptions>>,
     /// Everything that runs beside the accept loop; waited for at the end.
     pub(super) tasks: TaskTracker,
+    /// Room for copies that experiments send.
+    pub(super) mirrors: Arc<Semaphore>,
+    /// The tap is ending.
+    pub(super) stop: CancellationToken,
 }
 
 /// What the parts of one exchange need to know of it.
@@ -54,10 +64,20 @@ pub(super) struct Exchange {
     repeatable: bool,
     /// The usage of the answer was asked for by us, not by the client.
     injected: bool,
+    /// What is sent to control if the treatment cannot be reached.
+    fallback: Option<Box<Fallback>>,
+}
+
+/// A request's body, as far as it was read before it was passed on.
+struct Read {
+    frames: VecDeque<Frame<Bytes>>,
+    text: Vec<u8>,
+    /// That is all of it.
+    ended: bool,
 }
 
 /// An answer and what moves its body.
-struct Answer {
+pub(super) struct Answer {
     response: Response<Incoming>,
     driver: Driver,
 }
@@ -81,18 +101,28 @@ pub(super) async fn forward(
         gate: gate(&mut parts),
         repeatable: repeatable(&parts.method, endpoint),
         injected: false,
+        fallback: None,
         tap,
         client,
         options,
     };
-    let upload = if inject { exchange.inject(&mut parts.headers, body).await } else { Ok(exchange.upload(body)) };
-    let outcome = match upload {
+    let splitter = exchange.options.splitter.clone().filter(|_| endpoint.is_some());
+    let upload = match splitter {
+        Some(splitter) => exchange.split(&splitter, &mut parts, body, inject, recorder.as_mut()).await,
+        None if inject => exchange.inject(&mut parts.headers, body).await,
+        None => Ok(exchange.upload(body)),
+    };
+    let mut outcome = match upload {
         Ok(upload) => exchange.run(parts, upload, upgrade.is_some()).await,
         Err(failure) => Err(failure),
     };
+    if matches!(outcome, Err(Failure::Connect(_)))
+        && let Some(fallback) = exchange.fallback.take()
+    {
+        outcome = exchange.fall_back(*fallback, upgrade.is_some(), recorder.as_mut()).await;
+    }
     if let Some(recorder) = &mut recorder {
-        let (head, tail) = exchange.log.take();
-        recorder.request(head, tail);
+        exchange.tell_request(recorder);
     }
     match outcome {
         Err(failure) => {
@@ -133,33 +163,57 @@ impl Exchange {
         Upload::new(body, self.log.clone(), self.gate.clone())
     }
 
-    /// Reads the request, and has the usage asked for in it if the client did not.
-    async fn inject(&mut self, headers: &mut HeaderMap, mut body: Incoming) -> Result<Upload, Failure> {
-        let (mut read, mut text) = (VecDeque::new(), Vec::new());
-        let ended = loop {
-            match body.frame().await {
-                None => break true,
-                Some(Err(_)) => return Err(Failure::Client),
-                Some(Ok(frame)) => {
-                    let piece = frame.data_ref();
-                    text.extend_from_slice(piece.map_or(&[], |piece| piece));
-                    let plain = piece.is_some();
-                    read.push_back(frame);
-                    if !plain || text.len() > inject::LONGEST {
-                        break false;
-                    }
-                }
-            }
-        };
-        if ended && let Some(asked) = inject::ask_for_usage(&text) {
-            inject::set_length(headers, asked.len());
-            self.injected = true;
-            return Ok(Upload::whole(asked, self.log.clone()));
-        }
-        Ok(Upload::resumed(read, body, self.log.clone()))
+    /// A body that is here whole.
+    pub(super) fn whole(&self, body: Bytes) -> Upload {
+        Upload::whole(body, self.log.clone())
     }
 
-    async fn run(&self, mut parts: request::Parts, upload: Upload, upgrade: bool) -> Result<Answer, Failure> {
+    /// A request of our own, which no client waits for.
+    pub(super) fn of_copy(tap: Arc<Tap>, options: Arc<TapOptions>, http2: bool) -> Self {
+        Self {
+            tap,
+            client: Arc::default(),
+            options,
+            http2,
+            log: Log::new(true),
+            gate: None,
+            repeatable: true,
+            injected: false,
+            fallback: None,
+        }
+    }
+
+    /// Tells what the request said.
+    pub(super) fn tell_request(&self, recorder: &mut Recorder) {
+        let (head, tail) = self.log.take();
+        recorder.request(head, tail);
+    }
+
+    /// Reads the request, and has the usage asked for in it if the client did not.
+    async fn inject(&mut self, headers: &mut HeaderMap, mut body: Incoming) -> Result<Upload, Failure> {
+        let read = read(&mut body).await?;
+        if read.ended
+            && let Some(asked) = self.dressed(None, &read.text, true)
+        {
+            inject::set_length(headers, asked.len());
+            return Ok(self.whole(asked));
+        }
+        Ok(Upload::resumed(read.frames, body, self.log.clone()))
+    }
+
+    /// A body with another model and the wish for usage in it, where that is wanted; `None` when it stays as it is.
+    fn dressed(&mut self, renamed: Option<Bytes>, text: &[u8], inject: bool) -> Option<Bytes> {
+        let asked = if inject { inject::ask_for_usage(renamed.as_deref().unwrap_or(text)) } else { None };
+        self.injected |= asked.is_some();
+        asked.or(renamed)
+    }
+
+    pub(super) async fn run(
+        &self,
+        mut parts: request::Parts,
+        upload: Upload,
+        upgrade: bool,
+    ) -> Result<Answer, Failure> {
         if parts.method == Method::CONNECT {
             return Err(Failure::Method);
         }
@@ -236,7 +290,12 @@ impl Exchange {
         if self.log.is_broken() { Failure::Client } else { Failure::Broken(error.to_string()) }
     }
 
-    fn answer(&self, answer: Answer, mut recorder: Option<Recorder>, upgrade: Option<OnUpgrade>) -> Response<Download> {
+    pub(super) fn answer(
+        &self,
+        answer: Answer,
+        mut recorder: Option<Recorder>,
+        upgrade: Option<OnUpgrade>,
+    ) -> Response<Download> {
         let Answer { response, driver } = answer;
         let (mut parts, body) = response.into_parts();
         if let Some(recorder) = &mut recorder {
@@ -277,6 +336,29 @@ impl Exchange {
         }
         let task = self.tap.tasks.spawn(link.into_task());
         Driver::Task(Some(AbortGuard::new(task.abort_handle())), Watch::new())
+    }
+}
+
+/// Reads a body up to its end, or to what is kept of one at most.
+async fn read(body: &mut Incoming) -> Result<Read, Failure> {
+    let mut read = Read { frames: VecDeque::new(), text: Vec::new(), ended: false };
+    loop {
+        match body.frame().await {
+            None => {
+                read.ended = true;
+                return Ok(read);
+            }
+            Some(Err(_)) => return Err(Failure::Client),
+            Some(Ok(frame)) => {
+                let piece = frame.data_ref();
+                read.text.extend_from_slice(piece.map_or(&[], |piece| piece));
+                let plain = piece.is_some();
+                read.frames.push_back(frame);
+                if !plain || read.text.len() > inject::LONGEST {
+                    return Ok(read);
+                }
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The upstream over HTTP/2 without TLS: one connection for all requests.
+//! The upstream over HTTP/2 without TLS: one connection for all requests to it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,15 +13,15 @@ use super::pool::{ConnectError, dial};
 use super::serve::{CONNECTION_WINDOW, STREAM_WINDOW, Tasks};
 use super::upload::Upload;
 
-/// The connection, once there is one.
+/// The connections, once there are any; one for each upstream in use.
 #[derive(Debug, Default)]
-pub(super) struct Http2(Mutex<Option<(Arc<Upstream>, SendRequest<Upload>)>>);
+pub(super) struct Http2(Mutex<Vec<(Arc<Upstream>, SendRequest<Upload>)>>);
 
 impl Http2 {
     fn current(&self, upstream: &Arc<Upstream>) -> Option<SendRequest<Upload>> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (to, sender) = held.as_ref()?;
-        (Arc::ptr_eq(to, upstream) && sender.is_ready()).then(|| sender.clone())
+        let (_, sender) = held.iter().find(|(to, sender)| Arc::ptr_eq(to, upstream) && sender.is_ready())?;
+        Some(sender.clone())
     }
 
     /// Sends `request`; once more, on a new connection, when the old one took none of it.
@@ -57,12 +57,16 @@ impl Http2 {
                 tracing::debug!(%error, "HTTP/2 connection to the upstream ended");
             }
         });
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((options.upstream.clone(), sender.clone()));
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // An upstream that nobody else knows of any more is one of before a reload.
+        held.retain(|(to, _)| !Arc::ptr_eq(to, &options.upstream) && Arc::strong_count(to) > 1);
+        held.push((options.upstream.clone(), sender.clone()));
+        drop(held);
         Ok(sender)
     }
 
-    /// Lets go of the connection; it ends with its last request.
+    /// Lets go of the connections; each ends with its last request.
     pub(super) fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
     }
 }

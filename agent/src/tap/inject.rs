@@ -8,6 +8,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue};
 use plimsoll_rules::Endpoint;
 
+use super::members::members;
 use super::observe::is_only_usage;
 
 /// Longest request that is read and rewritten.
@@ -46,7 +47,7 @@ pub(super) fn ask_for_usage(body: &[u8]) -> Option<Bytes> {
         }
         Some((from, to)) if &body[from..to] == b"null" => (from, to, format!("{{{WISH}}}")),
         Some((from, to)) => {
-            let options = self::members(&body[from..to])?;
+            let options = super::members::members(&body[from..to])?;
             if options.iter().any(|(name, _)| *name == b"include_usage") {
                 return None;
             }
@@ -64,64 +65,6 @@ pub(super) fn ask_for_usage(body: &[u8]) -> Option<Bytes> {
 pub(super) fn set_length(headers: &mut HeaderMap, length: usize) {
     if headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-}
-
-type Member<'a> = (&'a [u8], (usize, usize));
-
-/// Keys of the object `json` (escapes not undone) and where their values are. `None` when it is no object.
-fn members(json: &[u8]) -> Option<Vec<Member<'_>>> {
-    let mut at = json.iter().position(|byte| !byte.is_ascii_whitespace())?;
-    if json[at] != b'{' {
-        return None;
-    }
-    at += 1;
-    let mut found = Vec::new();
-    loop {
-        at += json[at..].iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b',')?;
-        if json[at] == b'}' {
-            return Some(found);
-        }
-        let key = (at + 1, end_of_value(json, at)? - 1);
-        at = key.1 + 1;
-        at += json[at..].iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b':')?;
-        let end = end_of_value(json, at)?;
-        found.push((json.get(key.0..key.1)?, (at, end)));
-        at = end;
-    }
-}
-
-/// Where the value that begins at `at` ends.
-fn end_of_value(json: &[u8], at: usize) -> Option<usize> {
-    let (mut depth, mut i) = (0_usize, at);
-    loop {
-        match json.get(i)? {
-            b'"' => i = end_of_string(json, i)?,
-            b'{' | b'[' => {
-                depth += 1;
-                i += 1;
-            }
-            b'}' | b']' => {
-                depth = depth.checked_sub(1)?;
-                i += 1;
-            }
-            _ => i += json[i..].iter().position(|byte| b",:\"{}[] \t\r\n".contains(byte))?.max(1),
-        }
-        if depth == 0 {
-            return Some(i);
-        }
-    }
-}
-
-/// Behind the closing quote of the string that begins at `at`.
-fn end_of_string(json: &[u8], at: usize) -> Option<usize> {
-    let mut i = at + 1;
-    loop {
-        i += memchr::memchr2(b'"', b'\\', json.get(i..)?)?;
-        if json[i] == b'"' {
-            return Some(i + 1);
-        }
-        i += 2;
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::experiment::Splitter;
+
 /// Which protocol the upstream is spoken to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UpstreamProtocol {
@@ -104,7 +106,9 @@ pub struct TapOptions {
     pub idle_timeout: Duration,
     /// Ask for the usage of streams whose client did not, and hide the extra event again.
     pub inject_usage: bool,
-    /// Label `variant` of everything observed here.
+    /// Who splits the traffic, where experiments are configured.
+    pub splitter: Option<Splitter>,
+    /// Label `variant` of everything observed here that is of no experiment.
     pub variant: Arc<str>,
     /// Client connections held at once; further ones are closed and counted.
     pub max_connections: usize,
@@ -124,6 +128,7 @@ impl TapOptions {
             response_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(600),
             inject_usage: false,
+            splitter: None,
             variant: "".into(),
             max_connections: 16_384,
             text_sample: 0.0,

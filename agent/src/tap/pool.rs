@@ -27,7 +27,7 @@ pub(super) trait Reusable {
     fn is_alive(&mut self) -> bool;
 }
 
-/// Idle connections, the last used one on top.
+/// Idle connections, the last used one on top; those to an upstream that is no longer used go when they are old.
 #[derive(Debug)]
 pub(super) struct Pool<C>(Mutex<Vec<C>>);
 
@@ -56,9 +56,12 @@ impl<C: Reusable> Pool<C> {
     /// An idle connection to `upstream` that seems alive.
     pub(super) fn take(&self, upstream: &Arc<Upstream>) -> Option<C> {
         loop {
-            let mut link = self.lock().pop()?;
-            let fresh = link.used().elapsed() < IDLE;
-            if fresh && Arc::ptr_eq(link.upstream(), upstream) && link.is_alive() {
+            let mut link = {
+                let mut links = self.lock();
+                let last = links.iter().rposition(|link| Arc::ptr_eq(link.upstream(), upstream))?;
+                links.remove(last)
+            };
+            if link.used().elapsed() < IDLE && link.is_alive() {
                 return Some(link);
             }
         }

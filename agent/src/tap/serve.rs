@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::Builder;
 use plimsoll_exporters::{Metric, Registry};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -66,6 +66,8 @@ pub async fn serve(
         sink,
         options,
         tasks: TaskTracker::new(),
+        mirrors: Arc::new(Semaphore::new(super::mirror::MOST)),
+        stop: shutdown.token(),
     });
     let (ended, end) = oneshot::channel();
     let own = std::thread::Builder::new().name("plimsoll-tap".to_owned()).spawn(move || {

@@ -104,7 +104,7 @@ async fn hears(
 
 /// Reads the head of the next request, of which something is in `input` already.
 async fn next(options: &TapOptions, stream: &mut TcpStream, input: &mut BytesMut, out: &mut Vec<u8>) -> Next {
-    let elsewhere = options.protocol == UpstreamProtocol::H2c || options.inject_usage;
+    let elsewhere = options.protocol == UpstreamProtocol::H2c || options.inject_usage || options.splitter.is_some();
     loop {
         let known = input.len().min(PREFACE.len());
         if input[..known] == PREFACE[..known] {

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use plimsoll_rules::Endpoint;
+use plimsoll_rules::{Assignment, Endpoint, Source};
 use tokio::sync::mpsc;
 
 pub(super) use recorder::Recorder;
@@ -95,6 +95,8 @@ struct Ending {
     status: u16,
     request_id: Option<Vec<u8>>,
     variant: Arc<str>,
+    assignment: Option<Box<Assignment>>,
+    source: Source,
 }
 
 /// Copies of what passed since the last batch.

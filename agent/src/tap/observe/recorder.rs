@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use plimsoll_rules::Endpoint;
+use plimsoll_rules::{Assignment, Endpoint, Source};
 
 use super::trail::Trail;
 use super::{Batch, Ending, Format, How, Message, QUEUE_BYTES, Sink};
@@ -32,6 +32,10 @@ pub(in crate::tap) struct Recorder {
     status: u16,
     request_id: Option<Vec<u8>>,
     variant: Arc<str>,
+    assignment: Option<Box<Assignment>>,
+    source: Source,
+    /// Control answered in the place of a treatment that could not be reached.
+    failed_over: bool,
     ended: bool,
 }
 
@@ -57,8 +61,29 @@ impl Recorder {
             status: 499,
             request_id,
             variant,
+            assignment: None,
+            source: Source::Tap,
+            failed_over: false,
             ended: false,
         }
+    }
+
+    /// It is of an experiment: recorded under the variant's name, and with its unit's place.
+    pub(in crate::tap) fn takes_part(&mut self, variant: Option<Arc<str>>, assignment: Option<Assignment>) {
+        if let Some(variant) = variant {
+            self.variant = variant;
+        }
+        self.assignment = assignment.map(Box::new);
+    }
+
+    /// It is a copy that an experiment sent to its treatment.
+    pub(in crate::tap) fn mirrors(&mut self, assignment: Assignment) {
+        (self.assignment, self.source) = (Some(Box::new(assignment)), Source::Mirror);
+    }
+
+    /// The treatment could not be reached and control answers: good for the client, a failure of the treatment.
+    pub(in crate::tap) fn fails_over(&mut self) {
+        self.failed_over = true;
     }
 
     /// The request's body, as far as it was kept: its beginning, and its end when it was long.
@@ -117,7 +142,7 @@ impl Recorder {
         }
         self.sink.running.fetch_sub(1, Ordering::Relaxed);
         let ending = Ending {
-            how,
+            how: if self.failed_over { How::Unreachable } else { how },
             endpoint: self.endpoint,
             started_at: self.started_at,
             started: self.started,
@@ -125,6 +150,8 @@ impl Recorder {
             status: self.status,
             request_id: self.request_id.take(),
             variant: self.variant.clone(),
+            assignment: self.assignment.take(),
+            source: self.source,
         };
         self.flush(Some(ending));
     }

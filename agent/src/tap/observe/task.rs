@@ -129,8 +129,9 @@ impl Observer {
             self.outlets.feeds.offer(&exchange);
             exchange.inter_token_seconds = gaps;
         }
+        let what = if exchange.assignment.is_some() { "experiment_exchanges" } else { "exchanges" };
         if self.outlets.records.try_send(exchange).is_err() {
-            self.registry.add(Metric::Dropped, &["exchanges"], 1.0);
+            self.registry.add(Metric::Dropped, &[what], 1.0);
         }
     }
 }

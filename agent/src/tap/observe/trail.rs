@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plimsoll_rules::mask::Masker;
-use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, Source, Timestamp, TokenCount};
+use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, Timestamp, TokenCount};
 
 use super::json::{Facts, Scanner};
 use super::lines::{Event, Events, Lines};
@@ -239,10 +239,11 @@ impl Trail {
             request_id: request_id.filter(|other| *other != id),
             id,
             started: Timestamp::from_millis(end.started_at),
-            source: Source::Tap,
+            source: end.source,
             endpoint: end.endpoint,
             model: model.unwrap_or_default(),
             variant: end.variant.to_string(),
+            assignment: end.assignment.as_deref().cloned(),
             outcome,
             status: end.status,
             finish_reason: self.finish_reason.take().filter(|_| succeeded),

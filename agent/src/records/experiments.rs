@@ -1,0 +1,352 @@
+//! What experiments keep: who was put where, what came of it, what was decided. The desk that decides reads it from here
+//! and writes through the one writer, all of a step in one transaction.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use plimsoll_rules::verdict::experiment::Arm;
+use plimsoll_rules::{Assignment, Phase, Timestamp};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{Row as _, SqliteConnection};
+
+use super::writer::Job;
+use super::{Records, Refused};
+use crate::experiment::Course;
+
+type Result<T> = std::result::Result<T, sqlx::Error>;
+
+/// A unit whose outcome has not been taken in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenUnit {
+    /// Its place; `first` is false.
+    pub assignment: Assignment,
+    /// When its first request began.
+    pub assigned: Timestamp,
+}
+
+/// One request of a unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitExchange {
+    /// Its id.
+    pub id: String,
+    /// Label `variant` of who was asked to serve it.
+    pub variant: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// How it ended: `ok`, `server_error`, ..., as `ExchangeOutcome::as_str`. A treatment that could not be reached is
+    /// `unreachable`, though control answered; its figures are control's then.
+    pub outcome: String,
+    /// From its arrival to the last byte of the answer.
+    pub duration: Duration,
+    /// To the first content of a streamed answer.
+    pub time_to_first_token: Option<Duration>,
+    /// Generated tokens, where they are known.
+    pub output_tokens: Option<u64>,
+}
+
+/// One piece of feedback on a unit's requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitFeedback {
+    /// Metric name as posted.
+    pub metric: String,
+    /// The value as a number.
+    pub value: f64,
+    /// The value on a scale of 0 to 1, where the metric has a meaning of ours.
+    pub score: Option<f64>,
+    /// When it came.
+    pub received: Timestamp,
+}
+
+/// All that is known of a unit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UnitFacts {
+    /// Its requests, oldest first.
+    pub exchanges: Vec<UnitExchange>,
+    /// Feedback on them, oldest first.
+    pub feedback: Vec<UnitFeedback>,
+}
+
+/// A unit whose outcome has been taken in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClosedUnit {
+    /// The unit.
+    pub unit: u64,
+    /// Its place in the order in which outcomes were taken in.
+    pub seq: u64,
+    /// What was taken in, as JSON.
+    pub outcome: String,
+}
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Units taken in before it.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// State before.
+    pub from: String,
+    /// State after.
+    pub to: String,
+    /// What was done.
+    pub action: String,
+    /// Why.
+    pub reason: String,
+    /// Its evidence, as JSON.
+    pub detail: String,
+    /// Hash of the state after, so that a replay can be compared.
+    pub state_hash: String,
+}
+
+/// Where an experiment stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedExperiment {
+    /// Hash of its spec.
+    pub spec_hash: String,
+    /// The decision machine's state, as JSON.
+    pub state: String,
+    /// Units taken in.
+    pub seq: u64,
+    /// What is done with its requests: the splitter begins with it after a restart.
+    pub course: Course,
+}
+
+/// One step of the desk; stored whole or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The experiment.
+    pub experiment: Arc<str>,
+    /// Units taken in.
+    pub units: Vec<ClosedUnit>,
+    /// What was decided.
+    pub decisions: Vec<Decision>,
+    /// Where it stands now.
+    pub state: Option<SavedExperiment>,
+}
+
+impl Records {
+    /// Units of `experiment` that began before `before` and are not closed, oldest first.
+    ///
+    /// # Errors
+    /// [`Refused::Unavailable`].
+    pub async fn open_units(
+        &self,
+        experiment: &str,
+        before: Timestamp,
+        limit: u32,
+    ) -> std::result::Result<Vec<OpenUnit>, Refused> {
+        self.ask(async |pool| open_units(pool, experiment, before, limit).await).await
+    }
+
+    /// What is known of a unit: requests that began before `until`, and feedback received before `until`.
+    ///
+    /// # Errors
+    /// [`Refused::Unavailable`].
+    pub async fn outcomes_of(
+        &self,
+        experiment: &str,
+        unit: u64,
+        until: Timestamp,
+    ) -> std::result::Result<UnitFacts, Refused> {
+        self.ask(async |pool| outcomes_of(pool, experiment, unit, until).await).await
+    }
+
+    /// Stores a step in one transaction; returns once it is durable. A unit that is closed already, and a decision whose
+    /// number is taken, stay as they are: repeating a step does no harm.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing of it is stored then.
+    pub async fn close_units(&self, step: Step) -> std::result::Result<(), Refused> {
+        self.write(|answer| Job::Step(Box::new(step), answer)).await
+    }
+
+    /// Where an experiment stands; `None` when nothing was saved.
+    ///
+    /// # Errors
+    /// [`Refused::Unavailable`].
+    pub async fn experiment_state(&self, experiment: &str) -> std::result::Result<Option<SavedExperiment>, Refused> {
+        self.ask(async |pool| saved(pool, experiment).await).await
+    }
+
+    /// Decisions of an experiment in their order, at most `limit`, after the `skip` first ones.
+    ///
+    /// # Errors
+    /// [`Refused::Unavailable`].
+    pub async fn decisions(
+        &self,
+        experiment: &str,
+        skip: u32,
+        limit: u32,
+    ) -> std::result::Result<Vec<Decision>, Refused> {
+        self.ask(async |pool| decisions(pool, experiment, skip, limit).await).await
+    }
+
+    /// The newest `most` units that have a half.
+    ///
+    /// # Errors
+    /// [`Refused::Unavailable`].
+    pub async fn assignments(&self, experiment: &str, most: usize) -> std::result::Result<Vec<Assignment>, Refused> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.ask(async |pool| {
+            let sql = "SELECT unit, arm, propensity, phase FROM assignments WHERE experiment = ?
+                       ORDER BY assigned_ms DESC LIMIT ?";
+            let rows = sqlx::query(sql).bind(experiment).bind(most).fetch_all(pool).await?;
+            let id: Arc<str> = experiment.into();
+            Ok(rows.iter().map(|row| assignment(&id, row)).collect())
+        })
+        .await
+    }
+
+    async fn ask<T>(&self, question: impl AsyncFnOnce(&SqlitePool) -> Result<T>) -> std::result::Result<T, Refused> {
+        let pool = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let pool = pool.ok_or_else(|| Refused::Unavailable("the database is not open".into()))?;
+        question(&pool).await.map_err(|error| Refused::Unavailable(error.to_string()))
+    }
+}
+
+/// Columns `unit, arm, propensity, phase`.
+fn assignment(experiment: &Arc<str>, row: &SqliteRow) -> Assignment {
+    Assignment {
+        experiment: experiment.clone(),
+        unit: row.get::<i64, _>(0).cast_unsigned(),
+        arm: if row.get::<i64, _>(1) == 1 { Arm::Treatment } else { Arm::Control },
+        propensity: row.get(2),
+        phase: Phase::named(row.get(3)).unwrap_or(Phase::Split),
+        first: false,
+    }
+}
+
+async fn open_units(pool: &SqlitePool, experiment: &str, before: Timestamp, limit: u32) -> Result<Vec<OpenUnit>> {
+    let sql = "SELECT unit, arm, propensity, phase, assigned_ms FROM assignments
+               WHERE experiment = ? AND closed_seq IS NULL AND assigned_ms < ? ORDER BY assigned_ms, unit LIMIT ?";
+    let rows = sqlx::query(sql).bind(experiment).bind(before.millis()).bind(limit).fetch_all(pool).await?;
+    let id: Arc<str> = experiment.into();
+    let open =
+        |row: &SqliteRow| OpenUnit { assignment: assignment(&id, row), assigned: Timestamp::from_millis(row.get(4)) };
+    Ok(rows.iter().map(open).collect())
+}
+
+async fn outcomes_of(pool: &SqlitePool, experiment: &str, unit: u64, until: Timestamp) -> Result<UnitFacts> {
+    let sql =
+        "SELECT id, variant, started_ms, outcome, duration_ms, time_to_first_token_ms, output_tokens FROM exchanges
+               WHERE experiment = ? AND unit = ? AND started_ms < ? ORDER BY started_ms, id";
+    let unit = unit.cast_signed();
+    let rows = sqlx::query(sql).bind(experiment).bind(unit).bind(until.millis()).fetch_all(pool).await?;
+    let span = |millis: f64| Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default();
+    let exchange = |row: &SqliteRow| UnitExchange {
+        id: row.get(0),
+        variant: row.get(1),
+        started: Timestamp::from_millis(row.get(2)),
+        outcome: row.get(3),
+        duration: span(row.get(4)),
+        time_to_first_token: row.get::<Option<f64>, _>(5).map(span),
+        output_tokens: row.get::<Option<i64>, _>(6).and_then(|tokens| u64::try_from(tokens).ok()),
+    };
+    let exchanges = rows.iter().map(exchange).collect();
+    let sql = "SELECT metric, value, score, received_ms FROM feedback WHERE received_ms < ?3 AND target IN (
+                 SELECT id FROM exchanges WHERE experiment = ?1 AND unit = ?2 AND started_ms < ?3
+                 UNION SELECT request_id FROM exchanges WHERE experiment = ?1 AND unit = ?2 AND started_ms < ?3
+                       AND request_id IS NOT NULL)
+               ORDER BY received_ms, key";
+    let rows = sqlx::query(sql).bind(experiment).bind(unit).bind(until.millis()).fetch_all(pool).await?;
+    let feedback = |row: &SqliteRow| UnitFeedback {
+        metric: row.get(0),
+        value: row.get(1),
+        score: row.get(2),
+        received: Timestamp::from_millis(row.get(3)),
+    };
+    Ok(UnitFacts { exchanges, feedback: rows.iter().map(feedback).collect() })
+}
+
+async fn saved(pool: &SqlitePool, experiment: &str) -> Result<Option<SavedExperiment>> {
+    let sql = "SELECT spec_hash, state, seq, course FROM experiment_states WHERE experiment = ?";
+    let Some(row) = sqlx::query(sql).bind(experiment).fetch_optional(pool).await? else { return Ok(None) };
+    let course = serde_json::from_str(row.get(3)).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(Some(SavedExperiment { spec_hash: row.get(0), state: row.get(1), seq: number(&row, 2), course }))
+}
+
+async fn decisions(pool: &SqlitePool, experiment: &str, skip: u32, limit: u32) -> Result<Vec<Decision>> {
+    let sql = "SELECT seq, at_ms, state_from, state_to, action, reason, detail, state_hash FROM decisions
+               WHERE experiment = ? ORDER BY seq, state_from, state_to LIMIT ? OFFSET ?";
+    let rows = sqlx::query(sql).bind(experiment).bind(limit).bind(skip).fetch_all(pool).await?;
+    let decision = |row: &SqliteRow| Decision {
+        seq: number(row, 0),
+        at: Timestamp::from_millis(row.get(1)),
+        from: row.get(2),
+        to: row.get(3),
+        action: row.get(4),
+        reason: row.get(5),
+        detail: row.get(6),
+        state_hash: row.get(7),
+    };
+    Ok(rows.iter().map(decision).collect())
+}
+
+fn number(row: &SqliteRow, column: usize) -> u64 {
+    u64::try_from(row.get::<i64, _>(column)).unwrap_or(0)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Remembers the half of a unit with its first exchange; later ones change nothing.
+pub(super) async fn put_assignment(tx: &mut SqliteConnection, place: &Assignment, at: Timestamp) -> Result<()> {
+    sqlx::query(
+        "INSERT OR IGNORE INTO assignments (experiment, unit, arm, propensity, phase, assigned_ms) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&*place.experiment)
+    .bind(place.unit.cast_signed())
+    .bind(i64::from(place.arm == Arm::Treatment))
+    .bind(place.propensity)
+    .bind(place.phase.as_str())
+    .bind(at.millis())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Stores a step of the desk.
+pub(super) async fn put_step(tx: &mut SqliteConnection, step: &Step) -> Result<()> {
+    for unit in &step.units {
+        sqlx::query(
+            "UPDATE assignments SET closed_seq = ?, outcome = ? WHERE experiment = ? AND unit = ? AND closed_seq IS NULL",
+        )
+        .bind(signed(unit.seq))
+        .bind(&unit.outcome)
+        .bind(&*step.experiment)
+        .bind(unit.unit.cast_signed())
+        .execute(&mut *tx)
+        .await?;
+    }
+    for one in &step.decisions {
+        sqlx::query(
+            "INSERT OR IGNORE INTO decisions (experiment, seq, at_ms, state_from, state_to, action, reason, detail, state_hash)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&*step.experiment)
+        .bind(signed(one.seq))
+        .bind(one.at.millis())
+        .bind(&one.from)
+        .bind(&one.to)
+        .bind(&one.action)
+        .bind(&one.reason)
+        .bind(&one.detail)
+        .bind(&one.state_hash)
+        .execute(&mut *tx)
+        .await?;
+    }
+    let Some(state) = &step.state else { return Ok(()) };
+    let course = serde_json::to_string(&state.course).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    sqlx::query(
+        "INSERT OR REPLACE INTO experiment_states (experiment, spec_hash, state, seq, course) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(&*step.experiment)
+    .bind(&state.spec_hash)
+    .bind(&state.state)
+    .bind(signed(state.seq))
+    .bind(course)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
