@@ -91,10 +91,6 @@ pub struct Experiment {
     pub treatment: Variant,
     /// Only requests for these models take part; all when empty.
     pub models: Vec<String>,
-    /// Who hears of a promotion.
-    pub on_promote: Vec<String>,
-    /// Who hears of a rollback.
-    pub on_rollback: Vec<String>,
     /// After a promotion all traffic goes to the treatment.
     pub promote_routes: bool,
 }
@@ -147,9 +143,11 @@ fn experiment(c: &mut Check<'_>, key: &str, one: &raw::Experiment, raw: &Raw) ->
     }
     let unit = unit(c, key, &one.unit);
     let split = split(c, key, one);
-    let control = variant(c, &format!("{key}.control"), &one.control);
-    let treatment = variant(c, &format!("{key}.treatment"), &one.treatment);
-    difference(c, key, one);
+    let control = variant(c, &format!("{key}.control"), &one.control, Arm::Control);
+    let treatment = variant(c, &format!("{key}.treatment"), &one.treatment, Arm::Treatment);
+    if let (Some(control), Some(treatment)) = (&control, &treatment) {
+        difference(c, key, split.as_ref(), (control, treatment));
+    }
     let spec = ExperimentSpec {
         id: one.id.clone(),
         metrics: metrics(c, key, &one.metrics),
@@ -160,8 +158,6 @@ fn experiment(c: &mut Check<'_>, key: &str, one: &raw::Experiment, raw: &Raw) ->
         promotes: one.split != SplitKind::Mirror,
         window: one.window.0,
     };
-    receivers(c, &format!("{key}.on_promote"), &one.on_promote, raw);
-    receivers(c, &format!("{key}.on_rollback"), &one.on_rollback, raw);
     Some(Experiment {
         spec,
         unit: unit?,
@@ -169,8 +165,6 @@ fn experiment(c: &mut Check<'_>, key: &str, one: &raw::Experiment, raw: &Raw) ->
         control: control?,
         treatment: treatment?,
         models: one.models.clone(),
-        on_promote: one.on_promote.clone(),
-        on_rollback: one.on_rollback.clone(),
         promote_routes: one.promote == Promote::Route,
     })
 }
@@ -229,11 +223,13 @@ fn split(c: &mut Check<'_>, key: &str, one: &raw::Experiment) -> Option<Split> {
     Some(Split::Outside { tells, propensity })
 }
 
-fn variant(c: &mut Check<'_>, key: &str, one: &raw::Variant) -> Option<Variant> {
-    for (name, text) in [("name", Some(&one.name)), ("model", one.model.as_ref())] {
-        if text.is_some_and(|text| text.is_empty() || text.len() > 4 * LONGEST) {
-            c.refuse(&format!("{key}.{name}"), "is empty or longer than 256 bytes");
-        }
+fn variant(c: &mut Check<'_>, key: &str, one: &raw::Variant, arm: Arm) -> Option<Variant> {
+    let name = if one.name.is_empty() { arm.as_str() } else { &one.name };
+    if name.len() > 4 * LONGEST {
+        c.refuse(&format!("{key}.name"), "is longer than 256 bytes");
+    }
+    if one.model.as_ref().is_some_and(|model| model.is_empty() || model.len() > 4 * LONGEST) {
+        c.refuse(&format!("{key}.model"), "is empty or longer than 256 bytes");
     }
     let upstream = match one.upstream.as_ref().map(|url| url.parse::<Upstream>()).transpose() {
         Ok(upstream) => upstream.map(Arc::new),
@@ -242,16 +238,15 @@ fn variant(c: &mut Check<'_>, key: &str, one: &raw::Variant) -> Option<Variant> 
             return None;
         }
     };
-    Some(Variant { name: one.name.as_str().into(), model: one.model.as_deref().map(Into::into), upstream })
+    Some(Variant { name: name.into(), model: one.model.as_deref().map(Into::into), upstream })
 }
 
-fn difference(c: &mut Check<'_>, key: &str, one: &raw::Experiment) {
-    let (control, treatment) = (&one.control, &one.treatment);
+fn difference(c: &mut Check<'_>, key: &str, split: Option<&Split>, (control, treatment): (&Variant, &Variant)) {
     if control.name == treatment.name {
         c.refuse(&format!("{key}.treatment.name"), format!("{:?} is control's name too", treatment.name));
     }
     let alike = control.model == treatment.model && control.upstream == treatment.upstream;
-    if one.split != SplitKind::Outside && alike {
+    if matches!(split, Some(Split::Route | Split::Mirror)) && alike {
         c.refuse(&format!("{key}.treatment"), "is what control is; give it a model or an upstream of its own");
     }
 }
@@ -264,7 +259,7 @@ fn ramp(c: &mut Check<'_>, key: &str, steps: &[raw::Step]) -> Vec<RampStep> {
         let at = format!("{key}.ramp.{i}.share");
         if !(step.share.0 > 0.0 && step.share.0 < 1.0) {
             c.refuse(&at, format!("{} is outside 0 to 100%, both excluded", step.share));
-        } else if i > 0 && !(step.share.0 > steps[i - 1].share.0) {
+        } else if i > 0 && step.share <= steps[i - 1].share {
             c.refuse(&at, format!("{} is not more than {} before it; shares grow", step.share, steps[i - 1].share));
         }
     }
@@ -319,7 +314,8 @@ fn metric(c: &mut Check<'_>, key: &str, row: &MetricRow) -> MetricSpec {
         Kind::Mean => MetricKind::Mean,
         Kind::Bounded => {
             let (low, high) = (row.low.unwrap_or(0.0), row.high.unwrap_or(1.0));
-            if !(low < high) {
+            let fits = low < high && low.is_finite() && high.is_finite();
+            if !fits {
                 c.refuse(key, format!("low {low} is not below high {high}"));
             }
             MetricKind::Bounded { low, high }
@@ -327,15 +323,6 @@ fn metric(c: &mut Check<'_>, key: &str, row: &MetricRow) -> MetricSpec {
         Kind::Quantile => MetricKind::Quantile { quantile: row.quantile.unwrap_or(0.95), limit: row.limit },
     };
     MetricSpec { name: row.name.clone(), kind, direction: row.direction.into(), role: row.role.into(), margin }
-}
-
-fn receivers(c: &mut Check<'_>, key: &str, names: &[String], raw: &Raw) {
-    let receivers = raw.alerts.receivers.iter().map(|receiver| &receiver.name);
-    let known: Vec<&String> = receivers.chain(raw.alerts.webhooks.iter().map(|hook| &hook.name)).collect();
-    for (i, name) in names.iter().enumerate().filter(|(_, name)| !known.contains(name)) {
-        let list = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-        c.refuse(&format!("{key}.{i}"), format!("{name:?} is no receiver; known: {list}"));
-    }
 }
 
 #[cfg(test)]
@@ -395,7 +382,6 @@ mod tests {
             ("no margin", with("metrics: [{name: x, role: primary, margin: 0}]"), "metrics.0.margin: 0 is not above 0"),
             ("no primary", with("metrics: [{name: x}]"), "experiments.0.metrics: none is primary"),
             ("not bounded", with("metrics: [{name: x, role: primary, low: 1}]"), "metrics.0.low: is for kind: bounded"),
-            ("nobody", with("on_promote: [ops]"), "experiments.0.on_promote.0: \"ops\" is no receiver"),
             ("long window", with("window: 20d"), "experiments.0.window: 20d is too long; at most half"),
             ("not outside", with("variant: {model: true}"), "experiments.0.variant: is for split: outside"),
             ("untold", "{id: a, split: outside}".into(), "experiments.0.variant: split: outside needs {header: NAME}"),

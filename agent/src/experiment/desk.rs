@@ -131,6 +131,9 @@ impl Desk {
     /// Takes in what is due in every experiment.
     async fn pass(&mut self) {
         let running = self.splitter.all();
+        if running.iter().any(|one| !one.is_restored()) {
+            super::restore(&self.splitter, &self.records).await;
+        }
         self.known.retain(|id, _| running.iter().any(|one| one.experiment().spec.id == *id));
         for one in running.iter().filter(|one| one.is_restored()) {
             if let Err(why) = self.take_in(one).await {

@@ -156,7 +156,7 @@ impl Writer {
             };
             match job {
                 Job::Feedback(_, waiting) | Job::Posted(_, waiting) | Job::Step(_, waiting) => {
-                    drop(waiting.send(answer()))
+                    drop(waiting.send(answer()));
                 }
                 Job::Read(_) => {
                     if failed.is_some() {

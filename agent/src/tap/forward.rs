@@ -1,6 +1,8 @@
 //! One request on its way through: head made fit for the next hop, sent (once more, if the connection turned out to be
 //! stale), answered, or answered in the upstream's place.
 
+mod variant;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -12,7 +14,6 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use plimsoll_rules::Endpoint;
-use plimsoll_rules::verdict::experiment::Arm;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,15 +25,13 @@ use super::h2c::Http2;
 use super::headers::{endpoint, strip_hop_by_hop, to_http1, to_http2, wants_upgrade};
 use super::inject::{self, Hide};
 use super::link::{Link, Sent};
-use super::mirror::{self, Copy};
 use super::observe::{Format, Recorder, Sink};
-use super::options::{TapOptions, Upstream, UpstreamProtocol};
+use super::options::{TapOptions, UpstreamProtocol};
 use super::pool::{ConnectError, Pool, connect};
-use super::split::{self, Asked, Plan};
 use super::tunnel::tunnel;
 use super::upload::{Gate, Log, Upload};
 use super::watch::Watch;
-use crate::experiment::{Splitter, Unenrolled};
+use variant::Fallback;
 
 /// What all connections of one tap share.
 #[derive(Debug)]
@@ -67,13 +66,6 @@ pub(super) struct Exchange {
     injected: bool,
     /// What is sent to control if the treatment cannot be reached.
     fallback: Option<Box<Fallback>>,
-}
-
-/// A request as control is to get it.
-#[derive(Debug)]
-struct Fallback {
-    request: Request<Bytes>,
-    options: Arc<TapOptions>,
 }
 
 /// A request's body, as far as it was read before it was passed on.
@@ -209,122 +201,11 @@ impl Exchange {
         Ok(Upload::resumed(read.frames, body, self.log.clone()))
     }
 
-    /// Finds out which variant of which experiment serves the request, and makes it that variant's.
-    async fn split(
-        &mut self,
-        splitter: &Splitter,
-        parts: &mut request::Parts,
-        mut body: Incoming,
-        inject: bool,
-        recorder: Option<&mut Recorder>,
-    ) -> Result<Upload, Failure> {
-        if let Err(why) = split::readable(&parts.headers) {
-            let plan = split::plan(splitter, &parts.headers, Err(why));
-            self.take_part(plan.as_ref(), recorder);
-            return Ok(self.upload(body));
-        }
-        let read = read(&mut body).await?;
-        let asked = if read.ended { Asked::read(&read.text) } else { None };
-        let unread = match read.ended {
-            true => Unenrolled::NotJson,
-            false if read.text.len() > inject::LONGEST => Unenrolled::TooLong,
-            false => Unenrolled::Unreadable,
-        };
-        let plan = split::plan(splitter, &parts.headers, asked.as_ref().ok_or(unread));
-        let plain = self.options.clone();
-        self.take_part(plan.as_ref(), recorder);
-        let model = |plan: &Plan| plan.variant().and_then(|variant| variant.model.clone());
-        let dressed = match &asked {
-            Some(asked) => {
-                let renamed = plan.as_ref().and_then(model).and_then(|model| asked.with_model(&model));
-                self.dressed(renamed, &read.text, inject)
-            }
-            None => None,
-        };
-        if let (Some(plan), Some(asked)) = (&plan, &asked) {
-            self.copies(splitter, plan, parts, asked, &plain);
-            self.keep_fallback(plan, parts, (asked, &read.text, inject), &plain);
-        }
-        Ok(match dressed {
-            Some(body) => {
-                inject::set_length(&mut parts.headers, body.len());
-                self.whole(body)
-            }
-            None => Upload::resumed(read.frames, body, self.log.clone()),
-        })
-    }
-
     /// A body with another model and the wish for usage in it, where that is wanted; `None` when it stays as it is.
     fn dressed(&mut self, renamed: Option<Bytes>, text: &[u8], inject: bool) -> Option<Bytes> {
         let asked = if inject { inject::ask_for_usage(renamed.as_deref().unwrap_or(text)) } else { None };
         self.injected |= asked.is_some();
         asked.or(renamed)
-    }
-
-    fn take_part(&mut self, plan: Option<&Plan>, recorder: Option<&mut Recorder>) {
-        let Some(plan) = plan else { return };
-        if let Some(recorder) = recorder {
-            recorder.takes_part(plan.name.clone(), plan.assignment.clone());
-        }
-        if let Some(upstream) = plan.variant().and_then(|variant| variant.upstream.clone()) {
-            self.options = towards(&self.options, upstream);
-        }
-    }
-
-    /// Sends the treatment its copy, if it is to have one.
-    fn copies(
-        &self,
-        splitter: &Splitter,
-        plan: &Plan,
-        parts: &request::Parts,
-        asked: &Asked<'_>,
-        plain: &Arc<TapOptions>,
-    ) {
-        let (Some(assignment), Some(endpoint)) = (plan.copy.clone(), endpoint(parts.method.as_str(), parts.uri.path()))
-        else {
-            return;
-        };
-        let treatment = &plan.running.experiment().treatment;
-        let body = treatment.model.as_ref().and_then(|model| asked.with_model(model));
-        let request = with_body(parts, body.unwrap_or_else(|| asked.body()));
-        let options = treatment.upstream.clone().map_or_else(|| plain.clone(), |upstream| towards(plain, upstream));
-        let copy = Copy { request, endpoint, options, assignment, name: treatment.name.clone() };
-        if !mirror::send(&self.tap, copy) {
-            splitter.count_dropped_mirror();
-        }
-    }
-
-    /// A treatment on a server of its own can be away while control is not.
-    fn keep_fallback(
-        &mut self,
-        plan: &Plan,
-        parts: &request::Parts,
-        (asked, text, inject): (&Asked<'_>, &[u8], bool),
-        plain: &Arc<TapOptions>,
-    ) {
-        let control = &plan.running.experiment().control;
-        let upstream = control.upstream.clone().unwrap_or_else(|| plain.upstream.clone());
-        if plan.serve != Some(Arm::Treatment) || Arc::ptr_eq(&upstream, &self.options.upstream) {
-            return;
-        }
-        let renamed = control.model.as_ref().and_then(|model| asked.with_model(model));
-        let body = self.dressed(renamed, text, inject).unwrap_or_else(|| asked.body());
-        self.fallback = Some(Box::new(Fallback { request: with_body(parts, body), options: towards(plain, upstream) }));
-    }
-
-    /// Asks control, for the treatment cannot be reached. Not a byte has been answered.
-    async fn fall_back(
-        &mut self,
-        fallback: Fallback,
-        upgrade: bool,
-        recorder: Option<&mut Recorder>,
-    ) -> Result<Answer, Failure> {
-        if let Some(recorder) = recorder {
-            recorder.fails_over();
-        }
-        let (parts, body) = fallback.request.into_parts();
-        (self.options, self.log) = (fallback.options, Log::new(true));
-        self.run(parts, self.whole(body), upgrade).await
     }
 
     pub(super) async fn run(
@@ -479,24 +360,6 @@ async fn read(body: &mut Incoming) -> Result<Read, Failure> {
             }
         }
     }
-}
-
-/// The same options with another upstream.
-fn towards(options: &TapOptions, upstream: Arc<Upstream>) -> Arc<TapOptions> {
-    Arc::new(TapOptions { upstream, ..options.clone() })
-}
-
-/// A request of its own with another body.
-fn with_body(parts: &request::Parts, body: Bytes) -> Request<Bytes> {
-    let length = body.len();
-    let mut request = Request::new(body);
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = parts.uri.clone();
-    *request.version_mut() = parts.version;
-    *request.headers_mut() = parts.headers.clone();
-    *request.extensions_mut() = parts.extensions.clone();
-    inject::set_length(request.headers_mut(), length);
-    request
 }
 
 fn request_id(headers: &HeaderMap) -> Option<Vec<u8>> {

@@ -102,9 +102,9 @@ section! {
         /// Who splits.
         split: SplitKind = SplitKind::Route,
         /// What is served now.
-        control: Variant = Variant { name: "control".into(), ..Variant::default() },
+        control: Variant = Variant::default(),
         /// What may replace it. With `route` and `mirror`, its `model` or `upstream` differs from control's.
-        treatment: Variant = Variant { name: "treatment".into(), ..Variant::default() },
+        treatment: Variant = Variant::default(),
         /// Only requests for these models take part; all when empty.
         models: Vec<String> = Vec::new(),
         /// Largest probability of a wrong promotion, and of a wrong rollback.
@@ -121,10 +121,6 @@ section! {
         ramp: Vec<Step> = vec![Step::default()],
         /// What is measured; at least one metric is primary.
         metrics: Vec<MetricRow> = metrics(),
-        /// Who of `alerts.receivers` and `alerts.webhooks` hears of a promotion; those of `alerts.route` when empty.
-        on_promote: Vec<String> = Vec::new(),
-        /// Who hears of a rollback.
-        on_rollback: Vec<String> = Vec::new(),
         /// What happens after a promotion.
         promote: Promote = Promote::Route,
         /// With `outside`: what tells the variant of a request, `{header: NAME}` or `{model: true}`. Its values are the variants'
@@ -138,7 +134,7 @@ section! {
 section! {
     /// One of the two variants.
     Variant {
-        /// Label `variant` of its requests.
+        /// Label `variant` of its requests; `control` or `treatment` when empty.
         name: String = String::new(),
         /// The model that its requests are rewritten to name, such as a LoRA adapter; as asked when absent.
         model: Option<String> = None,
