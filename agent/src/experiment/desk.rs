@@ -10,7 +10,6 @@ use std::time::Duration;
 use plimsoll_exporters::Registry;
 use plimsoll_rules::Phase;
 use plimsoll_rules::verdict::experiment::{Act, Decision, Experiment as Machine, State, UnitResult};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -212,7 +211,7 @@ impl Desk {
     /// Makes sure that an experiment is known: from what was saved, or anew where its spec is another.
     async fn load(&mut self, experiment: &Experiment) -> Result<(), Refused> {
         let id = &experiment.spec.id;
-        let spec_hash = hash(experiment);
+        let spec_hash = experiment.spec.hash();
         if self.known.get(id).is_some_and(|known| known.spec_hash == spec_hash) {
             return Ok(());
         }
@@ -306,10 +305,4 @@ fn stored(decision: &Decision, machine: &Machine, seq: u64) -> records::Decision
         detail: serde_json::to_string(decision).unwrap_or_default(),
         state_hash: machine.hash(),
     }
-}
-
-/// SHA-256 of what decides, in hexadecimal.
-fn hash(experiment: &Experiment) -> String {
-    let bytes = serde_json::to_vec(&experiment.spec).unwrap_or_default();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

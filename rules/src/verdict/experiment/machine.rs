@@ -1,11 +1,10 @@
 //! The decision machine: completed units in, decisions out. The same units in the same order give the same decisions.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::decision::{Decision, Reason, State};
 use super::metric::{Interval, Metric, SameTwice};
-use super::spec::{Arm, ExperimentSpec, MetricKind, MetricSpec, RampStep, Role};
+use super::spec::{Arm, ExperimentSpec, MetricKind, MetricSpec, RampStep, Role, digest};
 use crate::units::Timestamp;
 use crate::verdict::randomisation::Unit;
 use crate::verdict::srm::{SRM_PRIOR, SampleRatio};
@@ -137,8 +136,7 @@ impl Experiment {
     /// SHA-256 of the whole state, in hexadecimal: equal states have equal ones, on every machine.
     #[must_use]
     pub fn hash(&self) -> String {
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        digest(self)
     }
 
     /// Takes a unit whose window has closed at `now`; what is decided by it, if anything. Units that could not have

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// One of the two variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -128,4 +129,18 @@ pub struct ExperimentSpec {
     pub promotes: bool,
     /// How long after its first request a unit's outcomes count; then it is complete, whatever is missing.
     pub window: Duration,
+}
+
+impl ExperimentSpec {
+    /// SHA-256 of all that decides, in hexadecimal.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        digest(self)
+    }
+}
+
+/// SHA-256 of `value` as JSON, in hexadecimal.
+pub(super) fn digest(value: &impl Serialize) -> String {
+    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
