@@ -11,6 +11,9 @@ use super::Moments;
 /// Fewest units an arm for an interval to be shown.
 pub const FEWEST_UNITS: u64 = 200;
 
+/// Fewest units with the rarer outcome, over all arms, for an interval of a metric of 0s and 1s to be shown.
+pub const FEWEST_MINORITY: u64 = 20;
+
 /// How a confidence sequence is tuned: level and the count at which it is narrowest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AsymptoticSequence {
@@ -39,6 +42,23 @@ pub enum Answer {
         /// Units it needs.
         need: u64,
     },
+    /// Of 0s and 1s, too few units have the rarer outcome for the limit theorem.
+    TooFewMinority {
+        /// Units with the rarer outcome, over all arms.
+        have: u64,
+        /// Units there must be.
+        need: u64,
+    },
+}
+
+/// What is missing for an interval: an arm of [`FEWEST_UNITS`] or, for a metric of 0s and 1s, `minority`: the units with
+/// the rarer outcome over all arms, [`FEWEST_MINORITY`]. `None` where nothing is.
+#[must_use]
+pub fn too_few(arms: &[u64], minority: Option<u64>) -> Option<Answer> {
+    if let Some(have) = arms.iter().copied().min().filter(|least| *least < FEWEST_UNITS) {
+        return Some(Answer::TooFewUnits { have, need: FEWEST_UNITS });
+    }
+    minority.filter(|have| *have < FEWEST_MINORITY).map(|have| Answer::TooFewMinority { have, need: FEWEST_MINORITY })
 }
 
 impl AsymptoticSequence {
@@ -65,12 +85,27 @@ impl AsymptoticSequence {
         Some((variance * 2.0 * grown / (t * t * self.rho_squared) * log).sqrt())
     }
 
+    /// ln of the e-value that the parameter is 0, after `count` units, where the estimate over its standard error squared
+    /// is `z_squared`: `z²·tρ²/(2(tρ² + 1)) - ½ ln(tρ² + 1)`. The interval leaves 0 out when it
+    /// exceeds -ln alpha.
+    #[must_use]
+    pub fn log_e(&self, count: u64, z_squared: f64) -> f64 {
+        let grown = count as f64 * self.rho_squared;
+        0.5 * (z_squared * grown / (grown + 1.0) - grown.ln_1p())
+    }
+
+    /// The level.
+    #[must_use]
+    pub fn alpha(&self) -> f64 {
+        self.alpha
+    }
+
     /// The interval of the mean of what `moments` has seen.
     #[must_use]
     pub fn interval(&self, moments: &Moments) -> Answer {
         let few = Answer::TooFewUnits { have: moments.count(), need: FEWEST_UNITS };
-        if moments.count() < FEWEST_UNITS {
-            return few;
+        if let Some(missing) = too_few(&[moments.count()], None) {
+            return missing;
         }
         self.half_width(moments.count(), moments.variance()).map_or(few, |half| {
             Answer::Interval(Interval { lower: moments.mean() - half, upper: moments.mean() + half })
@@ -80,7 +115,23 @@ impl AsymptoticSequence {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, AsymptoticSequence, Moments};
+    use super::{Answer, AsymptoticSequence, Moments, too_few};
+
+    #[test]
+    fn too_few_units_are_told_before_too_few_outcomes() {
+        assert_eq!(too_few(&[500, 199], Some(3)), Some(Answer::TooFewUnits { have: 199, need: 200 }));
+        assert_eq!(too_few(&[500, 200], Some(19)), Some(Answer::TooFewMinority { have: 19, need: 20 }));
+        assert_eq!(too_few(&[500, 200], Some(20)), None);
+        assert_eq!(too_few(&[500, 200], None), None);
+    }
+
+    #[test]
+    fn the_e_value_reaches_the_level_where_the_interval_reaches_zero() {
+        let sequence = AsymptoticSequence::new(0.05, 1000.0).unwrap();
+        let half = sequence.half_width(700, 2.5).unwrap();
+        let z_squared = half * half / (2.5 / 700.0);
+        assert!((sequence.log_e(700, z_squared) - 20.0_f64.ln()).abs() < 1e-12);
+    }
 
     #[test]
     fn arguments_out_of_range_have_no_sequence() {

@@ -6,6 +6,7 @@
 
 mod asymptotic;
 mod below;
+mod beta_binomial;
 mod bets;
 mod bradley_terry;
 mod cluster_robust;
@@ -20,11 +21,13 @@ mod multiplicity;
 mod paired;
 mod ppi;
 mod ppi_mean;
+mod quantile_sequence;
 mod randomisation;
 mod special;
 mod srm;
+mod two_arms;
 
-pub use asymptotic::{Answer, AsymptoticSequence, FEWEST_UNITS, Interval};
+pub use asymptotic::{Answer, AsymptoticSequence, FEWEST_MINORITY, FEWEST_UNITS, Interval, too_few};
 pub use below::Below;
 pub use bradley_terry::{BradleyTerry, Strengths};
 pub use cluster_robust::{ArmRatio, ArmSums, RatioDifference, ratio_difference};
@@ -39,6 +42,11 @@ pub use multiplicity::{benjamini_hochberg, e_bh, holm, mean_merge};
 pub use paired::Paired;
 pub use ppi::ppi_value;
 pub use ppi_mean::{PpiEstimate, PpiMean};
+pub use quantile_sequence::{DoubleStitching, EmpiricalLil, quantile_ab_p_value};
 pub use randomisation::{Randomisation, Side, Unit};
-pub use special::{beta_quantile, ln_beta, log_mean_exp, log_sum_exp, normal_quantile, regularised_beta};
+pub use special::{
+    beta_quantile, ln_beta, log_mean_exp, log_sum_exp, normal_quantile, regularised_beta, student_quantile,
+    student_two_sided,
+};
 pub use srm::{RatioTest, SRM_BAYES_FACTOR, SRM_P_VALUE, SRM_PRIOR, SampleRatio, always_valid_p, srm_chi_squared};
+pub use two_arms::{ArmEstimate, FixedTest, QuantileBounds, Scale, Sums, TwoArms, cuped};

@@ -25,6 +25,9 @@ const CHECKED: &[&str] = &[
     "proportions_fixed",
     "safe2x2",
     "tensorzero_stop",
+    "growthbook_asympcs",
+    "quantile_cs",
+    "bernoulli_cs_point",
 ];
 
 #[test]

@@ -19,7 +19,8 @@ pub struct Proportion {
 }
 
 impl Proportion {
-    fn share(self) -> Result<f64, EstimateError> {
+    /// Successes over trials.
+    pub(super) fn share(self) -> Result<f64, EstimateError> {
         if self.trials == 0 {
             return Err(EstimateError::TooFew { what: "trials", have: 0, need: 1 });
         }

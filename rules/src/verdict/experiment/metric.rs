@@ -4,14 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Arm, Direction, MetricKind, MetricSpec};
 use crate::verdict::randomisation::{Randomisation, Side, Unit};
-use crate::verdict::{AsymptoticSequence, FEWEST_UNITS, Moments, log_mean_exp};
+use crate::verdict::{AsymptoticSequence, Moments, log_mean_exp, too_few};
 
 /// Values of control from which a quantile's limit is learnt.
 pub const LEARN: usize = 200;
 /// Units at which the interval of an effect is narrowest.
 const NARROWEST: f64 = 1000.0;
-/// Of a binary metric: units of the rarer outcome.
-const LEAST_MINORITY: f64 = 20.0;
 
 /// Everything gathered of one metric; a few hundred bytes, or 2 KiB while a quantile is being learnt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -154,7 +152,7 @@ impl Metric {
     /// quantile); `None` while there are too few units for it to hold.
     #[must_use]
     pub fn interval(&self, spec: &MetricSpec, alpha: f64) -> Option<Interval> {
-        if self.arms.iter().any(|arm| arm.count() < FEWEST_UNITS) || !self.enough_of_the_rarer(spec) {
+        if too_few(&self.arms.map(|arm| arm.count()), self.minority(spec)).is_some() {
             return None;
         }
         let scale = if let MetricKind::Bounded { low, high } = spec.kind { high - low } else { 1.0 };
@@ -164,10 +162,11 @@ impl Metric {
         Some(Interval { effect, lower: effect - room, upper: effect + room })
     }
 
-    fn enough_of_the_rarer(&self, spec: &MetricSpec) -> bool {
-        let counts_events = matches!(spec.kind, MetricKind::Binary | MetricKind::Quantile { .. });
+    /// Units with the rarer outcome in both arms together, where outcomes are 0 or 1.
+    fn minority(&self, spec: &MetricSpec) -> Option<u64> {
         let (share, count) = (self.past.mean(), self.past.count() as f64);
-        !counts_events || share.min(1.0 - share) * count >= LEAST_MINORITY
+        let counts_events = matches!(spec.kind, MetricKind::Binary | MetricKind::Quantile { .. });
+        counts_events.then(|| (share.min(1.0 - share) * count).round() as u64)
     }
 }
 
