@@ -21,6 +21,7 @@ mod ppi;
 mod ppi_mean;
 mod randomisation;
 mod special;
+mod special_log;
 mod srm;
 
 pub use asymptotic::{Answer, AsymptoticSequence, FEWEST_UNITS, Interval};
