@@ -3,6 +3,7 @@
 mod betting;
 mod boundaries;
 mod bounded;
+mod brent;
 mod conjmix;
 mod mann_whitney;
 mod msprt;
