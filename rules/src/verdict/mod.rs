@@ -24,6 +24,7 @@ mod ppi_mean;
 mod quantile_sequence;
 mod randomisation;
 mod special;
+mod special_log;
 mod srm;
 mod two_arms;
 

@@ -39,7 +39,7 @@ pub fn log_mean_exp(logs: &[f64]) -> f64 {
 }
 
 /// ln Γ(z + 1) - [z ln z - z + ln(2πz)/2], the part that Stirling's formula leaves out, for z > 0.
-fn stirling_rest(z: f64) -> f64 {
+pub(super) fn stirling_rest(z: f64) -> f64 {
     if z < 16.0 {
         return ln_gamma(z + 1.0) - (z * z.ln() - z + 0.5 * (TAU * z).ln());
     }
@@ -48,7 +48,7 @@ fn stirling_rest(z: f64) -> f64 {
 }
 
 /// x ln(x/m) + m - x: how far `x` is from its mean `m`, never negative.
-fn deviance(x: f64, m: f64) -> f64 {
+pub(super) fn deviance(x: f64, m: f64) -> f64 {
     let apart = (x - m) / (x + m);
     if apart.abs() < 0.1 {
         // 2x·atanh(apart) - (x - m), summed so that nothing cancels.
@@ -67,7 +67,7 @@ fn deviance(x: f64, m: f64) -> f64 {
 }
 
 /// ln of x^a (1-x)^b / B(a, b) for a, b > 0, `y` = 1 - x.
-fn ln_front(a: f64, b: f64, x: f64, y: f64) -> f64 {
+pub(super) fn ln_front(a: f64, b: f64, x: f64, y: f64) -> f64 {
     let n = a + b;
     0.5 * (a * b / (TAU * n)).ln() + stirling_rest(n)
         - stirling_rest(a)
@@ -95,7 +95,7 @@ fn split_beta(a: f64, b: f64, x: f64, y: f64) -> f64 {
 }
 
 /// The continued fraction of the incomplete beta function, by Lentz's method (DLMF 8.17.22).
-fn fraction(a: f64, b: f64, x: f64) -> f64 {
+pub(super) fn fraction(a: f64, b: f64, x: f64) -> f64 {
     const TINY: f64 = 1e-300;
     let kept = |value: f64| if value.abs() < TINY { TINY } else { value };
     let most = 1000 + 20 * (a.max(b).sqrt() as u64);

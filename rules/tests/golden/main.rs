@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a test reads its data and says what it ran")]
 
 mod estimates;
+mod mixtures;
 mod ours;
 mod sequences;
 mod suite;
@@ -28,6 +29,13 @@ const CHECKED: &[&str] = &[
     "growthbook_asympcs",
     "quantile_cs",
     "bernoulli_cs_point",
+    "boundaries",
+    "predmix_hoeffding_cs",
+    "predmix_eb_cs",
+    "betting_mart",
+    "betting_hedged_cs",
+    "conjmix_bernoulli_cs",
+    "conjmix_empbern_cs",
 ];
 
 #[test]

@@ -98,6 +98,11 @@ impl Case {
         self.value[key].as_str().unwrap_or_else(|| panic!("{self}: {key} is {}", self.value[key]))
     }
 
+    /// The tolerance that the file states.
+    pub fn tolerance(&self) -> f64 {
+        self.tolerance
+    }
+
     /// `found` is what the case has at `key`, within the file's tolerance: relative above 1, absolute below.
     pub fn equal(&self, key: &str, found: f64) {
         self.near(key, found, self.number(key), self.tolerance);
