@@ -8,7 +8,7 @@ use plimsoll_rules::verdict::{
 };
 use serde_json::Value;
 
-use crate::suite::check;
+use crate::suite::{self, Case, check};
 
 #[test]
 fn golden_ppi_aipw_asympcs() {
