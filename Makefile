@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-nab bench-drift-batch bench-drift bench-shadow
+.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-verdicts bench-nab bench-drift-batch bench-drift bench-shadow
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -16,6 +16,7 @@ help:
 	@echo 'make sim-drift-embedding  false alarms and delays of the embedding detector (makes MiniLM vectors first)'
 	@echo 'make sim-drift-watch  run length and delay of drift watch over many columns, driving the binary'
 	@echo 'make sim-verdicts  false alarms, sample sizes and decisions of the A/B verdicts, by simulation'
+	@echo 'make bench-verdicts  outcomes a second and bytes of state of a verdict, beside a z-test'
 	@echo 'make bench-drift  cost of the drift detectors, and run length, delay and cost of river and alibi-detect'
 	@echo 'make bench-nab  anomaly scores: NAB beside published figures'
 	@echo 'make bench-incidents  anomaly alarms: found, missed, false in each labelled file of ../shared; cost beside river'
@@ -86,6 +87,8 @@ sim-drift-watch:
 # 4 000 runs a line, some minutes on two cores
 sim-verdicts:
 	cargo run --release --locked -p plimsoll-rules --example sim_verdicts -- $${PLIMSOLL_RUNS:-4000}
+bench-verdicts:
+	cargo run --release --locked -p plimsoll-rules --example verdict_cost
 # PLIMSOLL_TORCH=1 also installs torch (several gigabytes): without it the embedding peer says SKIPPED
 bench-drift:
 	tests/bench/drift/setup_peers.sh

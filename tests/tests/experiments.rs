@@ -18,8 +18,8 @@ const WAVE: u32 = 40;
 const RUNS: u64 = 400;
 
 /// A number in [0, 1) that belongs to a user: what they would say does not depend on when they are asked.
-fn luck(user: u32) -> f64 {
-    fastrand::Rng::with_seed(u64::from(user) + 7).f64()
+fn luck(user: u32, salt: u64) -> f64 {
+    fastrand::Rng::with_seed(u64::from(user) + salt).f64()
 }
 
 /// Whom the tap sends a user to, at half and half.
@@ -32,13 +32,15 @@ struct Scene {
     _engines: [LlamaCpp; 2],
     /// Share of tasks that fail, of control and of the treatment.
     fails: [f64; 2],
+    /// Makes the users of one test others than those of another.
+    salt: u64,
     users: u32,
     client: reqwest::Client,
 }
 
 impl Scene {
     /// `None` where no llama.cpp is installed.
-    async fn start(fails: [f64; 2]) -> Option<Self> {
+    async fn start(fails: [f64; 2], salt: u64) -> Option<Self> {
         let engines = [LlamaCpp::start().await.unwrap()?, LlamaCpp::start().await.unwrap()?];
         let [control, treatment] = [0, 1].map(|at: usize| format!("http://127.0.0.1:{}", engines[at].port));
         let metric = json!({"name": "task_success", "kind": "binary", "direction": "increase", "role": "primary", "margin": "5%"});
@@ -47,16 +49,17 @@ impl Scene {
             "unit": {"header": "x-user-id"},
             "control": {"name": "a"},
             "treatment": {"name": "b", "upstream": treatment},
-            "ramp": [{"share": "50%"}],
-            "window": "2s",
+            "ramp": [{"share": "50%", "units": 0, "time": "0s"}],
+            "window": "4s",
             "metrics": [metric],
         });
         let agent = Agent::before(&control)
             .set("experiments", json!([experiment]))
             .set("records.sample", json!(0.0))
-            .set("sources.engine.enabled", json!(false));
+            .set("sources.engine.enabled", json!(false))
+            .set("rules.builtin", json!(true));
         let agent = agent.start().await.unwrap();
-        Some(Self { agent, _engines: engines, fails, users: 0, client: reqwest::Client::new() })
+        Some(Self { agent, _engines: engines, fails, salt, users: 0, client: reqwest::Client::new() })
     }
 
     /// More users, each with one question and what came of it.
@@ -64,7 +67,7 @@ impl Scene {
         let users = self.users..self.users + WAVE;
         self.users += WAVE;
         let (tap, api) = (self.agent.tap_url("/v1/chat/completions"), self.agent.api_url("/api/v1/feedback"));
-        let (client, fails) = (&self.client, self.fails);
+        let (client, fails, salt) = (&self.client, self.fails, self.salt);
         join_all(users.map(|user| {
             let (tap, api) = (&tap, &api);
             async move {
@@ -74,7 +77,7 @@ impl Scene {
                 let answer = asked.header("content-type", "application/json").send().await.unwrap();
                 assert!(answer.status().is_success(), "{user}: {}", answer.status());
                 let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-                let done = luck(user) >= fails[arm(user).index()];
+                let done = luck(user, salt) >= fails[arm(user).index()];
                 let said = json!({"inference_id": answer["id"], "metric_name": "task_success", "value": done});
                 let said = client.post(api).header("content-type", "application/json").body(said.to_string());
                 assert_eq!(said.send().await.unwrap().status(), 202, "{user}");
@@ -145,35 +148,47 @@ fn over(view: &Value) -> bool {
     ["promoted", "rolled_back", "kept_control"].iter().any(|state| view["state"] == *state)
 }
 
-/// Mean units to a verdict of the same experiment, simulated.
-fn simulated(spec: &ExperimentSpec, fails: [f64; 2]) -> f64 {
-    let units = |seed: u64| {
+/// Units until the same experiment has a verdict, with `draw` telling the half of the next unit and whether it succeeds.
+fn units(spec: &ExperimentSpec, mut draw: impl FnMut() -> (Arm, bool)) -> f64 {
+    let mut machine = Experiment::new(spec.clone());
+    let mut units = 0.0;
+    while let Some(propensity) = machine.propensity().filter(|_| !matches!(machine.state(), State::Hold(_))) {
+        let (arm, done) = draw();
+        let values = vec![Some(if done { 1.0 } else { 0.0 })];
+        machine.close(&UnitResult { arm, propensity, values, asked: true }, Timestamp::from_millis(0));
+        units += 1.0;
+    }
+    units
+}
+
+/// The mean over other users, and what these very users would have taken.
+fn simulated(spec: &ExperimentSpec, fails: [f64; 2], salt: u64) -> [f64; 2] {
+    let run = |seed: u64| {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut machine = Experiment::new(spec.clone());
-        let mut units = 0.0;
-        while let Some(propensity) = machine.propensity().filter(|_| !matches!(machine.state(), State::Hold(_))) {
-            let arm = if rng.f64() < propensity { Arm::Treatment } else { Arm::Control };
-            let done = if rng.f64() >= fails[arm.index()] { 1.0 } else { 0.0 };
-            machine.close(
-                &UnitResult { arm, propensity, values: vec![Some(done)], asked: true },
-                Timestamp::from_millis(0),
-            );
-            units += 1.0;
-        }
-        units
+        units(spec, || {
+            let arm = if rng.bool() { Arm::Treatment } else { Arm::Control };
+            (arm, rng.f64() >= fails[arm.index()])
+        })
     };
-    (0..RUNS).map(units).sum::<f64>() / RUNS as f64
+    let mut users = 0..;
+    let same = units(spec, || {
+        let user = users.next().unwrap();
+        (arm(user), luck(user, salt) >= fails[arm(user).index()])
+    });
+    [(0..RUNS).map(run).sum::<f64>() / RUNS as f64, same]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_treatment_that_fails_tasks_is_rolled_back() {
+    const SALT: u64 = 7;
     let fails = [0.02, 0.15];
-    let Some(mut scene) = Scene::start(fails).await else { return };
+    let Some(mut scene) = Scene::start(fails, SALT).await else { return };
     let decision = scene.play(2000).await;
     assert_eq!((&decision["action"], &decision["reason"]), (&json!("roll_back"), &json!("harm")), "{decision}");
-    let (after, expected) = (decision["after_units"].as_f64().unwrap(), simulated(&scene.spec().await, fails));
-    println!("rolled back after {after} units; {expected:.0} in the mean of {RUNS} simulations");
-    assert!(after <= 1.3 * expected, "{after} units, simulated {expected}");
+    let after = decision["after_units"].as_f64().unwrap();
+    let [mean, same] = simulated(&scene.spec().await, fails, SALT);
+    println!("rolled back after {after} units; simulated: {mean:.0} in the mean of {RUNS}, {same} with the same users");
+    assert!(after <= 1.3 * mean, "{after} units, simulated {mean}, {same}");
     scene.replay().await;
 
     let argo = get_json(&scene.agent.api_url(&format!("/api/v1/experiments/{ID}/argo"))).await.unwrap();
@@ -195,8 +210,9 @@ async fn a_treatment_that_fails_tasks_is_rolled_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_equal_treatment_is_promoted_whatever_is_killed_on_the_way() {
+    const SALT: u64 = 11;
     let fails = [0.02, 0.02];
-    let Some(mut scene) = Scene::start(fails).await else { return };
+    let Some(mut scene) = Scene::start(fails, SALT).await else { return };
     let mut states = Vec::new();
     for kill in [libc::SIGKILL, libc::SIGTERM, libc::SIGKILL] {
         scene.wave().await;

@@ -25,21 +25,21 @@ pub fn router(experiments: Experiments) -> Router {
 }
 
 async fn list(State(experiments): State<Experiments>) -> Response {
-    told(json!({"experiments": *experiments.views()}))
+    told(&json!({"experiments": *experiments.views()}))
 }
 
-fn find(experiments: &Experiments, id: &str) -> Result<View, Response> {
+fn find(experiments: &Experiments, id: &str) -> Result<View, String> {
     let views = experiments.views();
     views.iter().find(|view| view.id == id).cloned().ok_or_else(|| {
         let known: Vec<&str> = views.iter().map(|view| view.id.as_str()).collect();
-        refuse(StatusCode::NOT_FOUND, &format!("there is no experiment {id:?}; known: {}", known.join(", ")))
+        format!("there is no experiment {id:?}; known: {}", known.join(", "))
     })
 }
 
 async fn one(State(experiments): State<Experiments>, Path(id): Path<String>) -> Response {
     match find(&experiments, &id) {
-        Ok(view) => told(json!(view)),
-        Err(response) => response,
+        Ok(view) => told(&json!(view)),
+        Err(why) => refuse(StatusCode::NOT_FOUND, &why),
     }
 }
 
@@ -50,13 +50,13 @@ async fn argo(State(experiments): State<Experiments>, Path(id): Path<String>) ->
             let units = view.units[0] + view.units[1];
             Json(json!({"result": view.argo(), "state": view.state.as_str(), "units": units})).into_response()
         }
-        Err(response) => response,
+        Err(why) => refuse(StatusCode::NOT_FOUND, &why),
     }
 }
 
 async fn decisions(State(experiments): State<Experiments>, Path(id): Path<String>) -> Response {
-    if let Err(response) = find(&experiments, &id) {
-        return response;
+    if let Err(why) = find(&experiments, &id) {
+        return refuse(StatusCode::NOT_FOUND, &why);
     }
     match experiments.decisions(&id, MOST).await {
         Ok(found) => {
@@ -67,7 +67,7 @@ async fn decisions(State(experiments): State<Experiments>, Path(id): Path<String
                     "detail": serde_json::from_str::<Value>(&one.detail).unwrap_or_default(),
                 })
             };
-            told(json!({"decisions": found.iter().map(decision).collect::<Vec<_>>()}))
+            told(&json!({"decisions": found.iter().map(decision).collect::<Vec<_>>()}))
         }
         Err(why) => refuse(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
     }
@@ -84,7 +84,7 @@ async fn act(State(experiments): State<Experiments>, Path((id, act)): Path<(Stri
         }
     };
     match experiments.act(&id, act).await {
-        Ok(view) => told(json!(view)),
+        Ok(view) => told(&json!(view)),
         Err(why) => {
             let status = match why {
                 Denied::Unknown(_) => StatusCode::NOT_FOUND,
@@ -96,7 +96,7 @@ async fn act(State(experiments): State<Experiments>, Path((id, act)): Path<(Stri
     }
 }
 
-fn told(data: Value) -> Response {
+fn told(data: &Value) -> Response {
     Json(json!({"status": "success", "data": data})).into_response()
 }
 

@@ -14,6 +14,8 @@ use crate::cli::drift::read::{Cell, Table, open};
 const COLUMNS: [&str; 8] = ["ts", "unit", "variant", "propensity", "metric", "value", "judge", "label_prob"];
 /// Columns without which nothing can be judged.
 const NEEDED: [usize; 5] = [0, 1, 2, 4, 5];
+/// Where the value stands among them.
+const VALUE: usize = 5;
 /// Most metrics of a file.
 const MOST_METRICS: usize = 100;
 
@@ -150,15 +152,11 @@ fn next(table: &mut dyn Table) -> anyhow::Result<Option<Row>> {
             };
         }
     }
-    for at in NEEDED {
-        // A value may be missing, its column not.
-        if !found[at] && !(at == 5 && table.names().iter().any(|name| name == "value")) {
-            let have = table.names().join(", ");
-            bail!(
-                "{place}: no {}; the columns ts, unit, variant, metric and value are wanted, found {have}",
-                COLUMNS[at]
-            );
-        }
+    // A value may be missing, its column not.
+    let has_column = |at: usize| table.names().iter().any(|name| name == COLUMNS[at]);
+    if let Some(at) = NEEDED.into_iter().find(|at| !found[*at] && (*at != VALUE || !has_column(VALUE))) {
+        let have = table.names().join(", ");
+        bail!("{place}: no {}; the columns ts, unit, variant, metric and value are wanted, found {have}", COLUMNS[at]);
     }
     Ok(Some(row))
 }
