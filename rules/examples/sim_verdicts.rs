@@ -2,12 +2,13 @@
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 mod sim_verdicts {
+    pub mod intervals;
     pub mod machine;
     pub mod peeking;
     pub mod runs;
 }
 
-use sim_verdicts::{machine, peeking};
+use sim_verdicts::{intervals, machine, peeking};
 
 fn main() {
     let runs = std::env::args().nth(1).and_then(|runs| runs.parse().ok()).unwrap_or(4000);
@@ -15,5 +16,6 @@ fn main() {
     peeking::table(runs);
     peeking::sample_sizes(runs);
     peeking::split(runs);
+    intervals::table(runs);
     machine::table(runs);
 }

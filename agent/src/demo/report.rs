@@ -168,7 +168,7 @@ pub(crate) fn judge(board: &Board, facts: Facts) -> Report {
     let belongs = |incident: &Incident| {
         facts.true_before_start.contains(&incident.alert())
             || Planted::ALL.iter().any(|planted| finds(board, *planted, late, incident))
-            || Planted::ALL.iter().any(|planted| drifts(board, *planted, late, incident))
+            || Planted::ALL.iter().any(|planted| agrees(board, *planted, late, incident))
     };
     let matters = board.incidents.iter().filter(|incident| incident.matters());
     let false_alarm_list: Vec<FalseAlarm> = matters.filter(|incident| !belongs(incident)).map(false_alarm).collect();
@@ -210,11 +210,12 @@ pub(crate) fn finds(board: &Board, planted: Planted, late: f64, incident: &Incid
     incident.alert() == planted.alert() && is_at(board, planted, late, incident)
 }
 
-/// Whether `incident` says at `planted`'s time that the signal which `planted` moves has drifted.
-fn drifts(board: &Board, planted: Planted, late: f64, incident: &Incident) -> bool {
+/// Whether `incident` says the same at `planted`'s time in another way: its other alert, or that the signal which `planted`
+/// moves has drifted.
+fn agrees(board: &Board, planted: Planted, late: f64, incident: &Incident) -> bool {
     let signal = incident.labels.get("signal").map(String::as_str);
-    let of = incident.alert() == "PlimsollDrift" && signal.is_some() && signal == planted.signal();
-    of && is_at(board, planted, late, incident)
+    let drift = incident.alert() == "PlimsollDrift" && signal.is_some() && signal == planted.signal();
+    (drift || planted.also() == Some(incident.alert())) && is_at(board, planted, late, incident)
 }
 
 fn is_at(board: &Board, planted: Planted, late: f64, incident: &Incident) -> bool {
@@ -298,6 +299,9 @@ mod tests {
         check("the drift of what was planted", drift("input_tokens", 130.0), false, true, (0, 0));
         check("the drift of something else", drift("output_tokens", 130.0), false, false, (1, 0));
         check("the drift before it", drift("input_tokens", 50.0), false, false, (1, 1));
+        let fell = |at| vec![incident("PlimsollTaskCompletionFell", at, None)];
+        check("the evidence of what was planted", fell(214.0), false, true, (0, 0));
+        check("the evidence before it", fell(50.0), false, false, (1, 1));
         check("the watchdog", vec![incident("Watchdog", 1.0, None)], false, true, (0, 0));
         check("found but never over", vec![incident(input, 115.0, None)], false, false, (0, 0));
     }

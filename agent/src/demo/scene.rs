@@ -140,6 +140,11 @@ impl Planted {
         }
     }
 
+    /// Another built-in alert that may find it too.
+    pub(crate) fn also(self) -> Option<&'static str> {
+        (self == Self::Completion).then_some("PlimsollTaskCompletionFell")
+    }
+
     /// The drift signal that may find it too.
     pub(crate) fn signal(self) -> Option<&'static str> {
         match self {

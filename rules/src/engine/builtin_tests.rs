@@ -235,12 +235,53 @@ fn the_watcher_watches_itself() {
     assert_eq!((played.last[0].state, played.last[0].labels.get("severity")), (AlertState::Firing, Some("none")));
 }
 
+/// Nothing fires any more but the watchdog.
+fn over(alert: &ActiveAlert) -> bool {
+    alert.labels.get("alertname") == Some("Watchdog") || alert.resolved_at.is_some()
+}
+
+#[test]
+fn evidence_of_falling_completion_is_told_while_the_ratio_is_low() {
+    let fell: Scene = |t, out| {
+        let of = [("model", "m"), ("variant", "")];
+        let evidence = if t < 100.0 { 1.0 } else { 5.0 };
+        gauge(out, "plimsoll_task_completion_evidence_nats", &[of[0], of[1], ("method", "daily")], evidence);
+        gauge(out, "plimsoll_task_completion_evidence_nats", &[of[0], of[1], ("method", "detector")], 4.0);
+        gauge(out, "plimsoll_task_completion_ratio", &of, if t < 200.0 { 0.7 } else { 0.97 });
+    };
+    let alert = check("evidence", fell, 190.0, "PlimsollTaskCompletionFell", 105.0..=105.0);
+    assert!(alert.annotations["description"].contains("is 5 nats today (threshold 3"), "{:?}", alert.annotations);
+    assert!(play(fell, 400.0, 1.0).last.iter().all(over));
+}
+
+#[test]
+fn every_end_of_an_experiment_is_told() {
+    fn decided(t: f64, out: &mut Vec<(Labels, f64)>, to: &str) {
+        let state = |state| if t >= 100.0 && state == to { 1.0 } else { 0.0 };
+        for word in ["ramp", "hold", "rolled_back", "promoted"] {
+            gauge(out, "plimsoll_experiment_state", &[("experiment", "x"), ("state", word)], state(word));
+        }
+        if t >= 100.0 {
+            let labels = [("experiment", "x"), ("from", "ramp"), ("to", to), ("reason", "harm"), ("metric", "done")];
+            gauge(out, "plimsoll_experiment_decision_timestamp_seconds", &labels, 1_700_000_140.0);
+        }
+    }
+    let back =
+        check("back", |t, out| decided(t, out, "rolled_back"), 300.0, "PlimsollExperimentRolledBack", 105.0..=105.0);
+    assert!(back.annotations["description"].contains("harm in done"), "{:?}", back.annotations);
+    check("hold", |t, out| decided(t, out, "hold"), 300.0, "PlimsollExperimentOnHold", 105.0..=105.0);
+    let told =
+        check("promoted", |t, out| decided(t, out, "promoted"), 300.0, "PlimsollExperimentDecided", 105.0..=105.0);
+    assert_eq!(told.annotations["summary"], "Experiment x: ramp to promoted");
+    assert!(play(|t, out| decided(t, out, "promoted"), 1500.0, 1.0).last.iter().all(over));
+}
+
 #[test]
 fn fast_motion_is_the_same_only_faster() {
     let text = builtin_scaled(1.0 / 30.0);
     let fast = load_rules("fast.yml", &text, Duration::from_secs(60)).unwrap();
     let slow = load_rules("builtin.yml", BUILTIN_RULES, Duration::from_secs(60)).unwrap();
-    assert_eq!(slow.len(), 5);
+    assert_eq!(slow.len(), 6);
     for (fast, slow) in fast.iter().zip(&slow) {
         assert_eq!((&fast.name, fast.interval), (&slow.name, Duration::from_secs(1)));
         for (fast, slow) in fast.rules.iter().zip(&slow.rules) {
