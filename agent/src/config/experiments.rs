@@ -8,7 +8,7 @@ use plimsoll_rules::verdict::experiment::{Arm, ExperimentSpec, MetricKind, Metri
 
 use super::Raw;
 use super::checked::Check;
-use super::raw::experiments::{self as raw, Kind, MetricRow, Promote, SplitKind};
+use super::raw::experiments::{self as raw, Better, Kind, MetricRow, Promote, SplitKind};
 use crate::tap::Upstream;
 
 /// Experiments at once.
@@ -289,6 +289,17 @@ fn metrics(c: &mut Check<'_>, key: &str, rows: &[MetricRow]) -> Vec<MetricSpec> 
     specs
 }
 
+/// What the traffic itself says has a meaning of its own.
+fn from_traffic(c: &mut Check<'_>, key: &str, row: &MetricRow) {
+    let seconds = ["duration_seconds", "time_to_first_token_seconds"].contains(&row.name.as_str());
+    if row.name == "error" && (row.kind != Kind::Binary || row.direction == Better::Increase) {
+        c.refuse(key, "error is 0 or 1, and fewer are better; write kind: binary, direction: decrease");
+    }
+    if (seconds || row.name == "output_tokens") && row.kind == Kind::Binary {
+        c.refuse(&format!("{key}.kind"), format!("{} is no 0 or 1; write kind: quantile, mean or bounded", row.name));
+    }
+}
+
 fn metric(c: &mut Check<'_>, key: &str, row: &MetricRow) -> MetricSpec {
     let margin = row.margin.0;
     if !(margin > 0.0 && margin.is_finite()) {
@@ -299,6 +310,7 @@ fn metric(c: &mut Check<'_>, key: &str, row: &MetricRow) -> MetricSpec {
     } else if row.kind != Kind::Mean && margin >= 1.0 {
         c.refuse(&format!("{key}.margin"), format!("{margin} is a share of 1 or more; write one such as 3%"));
     }
+    from_traffic(c, key, row);
     for (name, value, kind) in [
         ("low", row.low, Kind::Bounded),
         ("high", row.high, Kind::Bounded),

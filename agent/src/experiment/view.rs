@@ -6,7 +6,7 @@ use plimsoll_rules::verdict::experiment::{
 };
 use serde::Serialize;
 
-use crate::config::Experiment;
+use crate::config::{Experiment, Split};
 use crate::records;
 
 /// One metric.
@@ -85,7 +85,10 @@ impl View {
             id: experiment.spec.id.clone(),
             state: machine.state(),
             variants: [experiment.control.name.to_string(), experiment.treatment.name.to_string()],
-            share: machine.propensity(),
+            share: machine.propensity().map(|share| match experiment.split {
+                Split::Outside { propensity, .. } => propensity,
+                _ => share,
+            }),
             alpha: experiment.spec.alpha,
             units: machine.units(),
             max_units: experiment.spec.max_units,

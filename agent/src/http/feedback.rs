@@ -261,11 +261,10 @@ fn assignment(posted: &Posted, experiments: &[Arc<Experiment>]) -> Result<Option
         let (control, treatment) = (&experiment.control.name, &experiment.treatment.name);
         format!("variant: {:?} is neither {control:?} nor {treatment:?} of experiment {id:?}", posted.variant)
     })?;
-    let weights = match experiment.split {
-        Split::Outside { propensity, .. } => Some(propensity),
-        _ => None,
+    let Split::Outside { propensity: weight, .. } = experiment.split else {
+        return Err(format!("experiment: the tap splits {id:?} itself; only split: outside takes posted exchanges"));
     };
-    let propensity = posted.propensity.or(weights).filter(|p| *p > 0.0 && *p < 1.0);
+    let propensity = posted.propensity.or(Some(weight)).filter(|p| *p > 0.0 && *p < 1.0);
     let propensity = propensity.ok_or("propensity: the probability of the treatment is needed, above 0 and below 1")?;
     let unit = unit_hash(id, Phase::Split, unit.as_bytes());
     Ok(Some(Assignment { experiment: id.as_str().into(), unit, arm, propensity, phase: Phase::Split, first: false }))

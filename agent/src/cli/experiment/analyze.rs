@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::verdict::experiment::{
-    Arm, Decision, Experiment, ExperimentSpec, Interval, Metric, MetricSpec, RampStep, UnitResult,
+    Arm, Decision, Experiment, ExperimentSpec, Interval, Metric, MetricSpec, RampStep, SameTwice, UnitResult,
 };
-use plimsoll_rules::verdict::{AsymptoticSequence, Moments, ppi_value};
+use plimsoll_rules::verdict::{AsymptoticSequence, FEWEST_UNITS, Moments, Unit as Drawn, ppi_value};
 
-use super::rows::{File, Reading, Unit, read};
+use super::rows::{File, Reading, Seen, Unit, read};
 use super::{html, inner_share, json, metrics, share, table};
 use crate::cli::print;
 
@@ -37,16 +37,20 @@ pub(super) struct Args {
     /// Outcomes, one a row.
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// The variant that is served now; that of the first row where nothing is said.
+    /// The variant that is served now; that of the first row in time where nothing is said.
     #[arg(long, value_name = "VARIANT")]
     control: Option<String>,
     /// Probability of the treatment, where the file has no column propensity.
     #[arg(long, value_name = "SHARE", default_value = "50%", value_parser = inner_share)]
     propensity: f64,
     /// How much worse still counts as no worse, for one metric or for all: shares for binary ones, shares of the range for
-    /// bounded ones, else the metric's own unit.
-    #[arg(long, value_name = "[METRIC=]MARGIN", default_value = "3%", value_delimiter = ',', value_parser = margin)]
-    pub(super) margin: Vec<(Option<String>, f64)>,
+    /// bounded ones (3% where nothing is said), for a mean a number in its own unit, which has to be said.
+    #[arg(long, value_name = "[METRIC=]MARGIN", value_delimiter = ',', value_parser = margin)]
+    pub(super) margin: Vec<(Option<String>, Margin)>,
+    /// How long after its first row a unit's outcomes count, in seconds; as long as the longest unit where nothing is said.
+    /// A unit is taken in when its window has closed.
+    #[arg(long, value_name = "SECONDS", value_parser = window)]
+    window: Option<Duration>,
     /// Bounds of a metric that is neither 0/1 nor a plain mean.
     #[arg(long, value_name = "METRIC=LOW:HIGH", value_delimiter = ',', value_parser = bounds)]
     pub(super) bounds: Vec<(String, f64, f64)>,
@@ -63,8 +67,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = inner_share)]
     alpha: f64,
     /// After so many units without a verdict control is kept.
-    #[arg(long, value_name = "N", default_value_t = u64::MAX)]
-    max_units: u64,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_units: Option<u64>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     format: Output,
@@ -88,14 +92,33 @@ enum Output {
     Html,
 }
 
-fn margin(text: &str) -> Result<(Option<String>, f64), String> {
+/// How much worse is no worse.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Margin {
+    pub(super) value: f64,
+    /// It was written as a percentage.
+    pub(super) percent: bool,
+}
+
+impl Default for Margin {
+    fn default() -> Self {
+        Self { value: 0.03, percent: true }
+    }
+}
+
+fn margin(text: &str) -> Result<(Option<String>, Margin), String> {
     let (name, value) = text.rsplit_once('=').map_or((None, text), |(name, value)| (Some(name.to_owned()), value));
     let parsed = share(value).or_else(|why| value.parse().map_err(|_| why))?;
     if parsed > 0.0 && parsed.is_finite() {
-        Ok((name, parsed))
+        Ok((name, Margin { value: parsed, percent: value.ends_with('%') }))
     } else {
         Err(format!("{text:?}: a margin above 0 is wanted"))
     }
+}
+
+fn window(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| format!("{text:?}: seconds are wanted, such as 1800"))
 }
 
 fn bounds(text: &str) -> Result<(String, f64, f64), String> {
@@ -122,8 +145,12 @@ pub(super) struct MetricReport {
     pub(super) spec: MetricSpec,
     pub(super) state: Metric,
     pub(super) interval: Option<Interval>,
-    /// With a judge's scores: the effect by PPI++.
-    pub(super) with_judge: Option<Interval>,
+    /// Weighed by how likely each value was to be asked for, with a judge's scores where there are some (PPI++).
+    pub(super) weighed: Option<Interval>,
+    /// A judge's scores went into it.
+    pub(super) judged: bool,
+    /// Why it decides nothing, and what is wrong with its plain numbers.
+    pub(super) labels_vary: bool,
     pub(super) course: Vec<Point>,
 }
 
@@ -144,7 +171,12 @@ pub(super) struct Report {
 
 /// Reads, plays, prints.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let reading = Reading { control: args.control.as_deref(), propensity: args.propensity };
+    let reading = Reading {
+        control: args.control.as_deref(),
+        propensity: args.propensity,
+        bounds: &args.bounds,
+        window: args.window,
+    };
     let file = read(&args.file, &reading)?;
     let spec = ExperimentSpec {
         id: args.file.display().to_string(),
@@ -152,7 +184,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         alpha: args.alpha,
         ramp: vec![RampStep { share: args.propensity, units: 0, time: Duration::ZERO }],
         aa_units: 0,
-        max_units: args.max_units,
+        max_units: args.max_units.unwrap_or(u64::MAX),
         promotes: true,
         window: Duration::ZERO,
     };
@@ -165,7 +197,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Output::Json => format!("{:#}\n", json::value(&report)),
         Output::Html => html::page(&report),
     };
-    let harm = report.decision.as_ref().is_some_and(|decision| decision.to.as_str() == "rolled_back");
+    let harm = table::action(&report) == "roll_back";
     let printed = print(&printed);
     Ok(if harm && args.fail_on_harm { ExitCode::from(1) } else { printed })
 }
@@ -177,7 +209,8 @@ fn play(file: File, spec: ExperimentSpec) -> Report {
     let every = (file.units.len() / COURSE).max(1);
     let mut courses: Vec<Vec<Point>> = vec![Vec::new(); spec.metrics.len()];
     let (mut decision, mut decided_after) = (None, None);
-    let mut judged: Vec<Judged> = vec![Judged::default(); spec.metrics.len()];
+    let mut judged: Vec<Judged> = file.metrics.iter().map(Judged::new).collect();
+    let mut labels = SameTwice::default();
     for (at, unit) in file.units.iter().enumerate() {
         let result = result_of(unit);
         if decision.is_none()
@@ -187,6 +220,13 @@ fn play(file: File, spec: ExperimentSpec) -> Report {
             decided_after = Some(at as u64 + 1);
         }
         watching.observe(&result);
+        for (seen, outcome) in file.metrics.iter().zip(&unit.outcomes) {
+            // Weighed by the least probability, what was asked for is as likely in either arm.
+            if let (Some((least, _)), Some(share)) = (seen.label_probs, outcome.label_prob) {
+                let asked = if outcome.value.get().is_some() { least / share } else { 0.0 };
+                labels.add(&Drawn { outcome: asked, treated: unit.arm == Arm::Treatment, propensity: unit.propensity });
+            }
+        }
         for (metric, judged) in judged.iter_mut().enumerate() {
             judged.add(unit, metric);
         }
@@ -202,21 +242,27 @@ fn play(file: File, spec: ExperimentSpec) -> Report {
             }
         }
     }
-    let reports =
-        watching.metrics().zip(courses).zip(&judged).map(|(((metric, state), course), judged)| MetricReport {
+    let reports = watching.metrics().zip(courses).zip(&judged).map(|(((metric, state), course), judged)| {
+        // What was asked for with different probabilities cannot be compared as it stands.
+        let plain = !judged.vary;
+        let weighed = judged.interval(spec.alpha);
+        MetricReport {
             spec: metric.clone(),
-            state: state.clone(),
-            interval: state.interval(metric, spec.alpha),
-            with_judge: judged.interval(spec.alpha),
-            course,
-        });
+            state: if plain { state.clone() } else { Metric::new(metric) },
+            interval: if plain { state.interval(metric, spec.alpha) } else { weighed },
+            weighed,
+            judged: judged.scores.count() > 0,
+            labels_vary: judged.vary,
+            course: if plain { course } else { Vec::new() },
+        }
+    });
     Report {
         name: spec.id.clone(),
         decision,
         decided_after,
         metrics: reports.collect(),
         log_e_split: watching.log_e_split(),
-        log_e_missing: watching.log_e_missing(),
+        log_e_missing: watching.log_e_missing().max(labels.log_e()),
         units: watching.units(),
         file,
         spec,
@@ -233,11 +279,17 @@ fn result_of(unit: &Unit) -> UnitResult {
     }
 }
 
-/// The effect with a judge's help: PPI++'s value of each unit, weighed by what could have been drawn.
+/// The effect where values were asked for by chance, with a judge's help if there is one: PPI++'s value of each unit,
+/// weighed by what could have been drawn.
 #[derive(Clone, Debug, Default)]
 struct Judged {
+    /// There is something to tell beside the plain effect, and it can be told.
+    on: bool,
+    vary: bool,
     effect: Moments,
     past: Moments,
+    /// The judge's scores of all units.
+    all_scores: Moments,
     /// For the judge's weight, of labelled units so far: scores, outcomes, and the sum of their products.
     scores: Moments,
     outcomes: Moments,
@@ -245,20 +297,32 @@ struct Judged {
 }
 
 impl Judged {
+    /// Of a metric; without label_prob a missing value says nothing of how likely it was.
+    fn new(seen: &Seen) -> Self {
+        Self { on: seen.label_probs.is_some() || !seen.missing, vary: seen.labels_vary(), ..Self::default() }
+    }
+
     fn add(&mut self, unit: &Unit, metric: usize) {
-        let Some(outcome) = unit.outcomes.get(metric) else { return };
-        let Some(score) = outcome.judge.get() else { return };
-        let value = outcome.value.get();
-        let weight = self.weight();
-        let Some(psi) = ppi_value(score, value, outcome.label_prob.unwrap_or(1.0), weight) else { return };
+        let Some(outcome) = unit.outcomes.get(metric).filter(|_| self.on) else { return };
+        let (score, value) = (outcome.judge.get(), outcome.value.get());
+        if score.is_none() && outcome.label_prob.is_none() {
+            return;
+        }
+        // A guess from the past, moved by the score as far as scores have told outcomes: right on average or not, it only
+        // narrows.
+        let guess = self.outcomes.mean() + score.map_or(0.0, |score| self.weight() * (score - self.all_scores.mean()));
+        let Some(psi) = ppi_value(guess, value, outcome.label_prob.unwrap_or(1.0), 1.0) else { return };
         let drawn = if unit.arm == Arm::Treatment { 1.0 } else { 0.0 };
         let variance = unit.propensity * (1.0 - unit.propensity);
         self.effect.add((psi - self.past.mean()) * (drawn - unit.propensity) / variance);
         self.past.add(psi);
+        score.into_iter().for_each(|score| self.all_scores.add(score));
         if let Some(value) = value {
-            self.scores.add(score);
             self.outcomes.add(value);
-            self.products += score * value;
+            if let Some(score) = score {
+                self.scores.add(score);
+                self.products += (score - self.all_scores.mean()) * (value - self.outcomes.mean());
+            }
         }
     }
 
@@ -268,12 +332,11 @@ impl Judged {
         if n < 20.0 || self.scores.variance() <= 0.0 {
             return 0.0;
         }
-        let covariance = self.products / n - self.scores.mean() * self.outcomes.mean();
-        (covariance / self.scores.variance()).clamp(0.0, 1.0)
+        (self.products / n / self.scores.variance()).clamp(0.0, 1.0)
     }
 
     fn interval(&self, alpha: f64) -> Option<Interval> {
-        if self.effect.count() < 400 {
+        if self.effect.count() < 2 * FEWEST_UNITS {
             return None;
         }
         let sequence = AsymptoticSequence::new(alpha, NARROWEST)?;

@@ -4,13 +4,15 @@ use plimsoll_rules::verdict::experiment::{Arm, Interval};
 use serde_json::{Map, Value, json};
 
 use super::analyze::{MetricReport, Report};
-use super::table::{action, notes};
+use super::table::{action, broken, notes};
 
 /// The whole report.
 pub(super) fn value(report: &Report) -> Value {
     let mut out = Map::new();
     out.insert("decision".into(), action(report).into());
-    if let Some(decision) = &report.decision {
+    if let Some(why) = broken(report) {
+        out.insert("reason".into(), why.into());
+    } else if let Some(decision) = &report.decision {
         out.insert("reason".into(), decision.reason.as_str().into());
         if let Some(metric) = &decision.metric {
             out.insert("metric".into(), metric.as_str().into());
@@ -27,6 +29,7 @@ pub(super) fn value(report: &Report) -> Value {
     out.insert("treatment".into(), treatment.as_str().into());
     out.insert("units".into(), json!({"control": report.units[0], "treatment": report.units[1]}));
     out.insert("rows".into(), report.file.rows.into());
+    out.insert("window_seconds".into(), report.file.window.as_secs_f64().into());
     out.insert("units_in_both_variants".into(), report.file.crossed.into());
     out.insert(
         "sample_ratio".into(),
@@ -41,7 +44,10 @@ pub(super) fn value(report: &Report) -> Value {
 fn metric(metric: &MetricReport) -> Value {
     let arm = |arm| {
         let moments = metric.state.arm(arm);
-        json!({"units": moments.count(), "mean": moments.mean()})
+        match moments.count() {
+            0 => json!({"units": 0}),
+            units => json!({"units": units, "mean": moments.mean()}),
+        }
     };
     let mut out = json!({
         "name": metric.spec.name,
@@ -59,8 +65,9 @@ fn metric(metric: &MetricReport) -> Value {
     if let Some(interval) = metric.interval {
         map.insert("effect".into(), shown(interval));
     }
-    if let Some(interval) = metric.with_judge {
-        map.insert("effect_with_judge".into(), shown(interval));
+    if let Some(interval) = metric.weighed {
+        let key = if metric.judged { "effect_with_judge" } else { "effect_weighed" };
+        map.insert(key.into(), shown(interval));
     }
     let course = metric.course.iter().map(|point| {
         let mut out = json!({

@@ -50,7 +50,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     max_units: u64,
     /// Units a day, to tell days.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = above_zero)]
     units_per_day: Option<f64>,
     /// Runs a line.
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=100_000))]
@@ -69,6 +69,11 @@ enum Output {
     Json,
     /// One page.
     Html,
+}
+
+fn above_zero(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value: &f64| *value > 0.0 && value.is_finite());
+    value.ok_or_else(|| format!("{text:?}: a number above 0 is wanted"))
 }
 
 fn step(text: &str) -> Result<RampStep, String> {

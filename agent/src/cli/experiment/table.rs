@@ -5,6 +5,7 @@ use plimsoll_rules::verdict::experiment::{Arm, Interval, MetricKind, Reason, Rol
 use super::analyze::{MetricReport, Report};
 use crate::cli::backtest::aligned;
 use crate::cli::drift::words::short;
+use crate::cli::visible;
 
 /// ln of the evidence at which the data is taken to be broken.
 const BROKEN: f64 = 6.907_755_278_982_137;
@@ -42,9 +43,20 @@ impl MetricReport {
     }
 }
 
+/// Why nothing in the file can be trusted, if so: a whole file is at hand, so all of it is looked at.
+pub(super) fn broken(report: &Report) -> Option<&'static str> {
+    match () {
+        () if report.split_is_off() => Some("sample_ratio_mismatch"),
+        () if report.missing_differs() => Some("missing_differs"),
+        () if report.file.crossed * 100 > report.file.units.len() as u64 => Some("units_in_both_variants"),
+        () => None,
+    }
+}
+
 /// The decision in one word: `promote`, `roll_back`, `keep_control`, `hold`, or `none` where nobody can say yet.
 pub(super) fn action(report: &Report) -> &'static str {
     match report.decision.as_ref().map(|decision| decision.to) {
+        _ if broken(report).is_some() => "hold",
         Some(State::Promoted) => "promote",
         Some(State::RolledBack) => "roll_back",
         Some(State::KeptControl) => "keep_control",
@@ -56,6 +68,19 @@ pub(super) fn action(report: &Report) -> &'static str {
 /// The decision as a sentence.
 pub(super) fn sentence(report: &Report) -> String {
     let [control, treatment] = &report.file.variants;
+    match broken(report) {
+        Some("sample_ratio_mismatch") => {
+            return "Hold: the variants' sizes are not what the propensities say. Nothing else can be trusted before that is explained.".to_owned();
+        }
+        Some("missing_differs") => {
+            return "Hold: outcomes are missing more often in one variant than in the other. Nothing else can be trusted before that is explained.".to_owned();
+        }
+        Some(_) => {
+            return "Hold: more than one unit in a hundred was seen in both variants. Is the unit what was randomised?"
+                .to_owned();
+        }
+        None => {}
+    }
     let Some(decision) = &report.decision else {
         return format!("No verdict yet: {treatment} is neither shown to be worse than {control} nor to be no worse.");
     };
@@ -69,36 +94,37 @@ pub(super) fn sentence(report: &Report) -> String {
             format!("Promote {treatment}: no metric is worse than its margin, clear after {after} units.")
         }
         Reason::OutOfUnits => format!("Keep {control}: no verdict within {after} units."),
-        Reason::SampleRatioMismatch => {
-            format!(
-                "Hold: after {after} units the variants' sizes are not what the propensities say. Nothing else can be trusted before that is explained."
-            )
-        }
-        Reason::MissingDiffers => {
-            format!("Hold: after {after} units outcomes are missing more often in one variant than in the other.")
-        }
         _ => format!("{} after {after} units.", decision.to.as_str()),
     }
 }
 
 /// What a reader should know besides.
 pub(super) fn notes(report: &Report) -> Vec<String> {
-    let mut notes = Vec::new();
-    if report.file.crossed > 0 {
-        notes.push(format!(
-            "{} units were seen in both variants; their first counts. Is the unit what was randomised?",
-            report.file.crossed
-        ));
+    let (mut notes, file) = (Vec::new(), &report.file);
+    if !file.control_told {
+        notes.push(format!("control is taken to be {}, the first in time; --control says otherwise", file.variants[0]));
     }
-    if !report.file.propensities {
+    if file.crossed > 0 {
+        notes.push(format!("{} units were seen in both variants and are left out", file.crossed));
+    }
+    if file.late > 0 {
+        notes.push(format!("{} rows came after their unit's window and do not count", file.late));
+    }
+    if !file.propensities {
         notes.push(format!(
             "the file has no column propensity: every unit is taken to have had the treatment with probability {}",
             short(report.spec.ramp.first().map_or(0.5, |step| step.share))
         ));
     }
+    for metric in report.metrics.iter().filter(|metric| metric.labels_vary) {
+        notes.push(format!(
+            "{}: label_prob differs between units, so it decides nothing; its effect is weighed by it",
+            metric.spec.name
+        ));
+    }
     for metric in report.metrics.iter().filter(|metric| metric.interval.is_none()) {
         notes.push(format!(
-            "{}: too few units for an interval (200 a variant, of a binary metric also 20 of the rarer outcome)",
+            "{}: no interval (200 units a variant are needed, of a binary metric also 20 of the rarer outcome)",
             metric.spec.name
         ));
     }
@@ -141,12 +167,13 @@ pub(super) fn text(report: &Report) -> String {
         std::iter::once(header.map(str::to_owned)).chain(report.metrics.iter().map(row)).collect();
     aligned(&rows, &mut out);
     for metric in &report.metrics {
-        if metric.with_judge.is_some() {
-            out += &format!("{} with the judge's scores: {}\n", metric.spec.name, interval(metric.with_judge));
+        if metric.weighed.is_some() {
+            let how = if metric.judged { "with the judge's scores" } else { "weighed by label_prob" };
+            out += &format!("{} {how}: {}\n", metric.spec.name, interval(metric.weighed));
         }
     }
     for note in notes(report) {
         out += &format!("note: {note}\n");
     }
-    out
+    visible(&out, "\n\t").into_owned()
 }

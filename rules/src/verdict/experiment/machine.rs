@@ -114,7 +114,7 @@ impl Experiment {
     /// ln of the evidence that the split is not what was configured.
     #[must_use]
     pub fn log_e_split(&self) -> f64 {
-        self.splits.iter().map(|(_, srm)| srm.log_e()).sum()
+        self.splits.iter().map(|(_, test)| test.log_e()).sum::<f64>() + 0.0
     }
 
     /// ln of the evidence that outcomes are missing more often in one arm.

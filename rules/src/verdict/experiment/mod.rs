@@ -7,5 +7,5 @@ mod spec;
 
 pub use decision::{Decision, Reason, State};
 pub use machine::{Act, Experiment, UnitResult};
-pub use metric::{Interval, Metric};
+pub use metric::{Interval, Metric, SameTwice};
 pub use spec::{Arm, Direction, ExperimentSpec, MetricKind, MetricSpec, RampStep, Role};
