@@ -117,6 +117,18 @@ pub enum Format {
     Json,
 }
 
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReportFormat {
+    /// For people at a terminal.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// One page with pictures, as `--html` writes it where there is such an option.
+    Html,
+}
+
 /// Runs the verb that the arguments name.
 pub fn main() -> ExitCode {
     // both reqwest and the tap ask rustls for the process's provider; a second install is harmless

@@ -1,8 +1,8 @@
 //! E1: did the assignment itself matter? An e-process that only trusts the coin.
 //!
 //! A unit's outcome Y in [0, 1], its arm G in {0, 1}, and the logged probability π of the treatment. With a centre m̂ that is
-//! known before G is drawn (the mean of Y + Δ·G so far), S = (Y + Δ·G - m̂)(G - π) has mean π(1 - π)(effect + Δ), whatever Y does over time: ramps, drift
-//! and order cannot fool it, for π is known and G is drawn afresh. Betting against S (Δ = 0) gathers evidence of harm,
+//! known before G is drawn (the mean of Y + Δ·G so far), S = (Y + Δ·G - m̂)(G - π) has mean π(1 - π)(effect + Δ), whatever Y
+//! does over time: ramps, drift and order cannot fool it, for π is known and G is drawn afresh. Betting against S (Δ = 0) gathers evidence of harm,
 //! betting on it (Δ = margin) evidence that the treatment is at most the margin worse. In the manner of Waudby-Smith and
 //! Ramdas, "Estimating means of bounded random variables by betting" (2023), with the score of a randomisation test.
 
@@ -30,14 +30,6 @@ pub struct Unit {
     pub propensity: f64,
 }
 
-impl Unit {
-    /// Whether it can be used at all: a number in range, and a draw that could have gone either way.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        (0.0..=1.0).contains(&self.outcome) && self.propensity > 0.0 && self.propensity < 1.0
-    }
-}
-
 /// The process of one question.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Randomisation {
@@ -54,14 +46,14 @@ impl Randomisation {
         Self { side, margin, centre: Centre::default(), wealth: Wealth::default() }
     }
 
-    /// Takes a usable unit.
+    /// Takes a unit; the caller keeps outcomes and propensities out of range away.
     #[inline]
     pub fn add(&mut self, unit: &Unit) {
         self.add_around(unit, self.centre.get());
         self.centre.add(self.shifted(unit));
     }
 
-    /// Takes a usable unit around a `centre` of the caller's: a guess of its outcome made without knowing its arm or the
+    /// Takes a unit around a `centre` of the caller's: a guess of its outcome made without knowing its arm or the
     /// outcome, from a judge for one.
     #[inline]
     pub fn add_around(&mut self, unit: &Unit, centre: f64) {
@@ -139,17 +131,6 @@ mod tests {
     fn unit(at: u32) -> Unit {
         let outcome = if at.is_multiple_of(7) { 0.0 } else { 1.0 };
         Unit { outcome, treated: at.is_multiple_of(3), propensity: 1.0 / 3.0 }
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_said() {
-        assert!(unit(1).is_usable());
-        for bad in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
-            assert!(!Unit { outcome: bad, ..unit(1) }.is_usable());
-        }
-        for bad in [0.0, 1.0, f64::NAN] {
-            assert!(!Unit { propensity: bad, ..unit(1) }.is_usable());
-        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use anyhow::{Context as _, bail};
 use plimsoll_rules::mask::{MaskOptions, Masker};
 use plimsoll_rules::two_sample::verdict::Floors;
 
-use super::{complain, print};
+use super::{ReportFormat, complain, print};
 use kind::Kind;
 
 pub(super) const HELP: &str = "Examples:
@@ -68,7 +68,7 @@ struct Files {
     columns: Vec<(String, Kind)>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
-    format: Output,
+    format: ReportFormat,
     /// Write a report with pictures as one HTML file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -93,18 +93,6 @@ struct Files {
     /// Smallest change of the share of missing values.
     #[arg(long, value_name = "SHARE", default_value_t = Floors::default().missing, value_parser = share)]
     min_missing: f64,
-}
-
-/// How a comparison is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people at a terminal.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
-    /// One page with pictures, as `--html` writes it.
-    Html,
 }
 
 fn named_kind(text: &str) -> Result<(String, Kind), String> {
@@ -164,9 +152,9 @@ fn run(args: &Files) -> anyhow::Result<bool> {
         write(path, &html::page(&report, &now()))?;
     }
     print(&match args.format {
-        Output::Table => table::text(&report),
-        Output::Json => format!("{:#}\n", json::value(&report)),
-        Output::Html => html::page(&report, &now()),
+        ReportFormat::Table => table::text(&report),
+        ReportFormat::Json => format!("{:#}\n", json::value(&report)),
+        ReportFormat::Html => html::page(&report, &now()),
     });
     Ok(report.drift())
 }

@@ -13,7 +13,7 @@ use plimsoll_rules::verdict::{AsymptoticSequence, FEWEST_UNITS, Moments, Unit as
 
 use super::rows::{File, Reading, Seen, Unit, read};
 use super::{html, inner_share, json, metrics, share, table};
-use crate::cli::print;
+use crate::cli::{ReportFormat, print};
 
 /// Shown below `--help`.
 pub(super) const HELP: &str = "Examples:
@@ -71,25 +71,13 @@ pub(super) struct Args {
     max_units: Option<u64>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
-    format: Output,
+    format: ReportFormat,
     /// Write a report with pictures as one HTML file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Exit with 1 when the treatment does harm.
     #[arg(long)]
     fail_on_harm: bool,
-}
-
-/// How a verdict is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people at a terminal.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
-    /// One page with pictures, as `--html` writes it.
-    Html,
 }
 
 /// How much worse is no worse.
@@ -193,9 +181,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         std::fs::write(path, html::page(&report)).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     let printed = match args.format {
-        Output::Table => table::text(&report),
-        Output::Json => format!("{:#}\n", json::value(&report)),
-        Output::Html => html::page(&report),
+        ReportFormat::Table => table::text(&report),
+        ReportFormat::Json => format!("{:#}\n", json::value(&report)),
+        ReportFormat::Html => html::page(&report),
     };
     let harm = table::action(&report) == "roll_back";
     let printed = print(&printed);

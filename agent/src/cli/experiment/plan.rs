@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{html, inner_share, share};
 use crate::cli::backtest::aligned;
 use crate::cli::drift::words::percent;
-use crate::cli::print;
+use crate::cli::{ReportFormat, print};
 
 /// Shown below `--help`.
 pub(super) const HELP: &str = "Examples:
@@ -57,18 +57,7 @@ pub(super) struct Args {
     runs: u64,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
-    format: Output,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people at a terminal.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
-    /// One page.
-    Html,
+    format: ReportFormat,
 }
 
 fn above_zero(text: &str) -> Result<f64, String> {
@@ -109,9 +98,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let lines: Vec<Line> = effects.iter().map(|effect| line(args, *effect)).collect();
     Ok(print(&match args.format {
-        Output::Table => table(args, &lines),
-        Output::Json => format!("{:#}\n", json(args, &lines)),
-        Output::Html => page(args, &lines),
+        ReportFormat::Table => table(args, &lines),
+        ReportFormat::Json => format!("{:#}\n", json(args, &lines)),
+        ReportFormat::Html => page(args, &lines),
     }))
 }
 

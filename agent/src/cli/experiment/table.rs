@@ -1,14 +1,11 @@
 //! The verdict for people at a terminal, and its words.
 
-use plimsoll_rules::verdict::experiment::{Arm, Interval, MetricKind, Reason, Role, State};
+use plimsoll_rules::verdict::experiment::{Arm, BROKEN, Interval, MetricKind, Reason, Role, State};
 
 use super::analyze::{MetricReport, Report};
 use crate::cli::backtest::aligned;
 use crate::cli::drift::words::short;
 use crate::cli::visible;
-
-/// ln of the evidence at which the data is taken to be broken.
-const BROKEN: f64 = 6.907_755_278_982_137;
 
 impl Report {
     /// Whether the arms' sizes are not what the propensities say.

@@ -10,7 +10,7 @@ use crate::verdict::randomisation::Unit;
 use crate::verdict::srm::{SRM_PRIOR, SampleRatio};
 
 /// ln of the evidence at which the split or the data is taken to be broken: one in a thousand by chance.
-const BROKEN: f64 = 6.907_755_278_982_137;
+pub const BROKEN: f64 = 6.907_755_278_982_137;
 /// The smallest evidence of the A/A check that fails it: one in a hundred by chance.
 const AA_FAILS: f64 = 4.605_170_185_988_092;
 

@@ -6,6 +6,6 @@ mod metric;
 mod spec;
 
 pub use decision::{Decision, Reason, State};
-pub use machine::{Act, Experiment, UnitResult};
+pub use machine::{Act, BROKEN, Experiment, UnitResult};
 pub use metric::{Interval, Metric, SameTwice};
 pub use spec::{Arm, Direction, ExperimentSpec, MetricKind, MetricSpec, RampStep, Role};
