@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
     let (_keep, options) = watch::channel(Arc::new(options));
     let (records, mut received) = mpsc::channel(1024);
     let masker = Arc::new(Masker::new(b"salt of the benchmark", &MaskOptions::default())?);
-    let outlets = Outlets { records, feeds: plimsoll_agent::feed::Feeds::default(), masker };
+    let outlets = Outlets { records, feeds: plimsoll_agent::feed::Feeds::default(), pairs: None, masker };
     let shutdown = Shutdown::default();
     shutdown.spawn("tap", serve(listener, options, registry.clone(), outlets, shutdown.clone()));
     shutdown.spawn("records", async move { while received.recv().await.is_some() {} });

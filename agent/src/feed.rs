@@ -47,11 +47,6 @@ impl Feeds {
         Self(feeds.into_iter().collect())
     }
 
-    /// Whether nobody looks.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Hands a copy of `exchange` to everybody.
     pub fn offer(&self, exchange: &Exchange) {
         self.0.iter().for_each(|feed| feed.offer(exchange));

@@ -11,6 +11,7 @@ pub mod feed;
 pub mod health;
 pub mod http;
 pub mod masking;
+pub mod pairs;
 pub mod pipeline;
 pub mod records;
 pub mod run;

@@ -24,6 +24,7 @@ use crate::health::Health;
 use crate::http::api::{ApiState, ReloadRequest};
 use crate::http::health::Readiness;
 use crate::masking;
+use crate::pairs::{self, Shelf};
 use crate::pipeline::{Command, Desk, Pipeline, PipelineOptions};
 use crate::records::{Records, RecordsOptions};
 use crate::shadow::{self, Reading};
@@ -128,6 +129,8 @@ impl Agent {
         let (to_shadow, shadow_inbox) = config.shadow.as_ref().map(|shadow| to_shadow(shadow, &registry)).unzip();
         let feeds = Feeds::new(to_drift.into_iter().chain(to_shadow));
         let (readings, reading_inbox) = shadow::feed(registry.clone());
+        let ((pairs, pair_inbox), shelf) = (pairs::post(registry.clone()), Shelf::default());
+        let pairs = config.shadow.is_some().then_some(pairs);
         let (outcomes, outcome_inbox) = drift::outcome_feed(registry.clone());
         let records = Records::open(
             records_options(&config, on.then_some(outcomes)),
@@ -148,7 +151,7 @@ impl Agent {
         };
         if let (Some(shadow), Some(inbox)) = (&config.shadow, shadow_inbox) {
             let to = (on.then_some(readings), records.clone());
-            shadow::start(&config, shadow, inbox, to, (&registry, &health), shutdown)?;
+            shadow::start(&config, shadow, inbox, (pair_inbox, shelf.clone()), to, (&registry, &health), shutdown)?;
         }
         let options = pipeline_options(&config, drift.clone());
         let (pipeline, snapshot) = Pipeline::new(options, registry.clone(), health.clone(), dispatcher.clone());
@@ -168,11 +171,11 @@ impl Agent {
             started: clock::wall(),
             pipeline: Desk::new(commands.clone()),
             drift,
-            experiments: experiment::start(splitter.clone(), records.clone(), registry.clone(), shutdown),
+            experiments: experiment::start(splitter.clone(), (records.clone(), shelf), registry.clone(), shutdown),
         };
         announce(&config.borrow(), &listeners);
         let started_with = config.borrow().clone();
-        let outlets = Outlets { records: exchanges, feeds, masker };
+        let outlets = Outlets { records: exchanges, feeds, pairs, masker };
         listeners.serve(config, api, &records, &registry, &readiness, (outlets, splitter.clone()), shutdown);
         shutdown.spawn("pipeline", pipeline.run(command_queue, shutdown.clone()));
         drop(latch);
@@ -205,6 +208,7 @@ impl Agent {
             text
         })?;
         let restart = needs_restart(&self.started_with, &new);
+        let anew = begun_anew(&self.config.borrow(), &new);
         let command = Command::Reload { groups: new.groups.clone(), sampling: sampling(&new) };
         self.dispatcher.reconfigure(new.sinks.clone(), new.routing.clone()).map_err(|e| e.to_string())?;
         self.splitter.reconfigure(&new.experiments);
@@ -215,9 +219,22 @@ impl Agent {
         if !restart.is_empty() {
             said = format!("{said}; these take a restart: {}", restart.join(", "));
         }
+        if !anew.is_empty() {
+            said =
+                format!("{said}; these experiments begin anew, what decides about them changed: {}", anew.join(", "));
+        }
         tracing::info!("{said}");
         Ok(said)
     }
+}
+
+/// Experiments whose past says nothing of what they are now.
+fn begun_anew(old: &Checked, new: &Checked) -> Vec<String> {
+    let was = |one: &config::Experiment| {
+        let before = old.experiments.iter().find(|before| before.spec.id == one.spec.id);
+        before.is_some_and(|before| before.deciding() != one.deciding())
+    };
+    new.experiments.iter().filter(|one| was(one)).map(|one| one.spec.id.clone()).collect()
 }
 
 /// Keys that changed but are only read at start.

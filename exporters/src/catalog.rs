@@ -180,6 +180,13 @@ catalog! {
     ExperimentEffect "experiment_effect" Gauge, ["experiment", "metric", "bound"], "Treatment minus control, in the metric's own unit: estimate, lower and upper bound of the confidence sequence, valid at all times together.";
     ExperimentSplitEvidence "experiment_split_log_e" Gauge, ["experiment"], "Evidence that the arms' sizes are not what the propensities say, in nats; 6.9 puts the experiment on hold.";
     ExperimentMissingEvidence "experiment_missing_log_e" Gauge, ["experiment"], "Evidence that outcomes are missing more often in one arm, in nats; 6.9 puts the experiment on hold.";
+    ExperimentJudgements "experiment_judgements_total" Counter, ["experiment"], "Mirrored requests whose two answers the judge compared.";
+    ExperimentJudgeHealth "experiment_judge_health" Gauge, ["experiment", "health"], "1 for how the judge is (too_few, healthy, leans, flips, disagrees), 0 for the others; only a healthy one is listened to.";
+    ExperimentJudgePositionGap "experiment_judge_position_gap" Gauge, ["experiment"], "How far the judge prefers the first place, -1 to 1; beyond 0.1 either way it is not listened to.";
+    ExperimentJudgeFlips "experiment_judge_flip_ratio" Gauge, ["experiment"], "Share of the judge's verdicts that change with the order of the answers; above 0.25 it is not listened to.";
+    ExperimentJudgeTemperature "experiment_judge_temperature" Gauge, ["experiment"], "Temperature that fits the judge to people's labels, from 30 labels on; above 1 it is too sure of itself.";
+    ExperimentWinRate "experiment_win_rate_ratio" Gauge, ["experiment", "by", "bound"], "Preference for the treatment's answers, 0 to 1, 0.5 is neither: by judge, judge_equal_length, labels, labels_and_judge (PPI++); the bounds of the last two hold at a moment chosen before. A signal, it decides nothing.";
+    ExperimentJudgeEvidence "experiment_judge_log_e" Gauge, ["experiment", "side"], "Evidence that the judge prefers the treatment's answers (side better) or control's (worse), in nats, one pair a unit. A signal, it decides nothing.";
     ExperimentDecided "experiment_decision_timestamp_seconds" Gauge, ["experiment", "from", "to", "reason", "metric"], "When the last decision was taken, in seconds since the Unix epoch.";
     ExperimentDecisions "experiment_decisions_total" Counter, ["experiment", "action", "reason"], "Decisions since the start of the agent (action: advance, hold, resume, promote, roll_back, keep_control).";
     // Shadow model, as the agent sees it

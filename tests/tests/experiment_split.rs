@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use plimsoll_tests::{Agent, Message, Upstream, Wire, eventually, free_port};
+use plimsoll_tests::{Agent, Message, Upstream, Wire, eventually, free_port, get_json};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
@@ -243,4 +243,32 @@ async fn an_outside_splitter_tells_by_header_or_by_post() {
     for reason in ["moved", "no_variant"] {
         assert!(figures.contains(&format!("reason=\"{reason}\"}} 1")), "{reason}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn feedback_on_episodes_counts_and_a_silent_metric_is_named() {
+    let ((control, _), (treatment, _)) = (engine("base").await, engine("new").await);
+    let more = json!({"treatment": {"name": "v2", "upstream": treatment.url()}, "window": "4s", "ramp": [{"share": "50%"}],
+        "metrics": [{"name": "task_success", "role": "primary"}, {"name": "tsak_success"}]});
+    let agent = agent(&control, &more).await;
+    let mut client = wire(&agent).await;
+    let mut items = Vec::new();
+    for unit in 0..120 {
+        let episode = format!("episode-{unit}");
+        ask(&mut client, Some(&episode), &format!("c-{unit}")).await;
+        items.push(json!({"episode_id": episode, "metric_name": "task_success", "value": true}));
+    }
+    items.push(json!({"episode_id": "never seen", "metric_name": "task_success", "value": false}));
+    let posted = reqwest::Client::new().post(agent.api_url("/api/v1/feedback")).json(&items).send().await.unwrap();
+    assert_eq!(posted.status(), 202, "{}", posted.text().await.unwrap());
+    let view = eventually("every unit is in", Duration::from_secs(30), async || {
+        let view = get_json(&agent.api_url("/api/v1/experiments/support-v2")).await?["data"].clone();
+        let units = &view["metrics"][0]["units"];
+        anyhow::ensure!(units[0].as_u64().zip(units[1].as_u64()).is_some_and(|(a, b)| a + b == 120), "{view:#}");
+        Ok(view)
+    })
+    .await;
+    assert_eq!(view["metrics"][0]["means"], json!([1.0, 1.0]), "{view:#}");
+    let said = view["warnings"][0].as_str().unwrap_or_default();
+    assert!(said.starts_with("tsak_success: 120 units, and none has an outcome"), "{view:#}");
 }

@@ -1,22 +1,23 @@
 //! `experiments:` as meant: what the decision needs, what the tap needs, every mistake with its place.
 
+mod metrics;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use plimsoll_rules::verdict::experiment::{Arm, ExperimentSpec, MetricKind, MetricSpec, RampStep, Role};
+use plimsoll_rules::verdict::experiment::{Arm, ExperimentSpec, RampStep};
 
 use super::Raw;
 use super::checked::Check;
-use super::raw::experiments::{self as raw, Better, Kind, MetricRow, Promote, SplitKind};
+use super::raw::experiments::{self as raw, Promote, SplitKind};
 use crate::tap::Upstream;
+use metrics::metrics;
 
 /// Experiments at once.
 const MOST: usize = 8;
 /// Steps of a ramp.
 const MOST_STEPS: usize = 16;
-/// Metrics of an experiment.
-const MOST_METRICS: usize = 16;
 /// Longest id, name and model, in bytes.
 const LONGEST: usize = 64;
 
@@ -76,6 +77,15 @@ impl Variant {
     }
 }
 
+/// Comparing the answers to mirrored requests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judge {
+    /// Whether they are compared.
+    pub enabled: bool,
+    /// Share of the compared pairs that a person is to label, in [0, 1].
+    pub labels: f64,
+}
+
 /// One experiment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
@@ -93,6 +103,8 @@ pub struct Experiment {
     pub models: Vec<String>,
     /// After a promotion all traffic goes to the treatment.
     pub promote_routes: bool,
+    /// With a mirror.
+    pub judge: Judge,
 }
 
 impl Experiment {
@@ -102,6 +114,16 @@ impl Experiment {
             Arm::Control => &self.control,
             Arm::Treatment => &self.treatment,
         }
+    }
+
+    /// All that decides about it, in words that do not change: where they are others, what was counted before says nothing of
+    /// it.
+    pub fn deciding(&self) -> String {
+        let variant = |variant: &Variant| {
+            let upstream = variant.upstream.as_ref().map_or_else(String::new, ToString::to_string);
+            format!("{} {} {upstream}", variant.name, variant.model.as_deref().unwrap_or_default())
+        };
+        format!("{}, {}, {}", self.spec.hash(), variant(&self.control), variant(&self.treatment))
     }
 
     /// The half that an outside splitter means by `value`.
@@ -166,6 +188,7 @@ fn experiment(c: &mut Check<'_>, key: &str, one: &raw::Experiment, raw: &Raw) ->
         treatment: treatment?,
         models: one.models.clone(),
         promote_routes: one.promote == Promote::Route,
+        judge: Judge { enabled: one.judge.enabled, labels: one.judge.labels.0 },
     })
 }
 
@@ -266,79 +289,10 @@ fn ramp(c: &mut Check<'_>, key: &str, steps: &[raw::Step]) -> Vec<RampStep> {
     steps.iter().map(|step| RampStep { share: step.share.0, units: step.units, time: step.time.0 }).collect()
 }
 
-fn metrics(c: &mut Check<'_>, key: &str, rows: &[MetricRow]) -> Vec<MetricSpec> {
-    if rows.len() > MOST_METRICS {
-        c.refuse(&format!("{key}.metrics"), format!("{} metrics; at most {MOST_METRICS}", rows.len()));
-    }
-    let specs: Vec<MetricSpec> = rows
-        .iter()
-        .enumerate()
-        .map(|(i, row)| {
-            let at = format!("{key}.metrics.{i}");
-            if row.name.is_empty() || row.name.len() > 4 * LONGEST {
-                c.refuse(&at, "has no name; write metric_name of feedback, or error, duration_seconds and the like");
-            } else if rows[..i].iter().any(|other| other.name == row.name && other.kind == row.kind) {
-                c.refuse(&at, format!("{:?} is measured twice in the same way", row.name));
-            }
-            metric(c, &at, row)
-        })
-        .collect();
-    if !specs.iter().any(|spec| spec.role == Role::Primary) {
-        c.refuse(&format!("{key}.metrics"), "none is primary; a promotion rests on one with role: primary");
-    }
-    specs
-}
-
-/// What the traffic itself says has a meaning of its own.
-fn from_traffic(c: &mut Check<'_>, key: &str, row: &MetricRow) {
-    let seconds = ["duration_seconds", "time_to_first_token_seconds"].contains(&row.name.as_str());
-    if row.name == "error" && (row.kind != Kind::Binary || row.direction == Better::Increase) {
-        c.refuse(key, "error is 0 or 1, and fewer are better; write kind: binary, direction: decrease");
-    }
-    if (seconds || row.name == "output_tokens") && row.kind == Kind::Binary {
-        c.refuse(&format!("{key}.kind"), format!("{} is no 0 or 1; write kind: quantile, mean or bounded", row.name));
-    }
-}
-
-fn metric(c: &mut Check<'_>, key: &str, row: &MetricRow) -> MetricSpec {
-    let margin = row.margin.0;
-    if !(margin > 0.0 && margin.is_finite()) {
-        c.refuse(
-            &format!("{key}.margin"),
-            format!("{margin} is not above 0; nothing can be shown to be no worse at all"),
-        );
-    } else if row.kind != Kind::Mean && margin >= 1.0 {
-        c.refuse(&format!("{key}.margin"), format!("{margin} is a share of 1 or more; write one such as 3%"));
-    }
-    from_traffic(c, key, row);
-    for (name, value, kind) in [
-        ("low", row.low, Kind::Bounded),
-        ("high", row.high, Kind::Bounded),
-        ("quantile", row.quantile, Kind::Quantile),
-        ("limit", row.limit, Kind::Quantile),
-    ] {
-        if value.is_some() && row.kind != kind {
-            c.refuse(&format!("{key}.{name}"), format!("is for kind: {}", format!("{kind:?}").to_lowercase()));
-        }
-    }
-    let kind = match row.kind {
-        Kind::Binary => MetricKind::Binary,
-        Kind::Mean => MetricKind::Mean,
-        Kind::Bounded => {
-            let (low, high) = (row.low.unwrap_or(0.0), row.high.unwrap_or(1.0));
-            let fits = low < high && low.is_finite() && high.is_finite();
-            if !fits {
-                c.refuse(key, format!("low {low} is not below high {high}"));
-            }
-            MetricKind::Bounded { low, high }
-        }
-        Kind::Quantile => MetricKind::Quantile { quantile: row.quantile.unwrap_or(0.95), limit: row.limit },
-    };
-    MetricSpec { name: row.name.clone(), kind, direction: row.direction.into(), role: row.role.into(), margin }
-}
-
 #[cfg(test)]
 mod tests {
+    use plimsoll_rules::verdict::experiment::MetricKind;
+
     use super::super::parse;
     use super::*;
 
@@ -392,6 +346,11 @@ mod tests {
             ("shrinking", with("ramp: [{share: 50%}, {share: 5%}]"), "ramp.1.share: 5% is not more than 50%"),
             ("no steps", with("ramp: []"), "experiments.0.ramp: 0 steps; 1 to 16"),
             ("no margin", with("metrics: [{name: x, role: primary, margin: 0}]"), "metrics.0.margin: 0 is not above 0"),
+            (
+                "a mean's margin",
+                with("metrics: [{name: x, kind: mean, role: primary, margin: 3%}]"),
+                "metrics.0.margin: 3% is a share, and x is a mean",
+            ),
             ("no primary", with("metrics: [{name: x}]"), "experiments.0.metrics: none is primary"),
             ("not bounded", with("metrics: [{name: x, role: primary, low: 1}]"), "metrics.0.low: is for kind: bounded"),
             ("long window", with("window: 20d"), "experiments.0.window: 20d is too long; at most half"),

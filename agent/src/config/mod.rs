@@ -21,12 +21,12 @@ use serde_json::Value;
 
 pub use checked::{Checked, Secret, Tokens};
 pub use drift::{Drift, HourOfWeek, Setting, Signals, Tuning};
-pub use experiments::{Experiment, Split, Tells, UnitSource, Variant};
+pub use experiments::{Experiment, Judge, Split, Tells, UnitSource, Variant};
 pub use masking::Masking;
 pub use raw::{EngineKind, LogFormat, LogLevel, Numbers, Raw, StoreText};
 pub use schema::schema;
 pub use shadow::{Reader, ShadowModel, WorkerUrl};
-pub use units::{AlarmBudget, ByteSize, Share, Span};
+pub use units::{AlarmBudget, ByteSize, Margin, Share, Span};
 
 use tree::{Data, Node, Place};
 

@@ -188,6 +188,68 @@ impl JsonSchema for Share {
     }
 }
 
+/// How much worse still counts as no worse: a share such as `3%`, or a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Margin {
+    /// As a number; `3%` is 0.03.
+    pub value: f64,
+    /// It was written as a percentage.
+    pub percent: bool,
+}
+
+impl Default for Margin {
+    /// 3 %.
+    fn default() -> Self {
+        Self { value: 0.03, percent: true }
+    }
+}
+
+impl fmt::Display for Margin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.percent { Share(self.value).fmt(f) } else { self.value.fmt(f) }
+    }
+}
+
+impl Margin {
+    /// Reads `3%`, or `0.03`.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Share::parse(text).map(|Share(value)| Self { value, percent: text.trim().ends_with('%') })
+    }
+}
+
+impl Serialize for Margin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.percent { serializer.collect_str(self) } else { serializer.serialize_f64(self.value) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Margin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Self::parse(&text).map_err(de::Error::custom),
+            other => {
+                let value = other.as_f64().ok_or_else(|| de::Error::custom(format!("{other} is not a margin")))?;
+                Ok(Self { value, percent: false })
+            }
+        }
+    }
+}
+
+impl JsonSchema for Margin {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Margin".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Share::json_schema(generator)
+    }
+}
+
 /// Text forms of one kind of quantity: serde, JSON Schema with our own `format`.
 macro_rules! as_text {
     ($type:ident, $format:literal, $example:literal) => {

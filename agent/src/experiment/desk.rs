@@ -14,11 +14,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::course::Course;
+use super::judged::Reports;
 use super::splitter::{Running, Splitter};
 use super::values::values;
 use super::view::{self, View};
 use crate::clock;
 use crate::config::{Experiment, Split};
+use crate::pairs::{Shelf, Shown};
 use crate::records::{self, ClosedUnit, OpenUnit, Records, Refused, SavedExperiment, Step};
 use crate::shutdown::Shutdown;
 
@@ -52,6 +54,7 @@ pub struct Experiments {
     wishes: mpsc::Sender<Wish>,
     views: watch::Receiver<Arc<Vec<View>>>,
     records: Records,
+    shelf: Shelf,
 }
 
 impl Experiments {
@@ -70,6 +73,20 @@ impl Experiments {
         let gone = || Denied::Disk("shutting down".to_owned());
         self.wishes.send((id.to_owned(), act, answer)).await.map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
+    }
+
+    /// Pairs of answers that wait for a person's label, the newest first.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub async fn pairs(&self, id: &str) -> Result<Vec<Shown>, Refused> {
+        let mut open = Vec::new();
+        for shown in self.shelf.of(id) {
+            if !self.records.is_labelled(&shown.id).await? {
+                open.push(shown);
+            }
+        }
+        Ok(open)
     }
 
     /// What was decided, oldest first, at most `limit`.
@@ -96,15 +113,21 @@ struct Desk {
     records: Records,
     registry: Registry,
     known: BTreeMap<String, Known>,
+    judged: Reports,
     views: watch::Sender<Arc<Vec<View>>>,
 }
 
 /// Starts the task; the handle is for the API.
-pub fn start(splitter: Splitter, records: Records, registry: Registry, shutdown: &Shutdown) -> Experiments {
+pub fn start(
+    splitter: Splitter,
+    (records, shelf): (Records, Shelf),
+    registry: Registry,
+    shutdown: &Shutdown,
+) -> Experiments {
     let (wishes, queue) = mpsc::channel(8);
     let (views, seen) = watch::channel(Arc::default());
-    let handle = Experiments { wishes, views: seen, records: records.clone() };
-    let desk = Desk { splitter, records, registry, known: BTreeMap::new(), views };
+    let handle = Experiments { wishes, views: seen, records: records.clone(), shelf };
+    let desk = Desk { splitter, records, registry, known: BTreeMap::new(), judged: Reports::default(), views };
     shutdown.spawn("experiments", desk.run(queue, shutdown.clone()));
     handle
 }
@@ -133,10 +156,14 @@ impl Desk {
         if running.iter().any(|one| !one.is_restored()) {
             super::restore(&self.splitter, &self.records).await;
         }
-        self.known.retain(|id, _| running.iter().any(|one| one.experiment().spec.id == *id));
+        let is_there = |id: &str| running.iter().any(|one| one.experiment().spec.id == id);
+        self.known.retain(|id, _| is_there(id));
+        self.judged.retain(is_there);
         for one in running.iter().filter(|one| one.is_restored()) {
             if let Err(why) = self.take_in(one).await {
                 tracing::warn!(experiment = one.experiment().spec.id, %why, "experiment: nothing is decided meanwhile");
+            } else if let Err(why) = self.judged.refresh(&one.experiment(), &self.records).await {
+                tracing::warn!(experiment = one.experiment().spec.id, %why, "experiment: the judge is not heard");
             }
         }
     }
@@ -211,7 +238,7 @@ impl Desk {
     /// Makes sure that an experiment is known: from what was saved, or anew where its spec is another.
     async fn load(&mut self, experiment: &Experiment) -> Result<(), Refused> {
         let id = &experiment.spec.id;
-        let spec_hash = experiment.spec.hash();
+        let spec_hash = experiment.deciding();
         if self.known.get(id).is_some_and(|known| known.spec_hash == spec_hash) {
             return Ok(());
         }
@@ -249,7 +276,16 @@ impl Desk {
         let step = Step { experiment: id.into(), units: Vec::new(), decisions, state: None };
         self.commit(&experiment, machine, seq, Some(decision), step).await.map_err(disk)?;
         let known = self.known.get(id).ok_or_else(unknown)?;
-        Ok(View::of(&experiment, &known.machine, known.last.as_ref()))
+        Ok(View::of(&experiment, &known.machine, known.last.as_ref(), self.judged.of(id)))
+    }
+
+    /// Logs the first warnings of an experiment.
+    fn warn(&self, views: &[View]) {
+        let before = self.views.borrow();
+        let is_new = |view: &&View| !before.iter().any(|old| old.id == view.id && !old.warnings.is_empty());
+        for view in views.iter().filter(is_new) {
+            view.warnings.iter().for_each(|warning| tracing::warn!(experiment = view.id, "experiment: {warning}"));
+        }
     }
 
     fn publish(&self) {
@@ -257,9 +293,10 @@ impl Desk {
         let of = |one: &Arc<Running>| {
             let experiment = one.experiment();
             let known = self.known.get(&experiment.spec.id)?;
-            Some(View::of(experiment, &known.machine, known.last.as_ref()))
+            Some(View::of(experiment, &known.machine, known.last.as_ref(), self.judged.of(&experiment.spec.id)))
         };
         let views: Vec<View> = running.iter().filter_map(of).collect();
+        self.warn(&views);
         self.registry.publish("experiments", views.iter().flat_map(View::readings).collect());
         self.views.send_replace(Arc::new(views));
     }

@@ -4,6 +4,7 @@
 
 mod course;
 mod desk;
+mod judged;
 mod splitter;
 mod sticky;
 mod values;

@@ -2,12 +2,18 @@
 
 use plimsoll_exporters::{Metric, Reading, ReadingValue, Registry};
 use plimsoll_rules::verdict::experiment::{
-    Arm, Decision, Direction, Experiment as Machine, Interval, Reason, Role, State,
+    Arm, Decision, Direction, Experiment as Machine, Interval, Metric as Measured, MetricKind, MetricSpec, Reason,
+    Role, State,
 };
+use plimsoll_rules::verdict::{JudgeReport, e_bh};
 use serde::Serialize;
 
+use super::judged;
 use crate::config::{Experiment, Split};
 use crate::records;
+
+/// Units after which a metric without any outcome is worth a word.
+const SILENT: u64 = 100;
 
 /// One metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,11 +28,13 @@ pub struct MetricView {
     pub margin: f64,
     /// Units with a value and their mean, of control and of the treatment, as the metric counts them.
     pub units: [u64; 2],
-    /// Their means.
+    /// Their means, in the metric's unit; shares for binary ones and quantiles.
     pub means: [f64; 2],
     /// The effect, once there are enough units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<Interval>,
+    /// Worse or not, among all metrics, signals too: on average at most `alpha` of those that are called so are not (e-BH).
+    pub is_worse: bool,
     /// ln of the evidence of harm, and of being no worse.
     pub log_e_harm: f64,
     /// The same of being no worse.
@@ -60,6 +68,12 @@ pub struct View {
     pub log_e_missing: f64,
     /// What is measured.
     pub metrics: Vec<MetricView>,
+    /// What the judge says of mirrored requests: a signal, which decides nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeReport>,
+    /// What will keep it from ever deciding, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What was decided last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_decision: Option<Decision>,
@@ -68,15 +82,22 @@ pub struct View {
 }
 
 impl View {
-    pub(super) fn of(experiment: &Experiment, machine: &Machine, last: Option<&Decision>) -> Self {
+    pub(super) fn of(
+        experiment: &Experiment,
+        machine: &Machine,
+        last: Option<&Decision>,
+        judge: Option<&JudgeReport>,
+    ) -> Self {
+        let worse = worse(machine);
         let metrics = machine.metrics().enumerate().map(|(at, (spec, metric))| MetricView {
             name: spec.name.clone(),
             direction: spec.direction,
             role: spec.role,
             margin: spec.margin,
             units: [metric.arm(Arm::Control).count(), metric.arm(Arm::Treatment).count()],
-            means: [metric.arm(Arm::Control).mean(), metric.arm(Arm::Treatment).mean()],
+            means: [Arm::Control, Arm::Treatment].map(|arm| in_own_unit(spec, metric.arm(arm).mean())),
             effect: machine.interval(at),
+            is_worse: worse.contains(&at),
             log_e_harm: metric.log_e_harm(),
             log_e_no_worse: metric.log_e_no_worse(),
             limit: metric.limit(),
@@ -95,6 +116,8 @@ impl View {
             log_e_split: machine.log_e_split(),
             log_e_missing: machine.log_e_missing(),
             metrics: metrics.collect(),
+            judge: judge.cloned(),
+            warnings: warnings(machine),
             last_decision: last.cloned(),
             state_hash: machine.hash(),
         }
@@ -144,6 +167,7 @@ impl View {
                 all.push(reading(Metric::ExperimentEffect, &[id, name, bound], value));
             }
         }
+        all.extend(self.judge.iter().flat_map(|report| judged::readings(id, report)));
         if let Some(last) = &self.last_decision {
             let labels = [id, last.from.as_str(), last.to.as_str(), last.reason.as_str()];
             let labels = [&labels[..], &[last.metric.as_deref().unwrap_or("")]].concat();
@@ -151,6 +175,31 @@ impl View {
         }
         all
     }
+}
+
+/// Places of the metrics that are worse by e-BH on the evidence as it stands now.
+fn worse(machine: &Machine) -> Vec<usize> {
+    let evidence: Vec<f64> = machine.metrics().map(|(_, metric)| metric.log_e_harm_now()).collect();
+    e_bh(&evidence, machine.spec().alpha).unwrap_or_default()
+}
+
+fn in_own_unit(spec: &MetricSpec, mean: f64) -> f64 {
+    if let MetricKind::Bounded { low, high } = spec.kind { low + mean * (high - low) } else { mean }
+}
+
+/// Metrics that decide and have no outcome at all: a name that feedback does not use, most often.
+fn warnings(machine: &Machine) -> Vec<String> {
+    let units: u64 = machine.units().iter().sum();
+    let silent = |(spec, metric): &(&MetricSpec, &Measured)| {
+        let count = metric.arm(Arm::Control).count() + metric.arm(Arm::Treatment).count();
+        // a quantile's limit is learnt from control's first units
+        let learns =
+            matches!(spec.kind, MetricKind::Quantile { .. }) && metric.limit().is_none() && metric.is_learning();
+        spec.role != Role::Signal && units >= SILENT && count == 0 && !learns
+    };
+    let all = machine.metrics().filter(silent);
+    all.map(|(spec, _)| format!("{}: {units} units, and none has an outcome; is it posted by this name?", spec.name))
+        .collect()
 }
 
 /// What a decision does.

@@ -9,6 +9,7 @@ use plimsoll_rules::verdict::experiment::Act;
 use serde_json::{Value, json};
 
 use crate::experiment::{Denied, Experiments, View};
+use crate::records::LABEL;
 
 /// Most decisions that are told at once.
 const MOST: u32 = 1000;
@@ -20,6 +21,7 @@ pub fn router(experiments: Experiments) -> Router {
         .route("/api/v1/experiments/{id}", get(one))
         .route("/api/v1/experiments/{id}/argo", get(argo))
         .route("/api/v1/experiments/{id}/decisions", get(decisions))
+        .route("/api/v1/experiments/{id}/pairs", get(pairs))
         .route("/api/v1/experiments/{id}/{act}", post(act))
         .with_state(experiments)
 }
@@ -69,6 +71,17 @@ async fn decisions(State(experiments): State<Experiments>, Path(id): Path<String
             };
             told(&json!({"decisions": found.iter().map(decision).collect::<Vec<_>>()}))
         }
+        Err(why) => refuse(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
+    }
+}
+
+/// Pairs of answers that a person may label, as feedback on their ids.
+async fn pairs(State(experiments): State<Experiments>, Path(id): Path<String>) -> Response {
+    if let Err(why) = find(&experiments, &id) {
+        return refuse(StatusCode::NOT_FOUND, &why);
+    }
+    match experiments.pairs(&id).await {
+        Ok(found) => told(&json!({"pairs": found, "metric_name": LABEL})),
         Err(why) => refuse(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
     }
 }

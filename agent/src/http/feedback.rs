@@ -35,6 +35,16 @@ struct Door {
     config: watch::Receiver<Arc<Checked>>,
 }
 
+impl Door {
+    /// The units that an episode would be, one for each experiment and phase that users see the variants of.
+    fn units(&self, episode: &str) -> Vec<(String, u64)> {
+        let config = self.config.borrow();
+        let of = |id: &String, phase| (id.clone(), unit_hash(id, phase, episode.as_bytes()));
+        let ids = config.experiments.iter().map(|one| &one.spec.id);
+        ids.flat_map(|id| [Phase::Aa, Phase::Split].map(|phase| of(id, phase))).collect()
+    }
+}
+
 /// Routes of the ingest side. `config` says how long a text may be.
 pub fn router(records: Records, masker: Arc<Masker>, config: watch::Receiver<Arc<Checked>>) -> Router {
     Router::new()
@@ -48,7 +58,11 @@ async fn feedback(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> 
     let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
     let parsed = items(&body).and_then(|list| {
         let one = list.len() == 1; // a key of the request can only stand for one item
-        every(&list, &door.masker, |item| Feedback::parse(item, key.filter(|_| one), &door.masker))
+        every(&list, &door.masker, |item| {
+            let feedback = Feedback::parse(item, key.filter(|_| one), &door.masker)?;
+            let units = if item.get("episode_id").is_some() { door.units(&feedback.target) } else { Vec::new() };
+            Ok(Feedback { units, ..feedback })
+        })
     });
     match parsed {
         Ok(list) => {

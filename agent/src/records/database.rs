@@ -127,6 +127,11 @@ pub(super) async fn put_feedback(
     .bind(&item.tags)
     .execute(&mut *tx)
     .await?;
+    for (experiment, unit) in &item.units {
+        let sql = "INSERT OR IGNORE INTO episode_feedback (experiment, unit, key, received_ms) VALUES (?, ?, ?, ?)";
+        let row = sqlx::query(sql).bind(experiment).bind(unit.cast_signed()).bind(&item.key);
+        row.bind(now.millis()).execute(&mut *tx).await?;
+    }
     Ok(())
 }
 
@@ -250,7 +255,7 @@ pub(super) async fn scored_since(pool: &SqlitePool, since: Timestamp) -> Result<
 
 /// What [`trim`] deletes in one transaction: what is old, or, where there is too much, anything. Exchanges of units whose
 /// outcome has not been taken in stay for as long again.
-const TRIMS: [(&str, &str); 4] = [
+const TRIMS: [(&str, &str); 6] = [
     (
         "DELETE FROM assignments WHERE (experiment, unit) IN (SELECT experiment, unit FROM assignments
          WHERE assigned_ms < ?1 AND (closed_seq IS NOT NULL OR assigned_ms < ?2) ORDER BY assigned_ms LIMIT 1000)",
@@ -262,10 +267,20 @@ const TRIMS: [(&str, &str); 4] = [
         "DELETE FROM readings WHERE exchange IN (SELECT exchange FROM readings ORDER BY read_ms LIMIT 1000)",
     ),
     (
+        "DELETE FROM judgements WHERE id IN (SELECT id FROM judgements WHERE judged_ms < ?1 ORDER BY judged_ms LIMIT 1000)",
+        "DELETE FROM judgements WHERE id IN (SELECT id FROM judgements ORDER BY judged_ms LIMIT 1000)",
+    ),
+    (
         "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges WHERE started_ms < ?1 AND (experiment IS NULL OR
          NOT EXISTS (SELECT 1 FROM assignments WHERE assignments.experiment = exchanges.experiment AND
          assignments.unit = exchanges.unit AND closed_seq IS NULL)) ORDER BY started_ms LIMIT 1000)",
         "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges ORDER BY started_ms LIMIT 1000)",
+    ),
+    (
+        "DELETE FROM episode_feedback WHERE (experiment, unit, key) IN (SELECT experiment, unit, key FROM episode_feedback
+         WHERE received_ms < ?1 ORDER BY received_ms LIMIT 1000)",
+        "DELETE FROM episode_feedback WHERE (experiment, unit, key) IN
+         (SELECT experiment, unit, key FROM episode_feedback ORDER BY received_ms LIMIT 1000)",
     ),
     (
         "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback WHERE received_ms < ?1 ORDER BY received_ms LIMIT 1000)",

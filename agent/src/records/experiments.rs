@@ -209,7 +209,10 @@ impl Records {
         .await
     }
 
-    async fn ask<T>(&self, question: impl AsyncFnOnce(&SqlitePool) -> Result<T>) -> std::result::Result<T, Refused> {
+    pub(super) async fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(&SqlitePool) -> Result<T>,
+    ) -> std::result::Result<T, Refused> {
         let pool = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let pool = pool.ok_or_else(|| Refused::Unavailable("the database is not open".into()))?;
         question(&pool).await.map_err(|error| Refused::Unavailable(error.to_string()))
@@ -255,10 +258,11 @@ async fn outcomes_of(pool: &SqlitePool, experiment: &str, unit: u64, until: Time
         output_tokens: row.get::<Option<i64>, _>(6).and_then(|tokens| u64::try_from(tokens).ok()),
     };
     let exchanges = rows.iter().map(exchange).collect();
-    let sql = "SELECT metric, value, score, received_ms FROM feedback WHERE received_ms < ?3 AND target IN (
+    let sql = "SELECT metric, value, score, received_ms FROM feedback WHERE received_ms < ?3 AND (target IN (
                  SELECT id FROM exchanges WHERE experiment = ?1 AND unit = ?2 AND started_ms < ?3
                  UNION SELECT request_id FROM exchanges WHERE experiment = ?1 AND unit = ?2 AND started_ms < ?3
                        AND request_id IS NOT NULL)
+                 OR key IN (SELECT key FROM episode_feedback WHERE experiment = ?1 AND unit = ?2))
                ORDER BY received_ms, key";
     let rows = sqlx::query(sql).bind(experiment).bind(unit).bind(until.millis()).fetch_all(pool).await?;
     let feedback = |row: &SqliteRow| UnitFeedback {

@@ -32,6 +32,8 @@ pub struct Feedback {
     pub meaning: Meaning,
     /// Tags as JSON, if any, their text masked.
     pub tags: Option<String>,
+    /// Units of experiments that it is about: an episode may be one.
+    pub units: Vec<(String, u64)>,
 }
 
 /// Longest id, metric name, key or tags text, in bytes.
@@ -89,7 +91,11 @@ impl Feedback {
         let user = tags.as_ref().and_then(|tags| tags.get("user")).and_then(Value::as_str).unwrap_or("");
         let key = key.unwrap_or_else(|| format!("{target}\u{1f}{metric}\u{1f}{user}"));
         let (meaning, tags) = (meaning(&metric), tags.map(|tags| Value::Object(tags).to_string()));
-        if wrong.is_empty() { Ok(Self { key, target, metric, value, score, meaning, tags }) } else { Err(wrong) }
+        if wrong.is_empty() {
+            Ok(Self { key, target, metric, value, score, meaning, tags, units: Vec::new() })
+        } else {
+            Err(wrong)
+        }
     }
 }
 

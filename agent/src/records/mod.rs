@@ -6,6 +6,7 @@
 mod database;
 mod experiments;
 mod item;
+mod judgements;
 mod quality;
 mod readings;
 mod recent;
@@ -25,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use experiments::{ClosedUnit, Decision, OpenUnit, SavedExperiment, Step, UnitExchange, UnitFacts, UnitFeedback};
 pub use item::{Feedback, Meaning};
+pub use judgements::{Judgement, LABEL};
 
 use crate::config::StoreText;
 use crate::drift::OutcomeFeed;

@@ -26,6 +26,13 @@ CREATE INDEX IF NOT EXISTS feedback_target ON feedback (target);
 CREATE INDEX IF NOT EXISTS feedback_received ON feedback (received_ms);
 CREATE INDEX IF NOT EXISTS feedback_unjoined ON feedback (key) WHERE model IS NULL;
 
+-- Feedback on episodes, by the unit of an experiment that an episode of this id would be.
+CREATE TABLE IF NOT EXISTS episode_feedback (
+  experiment TEXT NOT NULL, unit INTEGER NOT NULL, key TEXT NOT NULL, received_ms INTEGER NOT NULL,
+  PRIMARY KEY (experiment, unit, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS episode_feedback_received ON episode_feedback (received_ms);
+
 -- Who was put where in an experiment (arm: 0 control, 1 treatment), with what probability of the treatment; closed_seq is
 -- NULL until the unit's outcome has been taken in.
 CREATE TABLE IF NOT EXISTS assignments (
@@ -34,6 +41,15 @@ CREATE TABLE IF NOT EXISTS assignments (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS assignments_open ON assignments (experiment, closed_seq, assigned_ms);
 CREATE INDEX IF NOT EXISTS assignments_assigned ON assignments (assigned_ms);
+
+-- What the judge said of requests that both variants answered: id is the treatment's exchange; asked: drawn to be labelled.
+CREATE TABLE IF NOT EXISTS judgements (
+  id TEXT PRIMARY KEY, control TEXT NOT NULL, experiment TEXT NOT NULL, treatment TEXT NOT NULL, unit INTEGER NOT NULL,
+  judged_ms INTEGER NOT NULL, judge TEXT NOT NULL, logits TEXT NOT NULL, length_b_minus_a REAL NOT NULL,
+  asked INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS judgements_of ON judgements (experiment, treatment, judged_ms);
+CREATE INDEX IF NOT EXISTS judgements_judged ON judgements (judged_ms);
 
 -- What was decided, and where each experiment stands.
 CREATE TABLE IF NOT EXISTS decisions (

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::database::{self, Before};
 use super::experiments::{self, Step};
 use super::item::{Feedback, Meaning};
+use super::judgements::{self, Judgement};
 use super::{Refused, Shared};
 use crate::drift::{Outcome, Signal};
 use crate::shadow::Reading;
@@ -37,6 +38,8 @@ pub(super) enum Job {
     Seen(Vec<Exchange>),
     /// What the shadow model said; nobody waits.
     Read(Box<Reading>),
+    /// What the judge said of a pair; nobody waits.
+    Judged(Box<Judgement>),
     /// What the desk of the experiments took in and decided; answered once durable.
     Step(Box<Step>, oneshot::Sender<Result<(), Refused>>),
 }
@@ -158,9 +161,10 @@ impl Writer {
                 Job::Feedback(_, waiting) | Job::Posted(_, waiting) | Job::Step(_, waiting) => {
                     drop(waiting.send(answer()));
                 }
-                Job::Read(_) => {
+                Job::Read(_) | Job::Judged(_) => {
+                    let what = if matches!(job, Job::Read(_)) { "shadow_readings" } else { "judge_pairs" };
                     if failed.is_some() {
-                        self.shared.registry.add(Metric::Dropped, &["shadow_readings"], 1.0);
+                        self.shared.registry.add(Metric::Dropped, &[what], 1.0);
                     }
                 }
                 Job::Seen(exchanges) => {
@@ -214,6 +218,7 @@ impl Writer {
                 }
                 Job::Step(step, _) => experiments::put_step(&mut tx, step).await?,
                 Job::Read(reading) => database::put_reading(&mut tx, reading).await?,
+                Job::Judged(judgement) => judgements::put(&mut tx, judgement).await?,
                 Job::Posted(exchanges, _) | Job::Seen(exchanges) => {
                     for exchange in exchanges {
                         let new = self.put_exchange(&mut tx, exchange).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use plimsoll_rules::verdict::SwapLogits;
 use plimsoll_shadow_model::Score;
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
@@ -53,6 +54,9 @@ pub struct Ability {
     /// Its language model.
     #[serde(default)]
     scorer: Option<Value>,
+    /// Whether that can judge.
+    #[serde(default)]
+    judge: bool,
 }
 
 impl Ability {
@@ -69,6 +73,11 @@ impl Ability {
     /// Whether it tells how surprising texts are.
     pub fn scores(&self) -> bool {
         self.is_ours() && self.scorer.is_some()
+    }
+
+    /// Whether it compares answers.
+    pub fn judges(&self) -> bool {
+        self.is_ours() && self.judge
     }
 }
 
@@ -136,6 +145,23 @@ impl Client {
             return Err(ClientError::Answer(format!("{} scores for {} pairs", scores.len(), pairs.len())));
         }
         Ok(scores)
+    }
+
+    /// What the judge says of two answers to a question.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn judge(&self, question: &str, a: &str, b: &str) -> Result<SwapLogits, ClientError> {
+        /// `ln p` of a, b and tie, with a first and with b first.
+        #[derive(Deserialize)]
+        struct Said {
+            logits: [[f64; 3]; 2],
+        }
+        let asked = self.http.post(self.url("v1/judge")).json(&json!({"question": question, "a": a, "b": b}));
+        let said: Said =
+            serde_json::from_slice(&self.send(asked).await?).map_err(|why| ClientError::Answer(why.to_string()))?;
+        let [a_first, [a, b, tie]] = said.logits;
+        Ok(SwapLogits { a_first, b_first: [b, a, tie] })
     }
 
     async fn data<T: for<'de> Deserialize<'de>>(&self, path: &str, question: &Value) -> Result<Vec<T>, ClientError> {

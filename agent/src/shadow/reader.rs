@@ -11,10 +11,12 @@ use tokio::sync::mpsc;
 
 use super::breaker::Breaker;
 use super::client::{Ability, Client, ClientError};
+use super::judging::Judging;
 use super::supervise::{self, Supervised};
 use crate::config::{Checked, Reader, ShadowModel, WorkerUrl};
 use crate::feed::{Inbox, Post};
 use crate::health::Health;
+use crate::pairs::{Half, Pair, Shelf};
 use crate::records::Records;
 use crate::shutdown::Shutdown;
 
@@ -64,6 +66,7 @@ pub fn start(
     config: &Checked,
     shadow: &ShadowModel,
     inbox: Inbox,
+    pairs: (mpsc::Receiver<Half>, Shelf),
     (feed, records): (Option<ShadowFeed>, Records),
     (registry, health): (&Registry, &Health),
     shutdown: &Shutdown,
@@ -79,20 +82,22 @@ pub fn start(
         Reader::Remote { url, model, .. } => (url.clone(), model.clone()),
     };
     let client = Client::new(&url, supervise::token(&shadow.reader), model.as_deref(), shadow.settings.timeout.0)?;
+    let identity: Arc<str> = shadow.identity.as_str().into();
+    let judging = Judging::new(pairs, records.clone(), registry.clone(), identity.clone());
     let task = ReaderTask {
         client,
         ability: None,
         breaker: Breaker::default(),
         is_down: true,
         began: Instant::now(),
-        identity: shadow.identity.as_str().into(),
+        identity,
         url: url.to_string(),
         feed,
         records,
         registry: registry.clone(),
         health: health.clone(),
     };
-    shutdown.spawn("shadow", task.run(inbox, shutdown.clone()));
+    shutdown.spawn("shadow", task.run(inbox, judging, shutdown.clone()));
     Ok(())
 }
 
@@ -113,7 +118,7 @@ struct ReaderTask {
 }
 
 impl ReaderTask {
-    async fn run(mut self, mut inbox: Inbox, shutdown: Shutdown) {
+    async fn run(mut self, mut inbox: Inbox, mut judging: Judging, shutdown: Shutdown) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut probes = tokio::time::interval(PROBE);
         loop {
@@ -123,6 +128,12 @@ impl ReaderTask {
                 _ = probes.tick(), if self.is_down => {
                     self.probe().await;
                     continue;
+                }
+                pair = judging.next() => {
+                    tokio::select! {
+                        () = shutdown.begun() => return,
+                        () = self.compare(&judging, &pair) => continue,
+                    }
                 }
                 count = inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
             }
@@ -161,7 +172,8 @@ impl ReaderTask {
     }
 
     async fn read(&mut self, batch: &[Exchange]) -> Result<Vec<Reading>, ClientError> {
-        let (embeds, scores) = self.abilities().await?;
+        let ability = self.abilities().await?;
+        let (embeds, scores) = (ability.embeds(), ability.scores());
         let prompts: Vec<&str> = pairs(batch).into_iter().map(|(prompt, _)| prompt).collect();
         let vectors = if embeds { self.client.embed(&prompts).await? } else { Vec::new() };
         let scores = if scores { self.client.score(&pairs(batch)).await? } else { Vec::new() };
@@ -170,13 +182,35 @@ impl ReaderTask {
         Ok(batch.iter().map(reading).collect())
     }
 
-    /// Whether the worker embeds, and whether it scores.
-    async fn abilities(&mut self) -> Result<(bool, bool), ClientError> {
-        let ability = match &mut self.ability {
+    /// Has two answers judged, where the worker can.
+    async fn compare(&mut self, judging: &Judging, pair: &Pair) {
+        if !self.breaker.allows(self.began.elapsed()) {
+            return judging.leave();
+        }
+        let outcome = match self.abilities().await {
+            Ok(ability) if !ability.judges() => return judging.leave(),
+            Ok(_) => judging.judge(&self.client, pair).await,
+            Err(why) => Err(why),
+        };
+        match outcome {
+            Ok(()) => self.answered(),
+            Err(ClientError::Busy) => {
+                self.answered();
+                judging.leave();
+            }
+            Err(why) => {
+                self.failed(&why);
+                judging.leave();
+            }
+        }
+    }
+
+    /// What the worker is able to do.
+    async fn abilities(&mut self) -> Result<&Ability, ClientError> {
+        Ok(match &mut self.ability {
             Some(known) => known,
             unknown => unknown.insert(self.client.ability().await?),
-        };
-        Ok((ability.embeds(), ability.scores()))
+        })
     }
 
     fn reading(&self, exchange: &Exchange, vector: Vec<f32>, score: Option<&Score>) -> Reading {

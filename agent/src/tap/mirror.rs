@@ -9,6 +9,7 @@ use plimsoll_rules::{Assignment, Endpoint};
 use super::forward::{Exchange, Tap};
 use super::observe::Recorder;
 use super::options::TapOptions;
+use crate::pairs::Pairing;
 
 /// Copies on their way at once; beyond, they are dropped and counted.
 pub(super) const MOST: usize = 8;
@@ -22,6 +23,8 @@ pub(super) struct Copy {
     /// With the treatment's upstream.
     pub(super) options: Arc<TapOptions>,
     pub(super) assignment: Assignment,
+    /// What it shares with the request.
+    pub(super) pairing: Option<Pairing>,
     /// The treatment's name.
     pub(super) name: Arc<str>,
 }
@@ -43,11 +46,12 @@ pub(super) fn send(tap: &Arc<Tap>, copy: Copy) -> bool {
 
 /// To the end of the answer. The recorder tells what came of it.
 async fn carry(tap: Arc<Tap>, copy: Copy) {
-    let Copy { mut request, endpoint, options, assignment, name } = copy;
+    let Copy { mut request, endpoint, options, assignment, pairing, name } = copy;
     // An id of the client's would make two exchanges of one.
     request.headers_mut().remove("x-request-id");
     let mut recorder = Recorder::new(tap.sink.clone(), endpoint, None, name.clone());
     recorder.mirrors(assignment);
+    recorder.pairs(pairing);
     let (parts, body) = request.into_parts();
     let exchange = Exchange::of_copy(tap, options, parts.version == http::Version::HTTP_2);
     let upload = exchange.whole(body);

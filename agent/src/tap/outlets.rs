@@ -7,6 +7,7 @@ use plimsoll_rules::mask::Masker;
 use tokio::sync::mpsc;
 
 use crate::feed::Feeds;
+use crate::pairs::PairPost;
 
 /// The observer's way out.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Outlets {
     pub records: mpsc::Sender<Exchange>,
     /// To those that look more closely.
     pub feeds: Feeds,
+    /// To whoever compares the answers to mirrored requests; nobody when absent.
+    pub pairs: Option<PairPost>,
     /// Masks text before it goes anywhere.
     pub masker: Arc<Masker>,
 }

@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::inject::LONGEST;
 use super::members::members;
-use crate::config::{Split, Tells, UnitSource, Variant};
+use crate::config::{Judge, Split, Tells, UnitSource, Variant};
 use crate::experiment::{Course, Running, Splitter, Unenrolled};
+use crate::pairs::Pairing;
 
 /// What becomes of one request.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Plan {
     pub(super) assignment: Option<Assignment>,
     /// The treatment gets a copy, whose answer is recorded with this.
     pub(super) copy: Option<Assignment>,
+    /// The two answers are to be compared.
+    pub(super) pairing: Option<Pairing>,
 }
 
 impl Plan {
@@ -147,7 +150,14 @@ pub(super) fn plan(splitter: &Splitter, headers: &HeaderMap, asked: Result<&Aske
         Ok(None) => Some(settled(running.clone(), running.course(), true)),
         Err(why) => {
             splitter.count_unenrolled(&running, why);
-            Some(Plan { running, serve: routes.then_some(Arm::Control), name: None, assignment: None, copy: None })
+            Some(Plan {
+                running,
+                serve: routes.then_some(Arm::Control),
+                name: None,
+                assignment: None,
+                copy: None,
+                pairing: None,
+            })
         }
     }
 }
@@ -165,13 +175,13 @@ fn told(running: &Running, tells: &Tells, headers: &HeaderMap, asked: &Asked<'_>
 fn settled(running: Arc<Running>, course: Course, rewritable: bool) -> Plan {
     let experiment = running.experiment();
     if matches!(experiment.split, Split::Outside { .. }) || course == Course::Off {
-        return Plan { running, serve: None, name: None, assignment: None, copy: None };
+        return Plan { running, serve: None, name: None, assignment: None, copy: None, pairing: None };
     }
     let promoted = course == Course::Treatment && experiment.promote_routes;
     let arm =
         if promoted && (rewritable || experiment.treatment.model.is_none()) { Arm::Treatment } else { Arm::Control };
     let name = Some(experiment.variant(arm).name.clone());
-    Plan { running, serve: Some(arm), name, assignment: None, copy: None }
+    Plan { running, serve: Some(arm), name, assignment: None, copy: None, pairing: None }
 }
 
 fn enrolled(splitter: &Splitter, running: Arc<Running>, assignment: Assignment, routes: bool) -> Plan {
@@ -184,9 +194,15 @@ fn enrolled(splitter: &Splitter, running: Arc<Running>, assignment: Assignment, 
     let serve = routes.then_some(served);
     if phase == Phase::Mirror && arm == Arm::Treatment {
         // What the client gets is control's, so it says nothing of this unit; the copy does.
-        return Plan { running, serve, name, assignment: None, copy: Some(assignment) };
+        let pairing = pairing(&running.experiment().judge);
+        return Plan { running, serve, name, assignment: None, copy: Some(assignment), pairing };
     }
-    Plan { running, serve, name, assignment: Some(assignment), copy: None }
+    Plan { running, serve, name, assignment: Some(assignment), copy: None, pairing: None }
+}
+
+/// A number for a request and its copy, where a judge is to compare the answers; chance says whether a person is asked too.
+fn pairing(judge: &Judge) -> Option<Pairing> {
+    judge.enabled.then(|| Pairing { number: fastrand::u64(..), asked: fastrand::f64() < judge.labels })
 }
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ pub struct JudgeRecord {
 
 /// Whether a judge may be listened to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JudgeHealth {
     /// Too few comparisons to know; its score is not used yet.
     TooFew {
@@ -100,6 +101,25 @@ pub enum JudgeHealth {
     Leans(f64),
     /// It changes its mind with the order: the share of verdicts that flip.
     Flips(f64),
+    /// It disagrees with people: the share of labels it agrees with.
+    Disagrees(f64),
+}
+
+impl JudgeHealth {
+    /// A word for it, a label of the series.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::TooFew { .. } => "too_few",
+            Self::Healthy => "healthy",
+            Self::Leans(_) => "leans",
+            Self::Flips(_) => "flips",
+            Self::Disagrees(_) => "disagrees",
+        }
+    }
+
+    /// All words.
+    pub const WORDS: [&'static str; 5] = ["too_few", "healthy", "leans", "flips", "disagrees"];
 }
 
 impl JudgeRecord {
@@ -167,6 +187,18 @@ pub enum Label {
     B,
     /// Neither is.
     Tie,
+}
+
+impl Label {
+    /// As a preference for B: 0, 0.5 or 1.
+    #[must_use]
+    pub fn preference_b(self) -> f64 {
+        match self {
+            Self::A => 0.0,
+            Self::Tie => 0.5,
+            Self::B => 1.0,
+        }
+    }
 }
 
 /// The temperature in `[0.05, 20]` at which the judge's probabilities fit people's labels best (Guo et al. 2017): least mean

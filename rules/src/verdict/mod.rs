@@ -14,6 +14,7 @@ pub mod comparators;
 mod estimate_error;
 pub mod experiment;
 mod judge;
+mod judged;
 mod length_control;
 mod linear;
 mod moments;
@@ -37,6 +38,7 @@ pub use judge::{
     FEWEST_COMPARISONS, JudgeHealth, JudgeRecord, Label, MOST_FLIPS, MOST_POSITION_GAP, SwapLogits, SwapVerdict,
     fit_temperature, judge_swap,
 };
+pub use judged::{JudgeReport, JudgedPair, judge_report};
 pub use length_control::{LengthControlled, length_control};
 pub use moments::Moments;
 pub use multiplicity::{benjamini_hochberg, e_bh, holm, mean_merge};

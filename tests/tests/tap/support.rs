@@ -39,7 +39,7 @@ impl Tap {
         let registry = Registry::new(1000);
         let (sender, exchanges) = mpsc::channel(4096);
         let masker = Arc::new(Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap());
-        let outlets = Outlets { records: sender, feeds: plimsoll_agent::feed::Feeds::default(), masker };
+        let outlets = Outlets { records: sender, feeds: plimsoll_agent::feed::Feeds::default(), pairs: None, masker };
         let shutdown = Shutdown::default();
         shutdown.spawn("tap", serve(listener, receiver, registry.clone(), outlets, shutdown.clone()));
         Self { address, registry, exchanges, options, shutdown }

@@ -12,8 +12,9 @@ use plimsoll_rules::verdict::experiment::{
 use plimsoll_rules::verdict::{AsymptoticSequence, FEWEST_UNITS, Moments, Unit as Drawn, ppi_value};
 
 use super::rows::{File, Reading, Seen, Unit, read};
-use super::{html, inner_share, json, metrics, share, table};
+use super::{html, inner_share, json, metrics, table};
 use crate::cli::{ReportFormat, print};
+use crate::config::Margin;
 
 /// Shown below `--help`.
 pub(super) const HELP: &str = "Examples:
@@ -80,28 +81,10 @@ pub(super) struct Args {
     fail_on_harm: bool,
 }
 
-/// How much worse is no worse.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Margin {
-    pub(super) value: f64,
-    /// It was written as a percentage.
-    pub(super) percent: bool,
-}
-
-impl Default for Margin {
-    fn default() -> Self {
-        Self { value: 0.03, percent: true }
-    }
-}
-
 fn margin(text: &str) -> Result<(Option<String>, Margin), String> {
     let (name, value) = text.rsplit_once('=').map_or((None, text), |(name, value)| (Some(name.to_owned()), value));
-    let parsed = share(value).or_else(|why| value.parse().map_err(|_| why))?;
-    if parsed > 0.0 && parsed.is_finite() {
-        Ok((name, Margin { value: parsed, percent: value.ends_with('%') }))
-    } else {
-        Err(format!("{text:?}: a margin above 0 is wanted"))
-    }
+    let margin = Margin::parse(value)?;
+    if margin.value > 0.0 { Ok((name, margin)) } else { Err(format!("{text:?}: a margin above 0 is wanted")) }
 }
 
 fn window(text: &str) -> Result<Duration, String> {

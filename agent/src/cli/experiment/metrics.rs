@@ -3,8 +3,9 @@
 use anyhow::bail;
 use plimsoll_rules::verdict::experiment::{Direction, MetricKind, MetricSpec, Role};
 
-use super::analyze::{Args, Margin};
+use super::analyze::Args;
 use super::rows::{File, Seen};
+use crate::config::Margin;
 
 /// Specs in the order of the file's metrics.
 ///

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
-use super::super::units::{Share, Span};
+use super::super::units::{Margin, Share, Span};
 
 /// Who splits, and what the treatment does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -123,6 +123,8 @@ section! {
         metrics: Vec<MetricRow> = metrics(),
         /// What happens after a promotion.
         promote: Promote = Promote::Route,
+        /// With `mirror`: the shadow model compares the two answers.
+        judge: Judge = Judge::default(),
         /// With `outside`: what tells the variant of a request, `{header: NAME}` or `{model: true}`. Its values are the variants'
         /// names, or their models.
         variant: Option<Tells> = None,
@@ -157,6 +159,16 @@ section! {
 }
 
 section! {
+    /// Comparing the answers to mirrored requests; needs `shadow` with a language model, and `text.sample`. A signal only.
+    Judge {
+        /// Whether they are compared.
+        enabled: bool = true,
+        /// Share of the compared pairs that a person is to label (GET /api/v1/experiments/ID/pairs).
+        labels: Share = Share(0.1),
+    }
+}
+
+section! {
     /// One metric.
     MetricRow {
         /// `metric_name` of feedback, or `error`, `duration_seconds`, `time_to_first_token_seconds`, `output_tokens` of the
@@ -178,7 +190,7 @@ section! {
         /// What it may decide.
         role: Part = Part::Guardrail,
         /// How much worse still counts as no worse, above 0: of a mean in its unit, else a share such as `3%`.
-        margin: Share = Share(0.03),
+        margin: Margin = Margin::default(),
     }
 }
 
@@ -212,8 +224,12 @@ section! {
 
 fn metrics() -> Vec<MetricRow> {
     let task = MetricRow { name: "task_success".into(), role: Part::Primary, ..MetricRow::default() };
-    let error =
-        MetricRow { name: "error".into(), direction: Better::Decrease, margin: Share(0.01), ..MetricRow::default() };
+    let error = MetricRow {
+        name: "error".into(),
+        direction: Better::Decrease,
+        margin: Margin { value: 0.01, percent: true },
+        ..MetricRow::default()
+    };
     vec![task, error]
 }
 

@@ -76,6 +76,7 @@ impl Exchange {
         let Some(plan) = plan else { return };
         if let Some(recorder) = recorder {
             recorder.takes_part(plan.name.clone(), plan.assignment.clone());
+            recorder.pairs(plan.pairing);
         }
         if let Some(upstream) = plan.variant().and_then(|variant| variant.upstream.clone()) {
             self.options = towards(&self.options, upstream);
@@ -99,7 +100,8 @@ impl Exchange {
         let body = treatment.model.as_ref().and_then(|model| asked.with_model(model));
         let request = with_body(parts, body.unwrap_or_else(|| asked.body()));
         let options = treatment.upstream.clone().map_or_else(|| plain.clone(), |upstream| towards(plain, upstream));
-        let copy = Copy { request, endpoint, options, assignment, name: treatment.name.clone() };
+        let (pairing, name) = (plan.pairing, treatment.name.clone());
+        let copy = Copy { request, endpoint, options, assignment, pairing, name };
         if !mirror::send(&self.tap, copy) {
             splitter.count_dropped_mirror();
         }

@@ -23,6 +23,8 @@ use std::time::Instant;
 use plimsoll_rules::{Assignment, Endpoint, Source};
 use tokio::sync::mpsc;
 
+use crate::pairs::Pairing;
+
 pub(super) use recorder::Recorder;
 pub(super) use task::run;
 
@@ -135,6 +137,8 @@ struct Message {
     trail: Option<Arc<Mutex<trail::Trail>>>,
     batch: Batch,
     end: Option<Ending>,
+    /// Its other half is a copy, or it is one.
+    pairing: Option<Pairing>,
 }
 
 /// The request path's end of the queue, with what it counts. One per tap.

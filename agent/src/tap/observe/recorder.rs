@@ -7,6 +7,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use plimsoll_rules::{Assignment, Endpoint, Source};
 
 use super::trail::Trail;
+use crate::pairs::Pairing;
+
 use super::{Batch, Ending, Format, How, Message, QUEUE_BYTES, Sink};
 
 /// A batch goes to the observer when it has grown to this many bytes.
@@ -34,6 +36,7 @@ pub(in crate::tap) struct Recorder {
     variant: Arc<str>,
     assignment: Option<Box<Assignment>>,
     source: Source,
+    pairing: Option<Pairing>,
     /// Control answered in the place of a treatment that could not be reached.
     failed_over: bool,
     ended: bool,
@@ -63,6 +66,7 @@ impl Recorder {
             variant,
             assignment: None,
             source: Source::Tap,
+            pairing: None,
             failed_over: false,
             ended: false,
         }
@@ -74,6 +78,11 @@ impl Recorder {
             self.variant = variant;
         }
         self.assignment = assignment.map(Box::new);
+    }
+
+    /// What it shares with its copy, or with the request that it is a copy of.
+    pub(in crate::tap) fn pairs(&mut self, pairing: Option<Pairing>) {
+        self.pairing = pairing;
     }
 
     /// It is a copy that an experiment sent to its treatment.
@@ -168,7 +177,7 @@ impl Recorder {
         if end.is_none() && self.trail.is_none() {
             self.trail = Some(Arc::default());
         }
-        let message = Message { trail: self.trail.clone(), batch, end };
+        let message = Message { trail: self.trail.clone(), batch, end, pairing: self.pairing };
         let sink = &self.sink;
         if sink.waiting.fetch_add(size, Ordering::Relaxed) > QUEUE_BYTES || sink.queue.try_send(message).is_err() {
             sink.waiting.fetch_sub(size, Ordering::Relaxed);

@@ -7,13 +7,15 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use plimsoll_exporters::{Metric, Registry};
-use plimsoll_rules::{Exchange, ExchangeOutcome};
+use plimsoll_rules::verdict::experiment::Arm;
+use plimsoll_rules::{Exchange, ExchangeOutcome, arm_at};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::text::Sampler;
 use super::trail::Trail;
 use super::{Inbox, Message, Sink};
+use crate::pairs::{Half, Pairing};
 use crate::tap::options::TapOptions;
 use crate::tap::outlets::Outlets;
 use crate::tap::record::record;
@@ -90,8 +92,9 @@ impl Observer {
     /// Reads one message. A bug in reading costs this exchange's figures, nothing else.
     fn take(&mut self, message: Message) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let pairing = message.pairing;
             if let Some(exchange) = self.read(message) {
-                self.tell(exchange);
+                self.tell(exchange, pairing);
             }
         }));
         if outcome.is_err() {
@@ -102,7 +105,13 @@ impl Observer {
     fn read(&mut self, mut message: Message) -> Option<Exchange> {
         let Self { outlets, share, most, sampler, models, .. } = self;
         let known = |name: &str| models.contains(name);
-        let wanted = || sampler.pick(*share).then_some(*most);
+        // of a pair both halves are read, or neither
+        let pairing = message.pairing.filter(|_| outlets.pairs.is_some());
+        let picked = |sampler: &mut Sampler| match pairing {
+            Some(pairing) => arm_at(pairing.number, *share) == Arm::Treatment,
+            None => sampler.pick(*share),
+        };
+        let wanted = || picked(sampler).then_some(*most);
         let Some(shared) = message.trail else {
             let mut trail = Trail::default();
             trail.begin(wanted);
@@ -115,7 +124,7 @@ impl Observer {
         message.end.map(|end| std::mem::take(&mut *trail).finish(&end, known, &outlets.masker))
     }
 
-    fn tell(&mut self, mut exchange: Exchange) {
+    fn tell(&mut self, mut exchange: Exchange, pairing: Option<Pairing>) {
         if exchange.outcome == ExchangeOutcome::Ok && !self.models.contains(&exchange.model) {
             if self.models.len() < MODELS {
                 self.models.insert(exchange.model.clone());
@@ -124,11 +133,12 @@ impl Observer {
             }
         }
         record(&self.registry, &exchange);
-        if !self.outlets.feeds.is_empty() {
-            let gaps = std::mem::take(&mut exchange.inter_token_seconds); // up to 32 KiB that detectors do not read
-            self.outlets.feeds.offer(&exchange);
-            exchange.inter_token_seconds = gaps;
+        let gaps = std::mem::take(&mut exchange.inter_token_seconds); // up to 32 KiB that nobody of these reads
+        self.outlets.feeds.offer(&exchange);
+        if let (Some(pairing), Some(pairs), Some(_)) = (pairing, &self.outlets.pairs, &exchange.text) {
+            pairs.offer(Half { pairing, exchange: exchange.clone() });
         }
+        exchange.inter_token_seconds = gaps;
         let what = if exchange.assignment.is_some() { "experiment_exchanges" } else { "exchanges" };
         if self.outlets.records.try_send(exchange).is_err() {
             self.registry.add(Metric::Dropped, &[what], 1.0);

@@ -261,7 +261,7 @@ fn play_for(script: &Script<'_>, wanted: Option<usize>) -> Exchange {
     }
     recorder.end(script.how);
     let mut alone = Trail::default();
-    while let Ok(Message { trail, mut batch, end }) = inbox.try_recv() {
+    while let Ok(Message { trail, mut batch, end, .. }) = inbox.try_recv() {
         let Some(shared) = trail else {
             alone.begin(|| wanted);
             alone.read(&mut batch);

@@ -130,6 +130,19 @@ impl Metric {
         self.harm_most
     }
 
+    /// ln of the e-value that the treatment is worse as it stands: what a step over many metrics takes (e-BH), which the
+    /// largest so far is not for. 0 of a mean, which is decided by its interval.
+    #[must_use]
+    pub fn log_e_harm_now(&self) -> f64 {
+        self.harm.log_e()
+    }
+
+    /// Whether values of control have come from which a quantile's limit is being learnt.
+    #[must_use]
+    pub fn is_learning(&self) -> bool {
+        !self.learning.is_empty()
+    }
+
     /// Largest ln e-value so far that the treatment is at most the margin worse.
     #[must_use]
     pub fn log_e_no_worse(&self) -> f64 {
