@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the end-to-end tests need, says so, and goes on with a clear line where it may not.
-#   Debian: prometheus, prometheus-alertmanager, nginx-light, gcc        PyPI (into target/venv): xllamacpp, gguf, openai
+#   Debian: prometheus, prometheus-alertmanager, nginx-light, postgresql, gcc        PyPI (into target/venv): xllamacpp, gguf, openai
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,6 +9,7 @@ for pair in prometheus:prometheus promtool:prometheus prometheus-alertmanager:pr
             nginx:nginx-light cc:gcc python3:python3; do
   command -v "${pair%%:*}" >/dev/null || [ -x "/usr/sbin/${pair%%:*}" ] || need+=("${pair##*:}")
 done
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need+=(postgresql)
 python3 -c 'import ensurepip' 2>/dev/null || need+=(python3-venv)
 if [ ${#need[@]} -gt 0 ]; then
   mapfile -t need < <(printf '%s\n' "${need[@]}" | sort -u)

@@ -141,7 +141,7 @@ impl Agent {
         .await;
         let splitter = Splitter::new(&config.experiments, registry.clone());
         experiment::restore(&splitter, &records).await;
-        let dispatcher = receivers::start(&config, records.pool(), shutdown).await?;
+        let dispatcher = receivers::start(&config, records.local(), shutdown).await?;
         let drift = match inbox {
             Some(inbox) => {
                 let others = (outcome_inbox, reading_inbox);
@@ -278,7 +278,7 @@ async fn start_drift(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Drift> {
     let settings = drift::Settings::new(&config.raw.drift, config.shadow.as_ref())?;
-    let database = (records.pool(), config.database.clone());
+    let database = (records.local(), config.database.clone());
     let (task, drift) = DriftTask::start(settings, registry.clone(), health.clone(), database, others).await;
     shutdown.spawn("drift", task.run(inbox, shutdown.clone()));
     Ok(drift)
@@ -313,6 +313,7 @@ fn pipeline_options(config: &Checked, drift: Drift) -> PipelineOptions {
 fn records_options(config: &Checked, outcomes: Option<OutcomeFeed>) -> RecordsOptions {
     RecordsOptions {
         path: config.database.clone(),
+        location: config.records.clone(),
         sample: config.raw.records.sample,
         store_text: config.raw.records.store_text,
         retention: config.raw.records.retention.0,

@@ -3,6 +3,7 @@
 mod agent;
 mod hooks;
 mod openai;
+mod postgres;
 mod process;
 mod promtool;
 mod servers;
@@ -14,6 +15,7 @@ mod wire;
 pub use agent::{Agent, AgentBuilder, binary};
 pub use hooks::{Heard, Hook, Mood, State};
 pub use openai::openai_client;
+pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use promtool::promtool;
 pub use servers::{Alertmanager, LlamaCpp, Prometheus, python};

@@ -12,6 +12,7 @@ use reqwest::Url;
 use super::experiments::{self, Experiment};
 use super::units::Span;
 use super::{Masking, Problem, Raw, ShadowModel, masking, receivers, shadow};
+use crate::records::Location;
 use crate::tap::Upstream;
 
 /// Text that no log and no debug print shows.
@@ -65,8 +66,10 @@ pub struct Checked {
     pub shadow: Option<ShadowModel>,
     /// A/B tests.
     pub experiments: Vec<Arc<Experiment>>,
-    /// Where the records' database is.
+    /// The pod's own database file.
     pub database: PathBuf,
+    /// Where the records are kept.
+    pub records: Location,
     /// Where state lives.
     pub data: PathBuf,
 }
@@ -150,7 +153,7 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
     let tokens = tokens(&mut c, &raw);
     let (sinks, routing) = receivers::check(&mut c, &raw.alerts);
     let data = raw.limits.data.as_ref().map_or_else(default_data, PathBuf::from);
-    let database = database(&mut c, &raw, &data);
+    let (database, records) = databases(&mut c, &raw, &data);
     let masking = masking::check(&mut c, &raw.masking);
     let shadow = shadow::check(&mut c, &raw.shadow);
     let experiments = experiments::check(&mut c, &raw);
@@ -167,6 +170,7 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
             shadow,
             experiments,
             database,
+            records,
             data,
             raw,
         }),
@@ -280,16 +284,27 @@ fn writable(folder: &Path) -> bool {
     wrote && std::fs::remove_file(&probe).is_ok()
 }
 
-fn database(c: &mut Check<'_>, raw: &Raw, data: &Path) -> PathBuf {
-    let Some(url) = &raw.records.url else { return data.join("plimsoll.db") };
+/// The pod's own database file, and where the records are kept.
+fn databases(c: &mut Check<'_>, raw: &Raw, data: &Path) -> (PathBuf, Location) {
+    let own = data.join("plimsoll.db");
+    let Some(written) = &raw.records.url else { return (own.clone(), Location::Sqlite(own)) };
+    let Secret(url) = c.secret("records.url", written);
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        if let Err(why) = reqwest::Url::parse(&url) {
+            c.refuse("records.url", format!("is no URL ({why}); write postgres://USER:PASSWORD@HOST:PORT/DATABASE"));
+        }
+        return (own, Location::Postgres(Secret(url)));
+    }
     match url.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() => PathBuf::from(path),
+        Some(path) if !path.is_empty() => (PathBuf::from(path), Location::Sqlite(PathBuf::from(path))),
         _ => {
+            let scheme = url.split("://").next().unwrap_or_default();
+            let right = "sqlite:///var/lib/plimsoll/plimsoll.db or postgres://USER:PASSWORD@HOST/DATABASE";
             c.refuse(
                 "records.url",
-                format!("{url:?} is not sqlite://PATH, such as sqlite:///var/lib/plimsoll/plimsoll.db"),
+                format!("{scheme:?} is not sqlite://PATH or postgres://...; write one such as {right}"),
             );
-            PathBuf::new()
+            (own.clone(), Location::Sqlite(own))
         }
     }
 }

@@ -76,7 +76,7 @@ fn meaning_is_checked_too() {
         &["p.yaml:2:19: text.max_bytes: 5B is outside 256B to 64KiB"],
     );
     check("text off", "text: {sample: 0}\nrecords: {store_text: masked}", &[]);
-    check("other database", "records: {url: 'mysql://x'}", &["is not sqlite://PATH"]);
+    check("other database", "records: {url: 'mysql://x'}", &["\"mysql\" is not sqlite://PATH or postgres://"]);
     check("no rule file", "rules: {builtin: false, files: [/nowhere/r.yml]}", &["/nowhere/r.yml cannot be read"]);
 }
 

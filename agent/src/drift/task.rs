@@ -86,7 +86,7 @@ impl DriftTask {
 
     async fn load(&mut self) {
         if self.pool.is_none() {
-            match crate::records::open_database(&self.database).await {
+            match crate::records::open_local(&self.database).await {
                 Ok(pool) => self.pool = Some(pool),
                 Err(why) => return self.unread(&why),
             }

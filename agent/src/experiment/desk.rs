@@ -28,6 +28,8 @@ use crate::shutdown::Shutdown;
 const EVERY: Duration = Duration::from_secs(1);
 /// The records get this long to write down what came before the end of a window.
 const GRACE: Duration = Duration::from_secs(2);
+/// How far back other agents' assignments are read: they are written within a second or two.
+const LATELY: Duration = Duration::from_secs(15);
 /// Units taken in at once.
 const MOST: u32 = 500;
 
@@ -104,6 +106,8 @@ struct Known {
     spec_hash: String,
     /// Units taken in.
     seq: u64,
+    /// Steps taken, by all agents.
+    version: u64,
     last: Option<Decision>,
 }
 
@@ -160,7 +164,8 @@ impl Desk {
         self.known.retain(|id, _| is_there(id));
         self.judged.retain(is_there);
         for one in running.iter().filter(|one| one.is_restored()) {
-            if let Err(why) = self.take_in(one).await {
+            let taken = self.take_in(one).await;
+            if let Err(why) = taken.or_else(|why| if why == Refused::Overtaken { Ok(()) } else { Err(why) }) {
                 tracing::warn!(experiment = one.experiment().spec.id, %why, "experiment: nothing is decided meanwhile");
             } else if let Err(why) = self.judged.refresh(&one.experiment(), &self.records).await {
                 tracing::warn!(experiment = one.experiment().spec.id, %why, "experiment: the judge is not heard");
@@ -171,6 +176,9 @@ impl Desk {
     async fn take_in(&mut self, running: &Running) -> Result<(), Refused> {
         let experiment = running.experiment().clone();
         let id = experiment.spec.id.clone();
+        if self.records.is_shared() {
+            self.follow(running).await?;
+        }
         self.load(&experiment).await?;
         let window = experiment.spec.window;
         loop {
@@ -206,6 +214,19 @@ impl Desk {
         }
     }
 
+    /// Learns what other agents have done: steps, and halves given to units.
+    async fn follow(&mut self, running: &Running) -> Result<(), Refused> {
+        let id = &running.experiment().spec.id;
+        let version = self.records.experiment_version(id).await?;
+        if self.known.get(id).is_some_and(|known| known.version != version) {
+            self.known.remove(id);
+        }
+        for place in self.records.assignments_since(id, clock::wall() - LATELY).await? {
+            running.remember(place.unit, place.arm, place.propensity);
+        }
+        Ok(())
+    }
+
     /// Stores a step; only what is durable is acted on.
     async fn commit(
         &mut self,
@@ -218,15 +239,22 @@ impl Desk {
         let id = &experiment.spec.id;
         let Some(known) = self.known.get_mut(id) else { return Ok(()) };
         let course = course(experiment, &machine);
+        let version = known.version + 1;
         step.state = Some(SavedExperiment {
+            version,
             spec_hash: known.spec_hash.clone(),
             state: serde_json::to_string(&(&machine, &last)).unwrap_or_default(),
             seq,
             course,
         });
         let decisions = std::mem::take(&mut step.decisions);
-        self.records.close_units(Step { decisions: decisions.clone(), ..step }).await?;
-        (known.machine, known.seq, known.last) = (machine, seq, last);
+        let stored = self.records.close_units(Step { decisions: decisions.clone(), ..step }).await;
+        if stored == Err(Refused::Overtaken) {
+            self.known.remove(id);
+        }
+        stored?;
+        let Some(known) = self.known.get_mut(id) else { return Ok(()) };
+        (known.machine, known.seq, known.version, known.last) = (machine, seq, version, last);
         for one in &decisions {
             tracing::info!(experiment = id, from = one.from, to = one.to, reason = one.reason, "experiment: decided");
             view::count(&self.registry, id, one);
@@ -242,10 +270,11 @@ impl Desk {
         if self.known.get(id).is_some_and(|known| known.spec_hash == spec_hash) {
             return Ok(());
         }
-        let saved = self.records.experiment_state(id).await?.filter(|saved| saved.spec_hash == spec_hash);
-        let known = match saved {
+        let found = self.records.experiment_state(id).await?;
+        let version = found.as_ref().map_or(0, |saved| saved.version);
+        let known = match found.filter(|saved| saved.spec_hash == spec_hash) {
             Some(saved) => match serde_json::from_str::<(Machine, Option<Decision>)>(&saved.state) {
-                Ok((machine, last)) => Known { machine, spec_hash, seq: saved.seq, last },
+                Ok((machine, last)) => Known { machine, spec_hash, seq: saved.seq, version, last },
                 Err(error) => return Err(Refused::Unavailable(format!("the saved state cannot be read: {error}"))),
             },
             None => {
@@ -253,7 +282,7 @@ impl Desk {
                 if seq > 0 {
                     tracing::warn!(experiment = id, "experiment: its settings are others than before; it begins anew");
                 }
-                Known { machine: Machine::new(experiment.spec.clone()), spec_hash, seq, last: None }
+                Known { machine: Machine::new(experiment.spec.clone()), spec_hash, seq, version, last: None }
             }
         };
         self.splitter.set(id, course(experiment, &known.machine));

@@ -1,17 +1,16 @@
-//! The SQL of the records: one file, write-ahead log, every commit synced to disk.
+//! The SQL of the records, which SQLite and PostgreSQL both understand.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::time::Duration;
+use std::borrow::Cow;
 
 use plimsoll_rules::{Exchange, MaskedText, Timestamp, TokenCount};
-use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{Connection as _, Executor as _, Row as _, SqliteConnection};
+use sqlx::AnyPool;
+use sqlx::any::AnyRow;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, Row as _};
 
 use super::experiments::put_assignment;
 use super::item::Feedback;
+use super::pool::Database;
 use crate::config::StoreText;
 use crate::shadow::Reading;
 
@@ -27,72 +26,16 @@ pub(super) struct Before {
     pub(super) received: Timestamp,
 }
 
-/// Opens the file, making it and its folder when they are not there, and checks that it is whole.
-pub(super) async fn open(path: &Path) -> std::result::Result<SqlitePool, String> {
-    let said = |what: &str, error: &dyn std::fmt::Display| format!("{}: {what}: {error}", path.display());
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| said("its folder cannot be made", &e))?;
-    }
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(2))
-        .pragma("cache_size", "-2000")
-        .statement_cache_capacity(32);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(2)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_with(options)
-        .await
-        .map_err(|e| said("cannot be opened", &e))?;
-    let check = async {
-        let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&pool).await?;
-        if verdict != "ok" {
-            return Err(sqlx::Error::Protocol(verdict));
-        }
-        pool.execute(include_str!("schema.sql")).await?;
-        widen(&pool).await
-    };
-    match check.await {
-        Ok(()) => Ok(pool),
-        Err(e) => {
-            pool.close().await;
-            Err(said("is damaged or not ours; move it away and restart, or restore a copy", &e))
-        }
-    }
-}
-
-/// Columns of `exchanges` that the first files did not have.
-const LATER: [(&str, &str); 6] = [
-    ("experiment", "ALTER TABLE exchanges ADD COLUMN experiment TEXT"),
-    ("unit", "ALTER TABLE exchanges ADD COLUMN unit INTEGER"),
-    ("prompt", "ALTER TABLE exchanges ADD COLUMN prompt TEXT"),
-    ("response", "ALTER TABLE exchanges ADD COLUMN response TEXT"),
-    ("prompt_truncated", "ALTER TABLE exchanges ADD COLUMN prompt_truncated INTEGER"),
-    ("response_truncated", "ALTER TABLE exchanges ADD COLUMN response_truncated INTEGER"),
-];
-
-/// Adds to an older file what it lacks.
-async fn widen(pool: &SqlitePool) -> Result<()> {
-    let there: Vec<String> =
-        sqlx::query_scalar("SELECT name FROM pragma_table_info('exchanges')").fetch_all(pool).await?;
-    for (_, sql) in LATER.iter().filter(|(name, _)| !there.iter().any(|column| column == name)) {
-        sqlx::query(*sql).execute(pool).await?;
-    }
-    pool.execute(
-        "CREATE INDEX IF NOT EXISTS exchanges_unit ON exchanges (experiment, unit) WHERE experiment IS NOT NULL",
-    )
-    .await?;
-    Ok(())
+/// A text as it can be stored: PostgreSQL's hold no zero.
+pub(super) fn plain(text: &str) -> String {
+    let text: Cow<'_, str> = if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() };
+    text.into_owned()
 }
 
 /// What stands under the key of `item`.
-pub(super) async fn before(tx: &mut SqliteConnection, item: &Feedback) -> Result<Option<Before>> {
-    let old = sqlx::query("SELECT target, metric, value, score, received_ms FROM feedback WHERE key = ?")
-        .bind(&item.key)
+pub(super) async fn before(tx: &mut AnyConnection, item: &Feedback) -> Result<Option<Before>> {
+    let old = sqlx::query("SELECT target, metric, value, score, received_ms FROM feedback WHERE key = $1")
+        .bind(plain(&item.key))
         .fetch_optional(&mut *tx)
         .await?;
     Ok(old.map(|row| Before {
@@ -106,107 +49,107 @@ pub(super) async fn before(tx: &mut SqliteConnection, item: &Feedback) -> Result
 
 /// Stores feedback.
 pub(super) async fn put_feedback(
-    tx: &mut SqliteConnection,
+    tx: &mut AnyConnection,
     item: &Feedback,
     owner: Option<(&str, &str)>,
     now: Timestamp,
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO feedback (key, target, metric, value, score, received_ms, model, variant, tags)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (key) DO UPDATE SET value = excluded.value, score = excluded.score, tags = excluded.tags",
     )
-    .bind(&item.key)
-    .bind(&item.target)
-    .bind(&item.metric)
+    .bind(plain(&item.key))
+    .bind(plain(&item.target))
+    .bind(plain(&item.metric))
     .bind(item.value)
     .bind(item.score)
     .bind(now.millis())
-    .bind(owner.map(|(model, _)| model))
-    .bind(owner.map(|(_, variant)| variant))
-    .bind(&item.tags)
+    .bind(owner.map(|(model, _)| plain(model)))
+    .bind(owner.map(|(_, variant)| plain(variant)))
+    .bind(item.tags.as_deref().map(plain))
     .execute(&mut *tx)
     .await?;
     for (experiment, unit) in &item.units {
-        let sql = "INSERT OR IGNORE INTO episode_feedback (experiment, unit, key, received_ms) VALUES (?, ?, ?, ?)";
-        let row = sqlx::query(sql).bind(experiment).bind(unit.cast_signed()).bind(&item.key);
+        let sql = "INSERT INTO episode_feedback (experiment, unit, key, received_ms) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT DO NOTHING";
+        let row = sqlx::query(sql).bind(experiment).bind(unit.cast_signed()).bind(plain(&item.key));
         row.bind(now.millis()).execute(&mut *tx).await?;
     }
     Ok(())
 }
 
 /// Model and variant of a stored exchange, by its id or request id.
-pub(super) async fn owner_of(tx: &mut SqliteConnection, id: &str) -> Result<Option<(String, String)>> {
-    let by_id = "SELECT model, variant FROM exchanges WHERE id = ?1
-                 UNION ALL SELECT model, variant FROM exchanges WHERE request_id = ?1 LIMIT 1";
-    let row = sqlx::query(by_id).bind(id).fetch_optional(&mut *tx).await?;
+pub(super) async fn owner_of(tx: &mut AnyConnection, id: &str) -> Result<Option<(String, String)>> {
+    let by_id = "SELECT model, variant FROM exchanges WHERE id = $1
+                 UNION ALL SELECT model, variant FROM exchanges WHERE request_id = $1 LIMIT 1";
+    let row = sqlx::query(by_id).bind(plain(id)).fetch_optional(&mut *tx).await?;
     Ok(row.map(|row| (row.get(0), row.get(1))))
 }
 
-const INSERT: &str =
-    "INSERT OR IGNORE INTO exchanges (id, request_id, started_ms, source, endpoint, model, variant, outcome,
+const INSERT: &str = "INSERT INTO exchanges (id, request_id, started_ms, source, endpoint, model, variant, outcome,
     status, finish_reason, stream, input_tokens, output_tokens, estimated, time_to_first_token_ms, duration_ms,
     prompt, response, prompt_truncated, response_truncated, experiment, unit)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+    ON CONFLICT DO NOTHING";
 
 /// Stores an exchange (once) and joins feedback that was waiting for it; gives whether it is new.
-pub(super) async fn put_exchange(
-    tx: &mut SqliteConnection,
-    exchange: &Exchange,
-    store_text: StoreText,
-) -> Result<bool> {
+pub(super) async fn put_exchange(tx: &mut AnyConnection, exchange: &Exchange, store_text: StoreText) -> Result<bool> {
     let word = |value: &dyn erased::Word| value.word();
     let text = exchange.text.as_ref().filter(|_| store_text == StoreText::Masked);
-    let words = |text: Option<&MaskedText>| text.map(|text| text.as_str().to_owned());
+    let words = |text: Option<&MaskedText>| text.map(|text| plain(text.as_str()));
     let inserted = sqlx::query(INSERT)
-        .bind(&exchange.id)
-        .bind(&exchange.request_id)
+        .bind(plain(&exchange.id))
+        .bind(exchange.request_id.as_deref().map(plain))
         .bind(exchange.started.millis())
-        .bind(exchange.source.as_str())
+        .bind(exchange.source.as_str().to_owned())
         .bind(word(&exchange.endpoint))
-        .bind(&exchange.model)
-        .bind(&exchange.variant)
-        .bind(exchange.outcome.as_str())
-        .bind(exchange.status)
-        .bind(&exchange.finish_reason)
-        .bind(exchange.stream)
+        .bind(plain(&exchange.model))
+        .bind(plain(&exchange.variant))
+        .bind(exchange.outcome.as_str().to_owned())
+        .bind(i64::from(exchange.status))
+        .bind(exchange.finish_reason.as_deref().map(plain))
+        .bind(i64::from(exchange.stream))
         .bind(exchange.input_tokens.value().and_then(|n| i64::try_from(n).ok()))
         .bind(exchange.output_tokens.value().and_then(|n| i64::try_from(n).ok()))
-        .bind(matches!(exchange.output_tokens, TokenCount::Estimated(_)))
+        .bind(i64::from(matches!(exchange.output_tokens, TokenCount::Estimated(_))))
         .bind(exchange.time_to_first_token.map(|t| t.as_secs_f64() * 1000.0))
         .bind(exchange.duration.as_secs_f64() * 1000.0)
         .bind(words(text.and_then(|text| text.prompt.as_ref())))
         .bind(words(text.and_then(|text| text.response.as_ref())))
-        .bind(text.map(|text| text.prompt_truncated))
-        .bind(text.map(|text| text.response_truncated))
-        .bind(exchange.assignment.as_ref().map(|place| &*place.experiment))
+        .bind(text.map(|text| i64::from(text.prompt_truncated)))
+        .bind(text.map(|text| i64::from(text.response_truncated)))
+        .bind(exchange.assignment.as_ref().map(|place| place.experiment.to_string()))
         .bind(exchange.assignment.as_ref().map(|place| place.unit.cast_signed()))
         .execute(&mut *tx)
         .await?;
     if let Some(place) = &exchange.assignment {
         put_assignment(tx, place, exchange.started).await?;
     }
-    sqlx::query("UPDATE feedback SET model = ?1, variant = ?2 WHERE model IS NULL AND target IN (?3, ?4)")
-        .bind(&exchange.model)
-        .bind(&exchange.variant)
-        .bind(&exchange.id)
-        .bind(exchange.request_id.as_deref().unwrap_or(&exchange.id))
+    sqlx::query("UPDATE feedback SET model = $1, variant = $2 WHERE model IS NULL AND target IN ($3, $4)")
+        .bind(plain(&exchange.model))
+        .bind(plain(&exchange.variant))
+        .bind(plain(&exchange.id))
+        .bind(plain(exchange.request_id.as_deref().unwrap_or(&exchange.id)))
         .execute(&mut *tx)
         .await?;
     Ok(inserted.rows_affected() == 1)
 }
 
 /// Stores what the shadow model said of an exchange that is kept; of another one nothing.
-pub(super) async fn put_reading(tx: &mut SqliteConnection, reading: &Reading) -> Result<()> {
+pub(super) async fn put_reading(tx: &mut AnyConnection, reading: &Reading) -> Result<()> {
     let count = |nll: Option<(f64, u64)>| nll.and_then(|(_, tokens)| i64::try_from(tokens).ok());
     let embedding: Vec<u8> = reading.embedding.iter().flat_map(|value| value.to_le_bytes()).collect();
     sqlx::query(
-        "INSERT OR REPLACE INTO readings (exchange, read_ms, reader, prompt_nll, prompt_tokens, response_nll,
-         response_tokens, embedding) SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM exchanges WHERE id = ?1",
+        "INSERT INTO readings (exchange, read_ms, reader, prompt_nll, prompt_tokens, response_nll,
+         response_tokens, embedding) SELECT id, $2, $3, $4, $5, $6, $7, $8 FROM exchanges WHERE id = $1
+         ON CONFLICT (exchange) DO UPDATE SET read_ms = excluded.read_ms, reader = excluded.reader,
+         prompt_nll = excluded.prompt_nll, prompt_tokens = excluded.prompt_tokens, response_nll = excluded.response_nll,
+         response_tokens = excluded.response_tokens, embedding = excluded.embedding",
     )
-    .bind(&reading.exchange)
+    .bind(plain(&reading.exchange))
     .bind(reading.at.millis())
-    .bind(&*reading.reader)
+    .bind(reading.reader.to_string())
     .bind(reading.prompt_nll.map(|(nats, _)| nats))
     .bind(count(reading.prompt_nll))
     .bind(reading.response_nll.map(|(nats, _)| nats))
@@ -232,8 +175,8 @@ mod erased {
 }
 
 /// Targets of feedback whose exchange is not known, at most `most`.
-pub(super) async fn unjoined(pool: &SqlitePool, most: i64) -> Result<Vec<String>> {
-    sqlx::query_scalar("SELECT DISTINCT target FROM feedback WHERE model IS NULL LIMIT ?")
+pub(super) async fn unjoined(pool: &AnyPool, most: i64) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT DISTINCT target FROM feedback WHERE model IS NULL LIMIT $1")
         .bind(most)
         .fetch_all(pool)
         .await
@@ -243,13 +186,11 @@ pub(super) async fn unjoined(pool: &SqlitePool, most: i64) -> Result<Vec<String>
 pub(super) type Scored = (Timestamp, (String, String), String, f64);
 
 /// Scored feedback received after `since`, oldest first.
-pub(super) async fn scored_since(pool: &SqlitePool, since: Timestamp) -> Result<Vec<Scored>> {
+pub(super) async fn scored_since(pool: &AnyPool, since: Timestamp) -> Result<Vec<Scored>> {
     let sql = "SELECT received_ms, coalesce(model, ''), coalesce(variant, ''), metric, score FROM feedback
-               WHERE received_ms > ? AND score IS NOT NULL ORDER BY received_ms";
+               WHERE received_ms > $1 AND score IS NOT NULL ORDER BY received_ms";
     let rows = sqlx::query(sql).bind(since.millis()).fetch_all(pool).await?;
-    let scored = |row: &sqlx::sqlite::SqliteRow| {
-        (Timestamp::from_millis(row.get(0)), (row.get(1), row.get(2)), row.get(3), row.get(4))
-    };
+    let scored = |row: &AnyRow| (Timestamp::from_millis(row.get(0)), (row.get(1), row.get(2)), row.get(3), row.get(4));
     Ok(rows.iter().map(scored).collect())
 }
 
@@ -258,44 +199,44 @@ pub(super) async fn scored_since(pool: &SqlitePool, since: Timestamp) -> Result<
 const TRIMS: [(&str, &str); 6] = [
     (
         "DELETE FROM assignments WHERE (experiment, unit) IN (SELECT experiment, unit FROM assignments
-         WHERE assigned_ms < ?1 AND (closed_seq IS NOT NULL OR assigned_ms < ?2) ORDER BY assigned_ms LIMIT 1000)",
+         WHERE assigned_ms < $1 AND (closed_seq IS NOT NULL OR assigned_ms < $2) ORDER BY assigned_ms LIMIT 1000)",
         "DELETE FROM assignments WHERE (experiment, unit) IN
          (SELECT experiment, unit FROM assignments WHERE closed_seq IS NOT NULL ORDER BY assigned_ms LIMIT 1000)",
     ),
     (
-        "DELETE FROM readings WHERE exchange IN (SELECT exchange FROM readings WHERE read_ms < ?1 ORDER BY read_ms LIMIT 1000)",
+        "DELETE FROM readings WHERE exchange IN (SELECT exchange FROM readings WHERE read_ms < $1 ORDER BY read_ms LIMIT 1000)",
         "DELETE FROM readings WHERE exchange IN (SELECT exchange FROM readings ORDER BY read_ms LIMIT 1000)",
     ),
     (
-        "DELETE FROM judgements WHERE id IN (SELECT id FROM judgements WHERE judged_ms < ?1 ORDER BY judged_ms LIMIT 1000)",
+        "DELETE FROM judgements WHERE id IN (SELECT id FROM judgements WHERE judged_ms < $1 ORDER BY judged_ms LIMIT 1000)",
         "DELETE FROM judgements WHERE id IN (SELECT id FROM judgements ORDER BY judged_ms LIMIT 1000)",
     ),
     (
-        "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges WHERE started_ms < ?1 AND (experiment IS NULL OR
+        "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges WHERE started_ms < $1 AND (experiment IS NULL OR
          NOT EXISTS (SELECT 1 FROM assignments WHERE assignments.experiment = exchanges.experiment AND
          assignments.unit = exchanges.unit AND closed_seq IS NULL)) ORDER BY started_ms LIMIT 1000)",
         "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges ORDER BY started_ms LIMIT 1000)",
     ),
     (
         "DELETE FROM episode_feedback WHERE (experiment, unit, key) IN (SELECT experiment, unit, key FROM episode_feedback
-         WHERE received_ms < ?1 ORDER BY received_ms LIMIT 1000)",
+         WHERE received_ms < $1 ORDER BY received_ms LIMIT 1000)",
         "DELETE FROM episode_feedback WHERE (experiment, unit, key) IN
          (SELECT experiment, unit, key FROM episode_feedback ORDER BY received_ms LIMIT 1000)",
     ),
     (
-        "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback WHERE received_ms < ?1 ORDER BY received_ms LIMIT 1000)",
+        "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback WHERE received_ms < $1 ORDER BY received_ms LIMIT 1000)",
         "DELETE FROM feedback WHERE key IN (SELECT key FROM feedback ORDER BY received_ms LIMIT 1000)",
     ),
 ];
 
 /// Deletes what is older than `oldest`, and the oldest of what is over `most_bytes`; a thousand rows at a time, so that
 /// no lock is held long. Gives how many rows went.
-pub(super) async fn trim(pool: &SqlitePool, oldest: Timestamp, most_bytes: u64) -> Result<u64> {
+pub(super) async fn trim(database: &Database, oldest: Timestamp, most_bytes: u64) -> Result<u64> {
     let mut gone = 0;
     loop {
-        let too_much = used_bytes(pool).await? > most_bytes;
-        let mut connection = pool.acquire().await?;
-        let round = trim_on(&mut connection, oldest, too_much).await;
+        let too_much = database.used_bytes().await? > most_bytes;
+        let mut connection = database.pool.acquire().await?;
+        let round = trim_on(database, &mut connection, oldest, too_much).await;
         if round.is_err() {
             // On a full disk SQLite ends the transaction by itself and sqlx does not learn of it: no transaction could ever begin
             // on this connection again. What is wrong with it has been said already.
@@ -308,21 +249,26 @@ pub(super) async fn trim(pool: &SqlitePool, oldest: Timestamp, most_bytes: u64) 
         }
     }
     if gone > 0 {
-        pool.execute("PRAGMA incremental_vacuum").await?;
+        database.vacuum().await?;
     }
     Ok(gone)
 }
 
 /// One transaction of [`trim`].
-async fn trim_on(connection: &mut SqliteConnection, oldest: Timestamp, too_much: bool) -> Result<u64> {
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+async fn trim_on(
+    database: &Database,
+    connection: &mut PoolConnection<Any>,
+    oldest: Timestamp,
+    too_much: bool,
+) -> Result<u64> {
+    let mut tx = database.begin_on(connection).await?;
     // Twice as old: nobody is going to take in what is open since then.
     let older = Timestamp::from_millis(2 * oldest.millis() - crate::clock::wall().millis());
     let mut round = 0;
     for (old, any) in TRIMS {
         let done = match too_much {
             true => sqlx::query(any).execute(&mut *tx).await?,
-            false if old.contains("?2") => {
+            false if old.contains("$2") => {
                 sqlx::query(old).bind(oldest.millis()).bind(older.millis()).execute(&mut *tx).await?
             }
             false => sqlx::query(old).bind(oldest.millis()).execute(&mut *tx).await?,
@@ -331,15 +277,4 @@ async fn trim_on(connection: &mut SqliteConnection, oldest: Timestamp, too_much:
     }
     tx.commit().await?;
     Ok(round)
-}
-
-/// Bytes of the file that hold data.
-async fn used_bytes(pool: &SqlitePool) -> Result<u64> {
-    let mut figures = HashMap::new();
-    for (name, sql) in [("pages", "PRAGMA page_count"), ("free", "PRAGMA freelist_count"), ("size", "PRAGMA page_size")]
-    {
-        figures.insert(name, sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await?);
-    }
-    u64::try_from((figures["pages"] - figures["free"]) * figures["size"])
-        .map_err(|e| sqlx::Error::Protocol(e.to_string()))
 }

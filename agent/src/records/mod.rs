@@ -7,6 +7,8 @@ mod database;
 mod experiments;
 mod item;
 mod judgements;
+mod local;
+mod pool;
 mod quality;
 mod readings;
 mod recent;
@@ -27,6 +29,8 @@ use tokio::sync::{mpsc, oneshot};
 pub use experiments::{ClosedUnit, Decision, OpenUnit, SavedExperiment, Step, UnitExchange, UnitFacts, UnitFeedback};
 pub use item::{Feedback, Meaning};
 pub use judgements::{Judgement, LABEL};
+pub(crate) use local::open as open_local;
+pub use pool::Location;
 
 use crate::config::StoreText;
 use crate::drift::OutcomeFeed;
@@ -34,6 +38,7 @@ use crate::feed::Feeds;
 use crate::health::Health;
 use crate::shadow::Reading;
 use crate::shutdown::Shutdown;
+use pool::Database;
 use readings::Readings;
 use recent::Recent;
 use window::Window;
@@ -47,8 +52,10 @@ const TEXT_WAITING: usize = 8 << 20;
 /// Where and how much.
 #[derive(Clone, Debug)]
 pub struct RecordsOptions {
-    /// The database file.
+    /// The pod's own database file.
     pub path: PathBuf,
+    /// Where the records are kept: in that file, or elsewhere.
+    pub location: Location,
     /// Share of the tap's exchanges that is kept, 0 to 1.
     pub sample: f64,
     /// What becomes of their text.
@@ -72,6 +79,9 @@ pub enum Refused {
     /// The database cannot be used.
     #[error("the records cannot be written at present: {0}")]
     Unavailable(String),
+    /// Another agent has taken a step that this one rests on.
+    #[error("another agent has decided meanwhile; look again")]
+    Overtaken,
     /// An idempotency key that stands for something else already.
     #[error(
         "the id {key:?} belongs to {metric} of {target:?} already; a retry repeats all three, a new item has a new id"
@@ -96,7 +106,7 @@ struct Shared {
     recent: Mutex<Recent>,
     readings: Mutex<Readings>,
     /// The database, while it is open.
-    pool: Mutex<Option<SqlitePool>>,
+    database: Mutex<Option<Database>>,
     window: Mutex<Window>,
     /// Targets of feedback that waits for its exchange.
     waiting: Mutex<HashSet<String>>,
@@ -119,7 +129,7 @@ impl Shared {
 pub struct Records {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
-    pool: Option<SqlitePool>,
+    local: Option<SqlitePool>,
     start: Arc<Mutex<Option<mpsc::Receiver<Job>>>>,
 }
 
@@ -127,16 +137,18 @@ impl Records {
     /// Opens the database. One that cannot be opened is reported (source `records` is down) and tried again; the agent
     /// starts all the same. `feeds` hear of every posted exchange once it is durable.
     pub async fn open(options: RecordsOptions, registry: Registry, health: Health, feeds: Feeds) -> Self {
-        let pool = match database::open(&options.path).await {
-            Ok(pool) => {
-                health.up("records");
-                Some(pool)
-            }
-            Err(why) => {
-                health.down("records", why);
-                None
-            }
+        let local = local::open(&options.path).await;
+        let database = match (&options.location, &local) {
+            (Location::Sqlite(_), Err(why)) => Err(why.clone()),
+            (location, _) => Database::open(location).await,
         };
+        match &database {
+            Ok(_) => health.up("records"),
+            Err(why) => health.down("records", why.clone()),
+        }
+        if let (Err(why), true) = (&local, options.location.is_shared()) {
+            tracing::warn!(%why, "the pod's own database: alerts and baselines do not survive a restart");
+        }
         let (jobs, queue) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared {
             window: Mutex::new(Window::new(options.window)),
@@ -146,22 +158,27 @@ impl Records {
             feeds,
             recent: Mutex::default(),
             readings: Mutex::default(),
-            pool: Mutex::new(pool.clone()),
+            database: Mutex::new(database.ok()),
             waiting: Mutex::default(),
             text_waiting: AtomicUsize::new(0),
         });
-        Self { shared, jobs, pool, start: Arc::new(Mutex::new(Some(queue))) }
+        Self { shared, jobs, local: local.ok(), start: Arc::new(Mutex::new(Some(queue))) }
     }
 
-    /// The database, for other tables of ours; `None` when it could not be opened at start.
-    pub fn pool(&self) -> Option<SqlitePool> {
-        self.pool.clone()
+    /// The pod's own database, for other tables of ours; `None` when it could not be opened at start.
+    pub fn local(&self) -> Option<SqlitePool> {
+        self.local.clone()
+    }
+
+    /// Whether other agents write these records too.
+    pub fn is_shared(&self) -> bool {
+        self.shared.options.location.is_shared()
     }
 
     /// Starts the writer and the intake of the tap's exchanges.
     pub fn spawn(&self, seen: mpsc::Receiver<Exchange>, shutdown: &Shutdown) {
         let Some(queue) = self.start.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let mut writer = Writer::new(self.shared.clone(), self.pool.clone());
+        let mut writer = Writer::new(self.shared.clone());
         let stopping = shutdown.clone();
         shutdown.spawn("records", async move {
             if let Err(error) = writer.load().await {
@@ -203,14 +220,6 @@ impl Records {
         self.jobs.try_send(job(answer)).map_err(|_| Refused::Busy)?;
         done.await.unwrap_or_else(|_| Err(Refused::Unavailable("the agent is stopping".into())))
     }
-}
-
-/// Opens the database, for other tables of ours: when it could not be opened at start.
-///
-/// # Errors
-/// It still cannot.
-pub(crate) async fn open_database(path: &std::path::Path) -> Result<SqlitePool, String> {
-    database::open(path).await
 }
 
 /// Remembers every exchange of the tap, keeps a share of them, all that feedback waits for and all of experiments.

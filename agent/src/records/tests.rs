@@ -1,4 +1,4 @@
-//! The promises of the records: acknowledged is durable, once is once, late is joined, a bad disk harms nobody.
+//! A file that is bad, full, locked or old harms nobody. What is promised on both databases: `tests/tests/records/`.
 
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use crate::feed::Feed;
 pub(super) fn options(path: &Path) -> RecordsOptions {
     RecordsOptions {
         path: path.to_path_buf(),
+        location: Location::Sqlite(path.to_path_buf()),
         sample: 0.0,
         store_text: StoreText::None,
         retention: Duration::from_secs(3600),
@@ -55,7 +56,6 @@ pub(super) fn item(id: &str, metric: &str, value: serde_json::Value) -> Feedback
 
 pub(super) struct Running {
     pub(super) records: Records,
-    registry: Registry,
     health: Health,
     pub(super) seen: mpsc::Sender<Exchange>,
     shutdown: Shutdown,
@@ -66,14 +66,10 @@ impl Running {
         let registry = Registry::new(1000);
         let health = Health::new(registry.clone());
         let shutdown = Shutdown::default();
-        let records = Records::open(options, registry.clone(), health.clone(), Feeds::default()).await;
+        let records = Records::open(options, registry, health.clone(), Feeds::default()).await;
         let (seen, queue) = mpsc::channel(64);
         records.spawn(queue, &shutdown);
-        Self { records, registry, health, seen, shutdown }
-    }
-
-    fn value(&self, series: &str) -> Option<f64> {
-        self.registry.samples().into_iter().find(|(labels, _)| labels.to_string() == series).map(|(_, value)| value)
+        Self { records, health, seen, shutdown }
     }
 
     pub(super) async fn stop(self) {
@@ -81,99 +77,15 @@ impl Running {
     }
 }
 
+pub(super) async fn open(path: &Path) -> Database {
+    Database::open(&Location::Sqlite(path.to_path_buf())).await.unwrap()
+}
+
 pub(super) async fn rows(path: &Path, sql: &'static str) -> i64 {
-    let pool = database::open(path).await.unwrap();
-    let count = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
-    pool.close().await;
+    let pool = open(path).await;
+    let count = sqlx::query_scalar(sql).fetch_one(&pool.pool).await.unwrap();
+    pool.pool.close().await;
     count
-}
-
-const COMPLETED: &str = r#"plimsoll_tasks_total{model="m", outcome="completed"}"#;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn feedback_is_joined_counted_once_and_survives() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("deep/er/plimsoll.db");
-    let running = Running::start(options(&path)).await;
-    running.seen.send(exchange("a")).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    for _ in 0..3 {
-        running.records.feedback(vec![item("a", "task_completed", json!(true))]).await.unwrap();
-    }
-    running.records.feedback(vec![item("req-a", "thumbs", json!("down"))]).await.unwrap();
-    assert_eq!(running.value(COMPLETED), Some(1.0), "three times the same is once");
-    assert_eq!(running.value(r#"plimsoll_tasks_total{model="m", outcome="failed"}"#), Some(0.0));
-    assert_eq!(running.value(r#"plimsoll_user_satisfaction_ratings_total{model="m"}"#), Some(1.0));
-    running.stop().await;
-    assert_eq!(rows(&path, "SELECT count(*) FROM exchanges").await, 1, "what has an outcome is kept, sampled or not");
-    assert_eq!(rows(&path, "SELECT count(*) FROM feedback WHERE model = 'm'").await, 2);
-    let again = Running::start(options(&path)).await;
-    tokio::time::sleep(Duration::from_millis(1200)).await;
-    assert_eq!(again.value(r#"plimsoll_task_completion_ratio{model="m"}"#), Some(1.0), "the window is read back");
-    again.records.feedback(vec![item("a", "task_completed", json!(true))]).await.unwrap();
-    assert_eq!(again.value(COMPLETED), None, "known from before the restart");
-    again.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn early_feedback_waits_for_its_exchange_over_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("plimsoll.db");
-    let running = Running::start(options(&path)).await;
-    running.records.feedback(vec![item("late", "task_completed", json!(false))]).await.unwrap();
-    assert_eq!(running.value("plimsoll_feedback_unjoined{}"), Some(1.0));
-    running.stop().await;
-    let again = Running::start(options(&path)).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    again.seen.send(exchange("late")).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    again.stop().await;
-    assert_eq!(rows(&path, "SELECT count(*) FROM feedback WHERE model = 'm'").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_changed_mind_replaces_and_is_not_counted_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let running = Running::start(options(&folder.path().join("p.db"))).await;
-    running.records.exchanges(vec![exchange("a")]).await.unwrap();
-    running.records.feedback(vec![item("a", "task_completed", json!(false))]).await.unwrap();
-    running.records.feedback(vec![item("a", "task_completed", json!(true))]).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1200)).await;
-    assert_eq!(running.value(r#"plimsoll_task_window_count{model="m"}"#), Some(1.0));
-    running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_exchange_posted_twice_is_counted_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let running = Running::start(options(&folder.path().join("p.db"))).await;
-    let posted = || vec![Exchange { source: Source::Push, ..exchange("a") }];
-    running.records.exchanges(posted()).await.unwrap();
-    running.records.exchanges(posted()).await.unwrap();
-    assert_eq!(running.value(r#"plimsoll_prompt_tokens_total{model="m", source="push"}"#), Some(10.0));
-    running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_stands_for_something_else_is_refused_with_its_whole_request() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
-    let running = Running::start(options(&path)).await;
-    let keyed = |target: &str, metric: &str| {
-        let item = json!({"id": "k", "inference_id": target, "metric_name": metric, "value": true});
-        Feedback::parse(&item, None, &masker()).unwrap()
-    };
-    running.records.feedback(vec![keyed("a", "task_completed")]).await.unwrap();
-    for other in [keyed("b", "task_completed"), keyed("a", "thumbs")] {
-        let (first, same) = tokio::join!(
-            running.records.feedback(vec![item("c", "task_completed", json!(true)), other]),
-            running.records.feedback(vec![keyed("a", "task_completed")]),
-        );
-        let conflict = Refused::Conflict { key: "k".into(), target: "a".into(), metric: "task_completed".into() };
-        assert_eq!((first, same), (Err(conflict), Ok(())));
-    }
-    running.stop().await;
-    assert_eq!(rows(&path, "SELECT count(*) FROM feedback").await, 1, "nothing of the refused requests is stored");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,8 +115,8 @@ async fn a_locked_file_refuses_in_time_and_nothing_is_lost_after() {
     let path = folder.path().join("p.db");
     let running = Running::start(options(&path)).await;
     running.records.feedback(vec![item("a", "thumbs", json!(true))]).await.unwrap();
-    let other = database::open(&path).await.unwrap();
-    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let other = open(&path).await;
+    let lock = other.begin().await.unwrap();
     let refused = running.records.feedback(vec![item("b", "thumbs", json!(true))]).await;
     assert!(matches!(refused, Err(Refused::Unavailable(_))), "{refused:?}");
     lock.rollback().await.unwrap();
@@ -218,8 +130,8 @@ async fn a_locked_file_refuses_in_time_and_nothing_is_lost_after() {
 async fn age_and_size_are_bounded_oldest_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");
-    let pool = database::open(&path).await.unwrap();
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let pool = open(&path).await;
+    let mut tx = pool.begin().await.unwrap();
     for n in 0..5000_i64 {
         let mut old = exchange(&format!("e{n}"));
         old.started = Timestamp::from_millis(n);
@@ -228,7 +140,7 @@ async fn age_and_size_are_bounded_oldest_first() {
     tx.commit().await.unwrap();
     assert_eq!(database::trim(&pool, Timestamp::from_millis(1000), 1 << 30).await.unwrap(), 1000);
     assert!(database::trim(&pool, Timestamp::from_millis(0), 400_000).await.unwrap() >= 1000);
-    let left: i64 = sqlx::query_scalar("SELECT min(started_ms) FROM exchanges").fetch_one(&pool).await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT min(started_ms) FROM exchanges").fetch_one(&pool.pool).await.unwrap();
     assert!(left >= 2000, "the oldest went first: {left}");
 }
 
@@ -236,37 +148,6 @@ fn said(id: &str, words: &str) -> Exchange {
     let prompt = Some(MaskedText::of(&masker(), words));
     let text = ExchangeText { prompt, response_truncated: true, ..ExchangeText::default() };
     Exchange { text: Some(Arc::new(text)), ..exchange(id) }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn text_is_stored_where_that_is_asked_for_and_nowhere_else() {
-    for (store_text, expected) in [(StoreText::None, 0), (StoreText::Masked, 2)] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
-        let running = Running::start(RecordsOptions { sample: 1.0, store_text, ..options(&path) }).await;
-        running.seen.send(said("seen", "ask ann@example.org")).await.unwrap();
-        let posted = vec![said("posted", "ask ann@example.org"), exchange("silent")];
-        running.records.exchanges(posted).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        assert_eq!(running.records.shared.text_waiting.load(Ordering::Relaxed), 0, "nothing waits any more");
-        running.stop().await;
-        let count = "SELECT count(*) FROM exchanges WHERE prompt LIKE 'ask <EMAIL:%' AND response IS NULL
-                     AND prompt_truncated = 0 AND response_truncated = 1";
-        assert_eq!(rows(&path, count).await, expected, "{store_text:?}");
-        assert_eq!(rows(&path, "SELECT count(*) FROM exchanges").await, 3);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_gets_feedback_later_is_stored_with_its_text() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
-    let running = Running::start(RecordsOptions { store_text: StoreText::Masked, ..options(&path) }).await;
-    running.seen.send(said("a", "hello")).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    running.records.feedback(vec![item("a", "task_completed", json!(true))]).await.unwrap();
-    running.stop().await;
-    assert_eq!(rows(&path, "SELECT count(*) FROM exchanges WHERE prompt = 'hello'").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,8 +194,8 @@ async fn the_drift_feed_hears_of_a_posted_exchange_once_with_its_text() {
 #[tokio::test]
 async fn a_connection_whose_trim_failed_is_not_used_again() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = database::open(&folder.path().join("p.sqlite3")).await.unwrap();
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let pool = open(&folder.path().join("p.sqlite3")).await;
+    let mut tx = pool.begin().await.unwrap();
     for n in 0..10 {
         let mut one = exchange(&format!("x{n}"));
         one.started = Timestamp::from_millis(n);
@@ -322,13 +203,13 @@ async fn a_connection_whose_trim_failed_is_not_used_again() {
     }
     tx.commit().await.unwrap();
     let fail = "CREATE TRIGGER full BEFORE DELETE ON exchanges BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END";
-    sqlx::query(fail).execute(&pool).await.unwrap();
+    sqlx::query(fail).execute(&pool.pool).await.unwrap();
     for _ in 0..4 {
         let refused = database::trim(&pool, Timestamp::from_millis(5), 1 << 30).await.unwrap_err();
         assert!(refused.to_string().contains("disk is full"), "{refused}");
     }
-    sqlx::query("DROP TRIGGER full").execute(&pool).await.unwrap();
+    sqlx::query("DROP TRIGGER full").execute(&pool.pool).await.unwrap();
     assert_eq!(database::trim(&pool, Timestamp::from_millis(5), 1 << 30).await.unwrap(), 5);
-    let both = (pool.begin_with("BEGIN IMMEDIATE").await, pool.acquire().await);
+    let both = (pool.begin().await, pool.pool.acquire().await);
     assert!(both.0.is_ok() && both.1.is_ok(), "{both:?}");
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use plimsoll_exporters::Metric;
 use plimsoll_rules::{Exchange, Timestamp};
-use sqlx::sqlite::SqlitePool;
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::database::{self, Before};
 use super::experiments::{self, Step};
 use super::item::{Feedback, Meaning};
 use super::judgements::{self, Judgement};
+use super::pool::Database;
 use super::{Refused, Shared};
 use crate::drift::{Outcome, Signal};
 use crate::shadow::Reading;
@@ -27,6 +28,9 @@ const MOST_UNJOINED: i64 = 65_536;
 /// Metric names counted under their own name at most.
 const MOST_METRICS: usize = 64;
 
+/// How often feedback that came through other agents is looked for.
+const JOIN: Duration = Duration::from_secs(2);
+
 /// Something to write.
 #[derive(Debug)]
 pub(super) enum Job {
@@ -36,6 +40,8 @@ pub(super) enum Job {
     Posted(Vec<Exchange>, oneshot::Sender<Result<(), Refused>>),
     /// Exchanges seen by the tap; nobody waits.
     Seen(Vec<Exchange>),
+    /// Exchanges that were remembered, and that feedback has come for elsewhere; nobody waits.
+    Joined(Vec<Exchange>),
     /// What the shadow model said; nobody waits.
     Read(Box<Reading>),
     /// What the judge said of a pair; nobody waits.
@@ -59,19 +65,20 @@ struct Done {
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
-    pub(super) pool: Option<SqlitePool>,
+    pub(super) database: Option<Database>,
     unjoined: HashSet<String>,
     metrics: BTreeSet<String>,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, pool: Option<SqlitePool>) -> Self {
-        Self { shared, pool, unjoined: HashSet::new(), metrics: BTreeSet::new() }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let database = shared.database.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { shared, database, unjoined: HashSet::new(), metrics: BTreeSet::new() }
     }
 
     /// Reads back what the windows and the joins need.
     pub(super) async fn load(&mut self) -> Result<(), sqlx::Error> {
-        let Some(pool) = &self.pool else { return Ok(()) };
+        let Some(Database { pool, .. }) = &self.database else { return Ok(()) };
         self.unjoined = database::unjoined(pool, MOST_UNJOINED).await?.into_iter().collect();
         self.publish_waiting();
         let since = crate::clock::wall() - self.shared.options.window;
@@ -87,6 +94,7 @@ impl Writer {
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>, shutdown: Shutdown) {
         let mut trim = tokio::time::interval(Duration::from_secs(600));
         let mut retry = tokio::time::interval(Duration::from_secs(5));
+        let mut join = tokio::time::interval(JOIN);
         loop {
             tokio::select! {
                 biased;
@@ -102,16 +110,17 @@ impl Writer {
                     break;
                 }
                 _ = trim.tick() => self.trim().await,
-                _ = retry.tick(), if self.pool.is_none() => self.reopen().await,
+                _ = join.tick(), if self.shared.options.location.is_shared() => self.join(&mut jobs).await,
+                _ = retry.tick(), if self.database.is_none() => self.reopen().await,
             }
         }
     }
 
     async fn reopen(&mut self) {
-        match database::open(&self.shared.options.path).await {
-            Ok(pool) => {
-                *self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner) = Some(pool.clone());
-                self.pool = Some(pool);
+        match Database::open(&self.shared.options.location).await {
+            Ok(database) => {
+                *self.shared.database.lock().unwrap_or_else(PoisonError::into_inner) = Some(database.clone());
+                self.database = Some(database);
                 let loaded = self.load().await;
                 self.judge(loaded);
             }
@@ -119,10 +128,28 @@ impl Writer {
         }
     }
 
+    /// Feedback that another agent has taken may be about an exchange that only we remember.
+    async fn join(&mut self, jobs: &mut mpsc::Receiver<Job>) {
+        let Some(Database { pool, .. }) = &self.database else { return };
+        let waiting = match database::unjoined(pool, MOST_UNJOINED).await {
+            Ok(waiting) => waiting,
+            Err(error) => return self.judge(Err(error)),
+        };
+        let known: Vec<Exchange> = {
+            let recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.iter().filter_map(|target| recent.find(target).cloned()).collect()
+        };
+        self.unjoined = waiting.into_iter().collect();
+        self.publish_waiting();
+        if !known.is_empty() {
+            self.batch(Job::Joined(known), jobs).await;
+        }
+    }
+
     async fn trim(&mut self) {
-        let Some(pool) = &self.pool else { return };
+        let Some(database) = &self.database else { return };
         let oldest = crate::clock::wall() - self.shared.options.retention;
-        let gone = database::trim(pool, oldest, self.shared.options.disk).await.map(|_| ());
+        let gone = database::trim(database, oldest, self.shared.options.disk).await.map(|_| ());
         self.judge(gone);
     }
 
@@ -144,7 +171,7 @@ impl Writer {
         let mut done = Done::default();
         let written = self.write(&batch, &mut done).await;
         let failed = written.as_ref().err().map(ToString::to_string);
-        if self.pool.is_some() {
+        if self.database.is_some() {
             self.judge(written);
         }
         if failed.is_none() {
@@ -167,6 +194,7 @@ impl Writer {
                         self.shared.registry.add(Metric::Dropped, &[what], 1.0);
                     }
                 }
+                Job::Joined(_) => {}
                 Job::Seen(exchanges) => {
                     self.shared.text_waiting.fetch_sub(super::text_bytes(&exchanges), Ordering::Relaxed);
                     if failed.is_some() {
@@ -179,9 +207,10 @@ impl Writer {
     }
 
     async fn write(&mut self, batch: &[Job], done: &mut Done) -> Result<(), sqlx::Error> {
-        let pool = self.pool.clone().ok_or_else(|| sqlx::Error::Protocol("the records are not open".into()))?;
-        let mut connection = pool.acquire().await?;
-        let written = self.write_on(&mut connection, batch, done).await;
+        let not_open = || sqlx::Error::Protocol("the records are not open".into());
+        let database = self.database.clone().ok_or_else(not_open)?;
+        let mut connection = database.pool.acquire().await?;
+        let written = self.write_on(&database, &mut connection, batch, done).await;
         if written.is_err() {
             // On a full disk SQLite ends the transaction by itself and sqlx does not learn of it: no transaction could ever begin
             // on this connection again. What is wrong with it has been said already.
@@ -192,12 +221,13 @@ impl Writer {
 
     async fn write_on(
         &mut self,
-        connection: &mut SqliteConnection,
+        database: &Database,
+        connection: &mut PoolConnection<Any>,
         batch: &[Job],
         done: &mut Done,
     ) -> Result<(), sqlx::Error> {
         let now = crate::clock::wall();
-        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = database.begin_on(connection).await?;
         let mut waiting = HashSet::new();
         let mut joined = Vec::new();
         for (place, job) in batch.iter().enumerate() {
@@ -216,10 +246,18 @@ impl Writer {
                         }
                     }
                 }
-                Job::Step(step, _) => experiments::put_step(&mut tx, step).await?,
+                Job::Step(step, _) => {
+                    let mut part = tx.begin().await?;
+                    if experiments::put_step(&mut part, step).await? {
+                        part.commit().await?;
+                    } else {
+                        part.rollback().await?;
+                        done.refused.insert(place, Refused::Overtaken);
+                    }
+                }
                 Job::Read(reading) => database::put_reading(&mut tx, reading).await?,
                 Job::Judged(judgement) => judgements::put(&mut tx, judgement).await?,
-                Job::Posted(exchanges, _) | Job::Seen(exchanges) => {
+                Job::Posted(exchanges, _) | Job::Seen(exchanges) | Job::Joined(exchanges) => {
                     for exchange in exchanges {
                         let new = self.put_exchange(&mut tx, exchange).await?;
                         if new && matches!(job, Job::Posted(..)) {
@@ -242,7 +280,7 @@ impl Writer {
     /// Writes the items of one request, up to the first that cannot be.
     async fn write_all(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut AnyConnection,
         items: &[Feedback],
         now: Timestamp,
         told: &mut Vec<Told>,
@@ -278,7 +316,7 @@ impl Writer {
     }
 
     /// Writes an exchange, and what the shadow model said of it before; gives whether it is new.
-    async fn put_exchange(&self, tx: &mut SqliteConnection, exchange: &Exchange) -> Result<bool, sqlx::Error> {
+    async fn put_exchange(&self, tx: &mut AnyConnection, exchange: &Exchange) -> Result<bool, sqlx::Error> {
         let new = database::put_exchange(tx, exchange, self.shared.options.store_text).await?;
         let reading = self.shared.readings.lock().unwrap_or_else(PoisonError::into_inner).find(&exchange.id);
         if let Some(reading) = reading {
@@ -290,7 +328,7 @@ impl Writer {
     /// Writes one item; gives whose it is.
     async fn write_feedback(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut AnyConnection,
         item: &Feedback,
         now: Timestamp,
         waiting: &mut HashSet<String>,

@@ -33,7 +33,8 @@ pub enum StoreText {
 section! {
     /// What is kept on disk.
     Records {
-        /// `sqlite://PATH`; when absent, `plimsoll.db` in the data folder.
+        /// `sqlite://PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` (`${NAME}` or `file:/path` keep it out of this file), which
+        /// the agents of a service share; `plimsoll.db` in the data folder when absent.
         url: Option<String> = None,
         /// Share of exchanges kept, 0 to 1. One that gets feedback is always kept.
         #[schemars(range(min = 0.0, max = 1.0))]
