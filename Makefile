@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-verdicts bench-nab bench-drift-batch bench-drift bench-shadow
+.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-verdicts bench-records bench-nab bench-drift-batch bench-drift bench-shadow
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -17,6 +17,7 @@ help:
 	@echo 'make sim-drift-watch  run length and delay of drift watch over many columns, driving the binary'
 	@echo 'make sim-verdicts  false alarms, sample sizes and decisions of the A/B verdicts, by simulation'
 	@echo 'make bench-verdicts  outcomes a second and bytes of state of a verdict, beside a z-test'
+	@echo 'make bench-records   exchanges with text a second into SQLite, on one core, beside Python'\''s sqlite3'
 	@echo 'make bench-drift  cost of the drift detectors, and run length, delay and cost of river and alibi-detect'
 	@echo 'make bench-nab  anomaly scores: NAB beside published figures'
 	@echo 'make bench-incidents  anomaly alarms: found, missed, false in each labelled file of ../shared; cost beside river'
@@ -89,6 +90,9 @@ sim-verdicts:
 	cargo run --release --locked -p plimsoll-rules --example sim_verdicts -- $${PLIMSOLL_RUNS:-4000}
 bench-verdicts:
 	cargo run --release --locked -p plimsoll-rules --example verdict_cost
+bench-records:
+	cargo build --release --locked -p plimsoll-agent --example records_ingest
+	python3 tests/bench/records/ingest.py target/release/examples/records_ingest
 # PLIMSOLL_TORCH=1 also installs torch (several gigabytes): without it the embedding peer says SKIPPED
 bench-drift:
 	tests/bench/drift/setup_peers.sh

@@ -16,6 +16,7 @@ mod model_args;
 mod outbox;
 mod probe;
 mod promql;
+mod records;
 mod rules;
 mod run;
 mod running;
@@ -64,6 +65,9 @@ enum Verb {
     /// List what could not be delivered, or try it again.
     #[command(after_help = "Example:\n  plimsoll outbox list\n  plimsoll outbox retry --sink ops")]
     Outbox(outbox::Args),
+    /// What is kept of exchanges, feedback and experiments: count it, write it to Parquet files, take it in.
+    #[command(after_help = records::HELP)]
+    Records(records::Args),
     /// What is usual: list, show, pin, accept, compare and roll back the baselines of a running agent.
     #[command(after_help = "Example:\n  plimsoll baselines list\n  plimsoll baselines accept --signal input_tokens")]
     Baselines(baselines::Args),
@@ -140,6 +144,7 @@ pub fn main() -> ExitCode {
         Verb::Probe(args) => probe::main(&args),
         Verb::Status(args) => status::main(&args),
         Verb::Outbox(args) => outbox::main(&args),
+        Verb::Records(args) => records::main(&args),
         Verb::Baselines(args) => baselines::main(&args),
         Verb::Schema(args) => schema::main(&args),
         Verb::Rules(args) => rules::main(&args),

@@ -12,6 +12,7 @@ mod pool;
 mod quality;
 mod readings;
 mod recent;
+pub mod transfer;
 mod window;
 mod writer;
 

@@ -51,6 +51,9 @@ CREATE TABLE IF NOT EXISTS judgements (
 CREATE INDEX IF NOT EXISTS judgements_of ON judgements (experiment, treatment, judged_ms);
 CREATE INDEX IF NOT EXISTS judgements_judged ON judgements (judged_ms);
 
+-- Who took records out or brought some in.
+CREATE TABLE IF NOT EXISTS audit (at_ms INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, detail TEXT NOT NULL);
+
 -- What was decided, and where each experiment stands.
 CREATE TABLE IF NOT EXISTS decisions (
   experiment TEXT NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, state_from TEXT NOT NULL, state_to TEXT NOT NULL,

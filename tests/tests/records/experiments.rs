@@ -15,12 +15,12 @@ fn place(unit: u64, arm: Arm) -> Assignment {
     Assignment { experiment: "e".into(), unit, arm, propensity: 0.3, phase: Phase::Split, first: true }
 }
 
-fn of(id: &str, unit: u64, arm: Arm) -> Exchange {
+pub fn of(id: &str, unit: u64, arm: Arm) -> Exchange {
     Exchange { assignment: Some(place(unit, arm)), variant: arm.as_str().into(), ..exchange(id) }
 }
 
 /// Largest number that a unit can have: more than SQLite's integers hold as they are.
-const LARGE: u64 = u64::MAX - 1;
+pub const LARGE: u64 = u64::MAX - 1;
 
 pub async fn a_unit_goes_through_the_records_and_is_closed_once(store: Store) {
     let Some(store) = store.open().await else { return };

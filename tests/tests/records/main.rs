@@ -3,6 +3,7 @@
 mod experiments;
 mod promises;
 mod scene;
+mod transfer;
 
 use scene::Store;
 
@@ -35,4 +36,6 @@ on_both! {
     promises::names_with_zeros_in_them_are_stored,
     experiments::a_unit_goes_through_the_records_and_is_closed_once,
     experiments::judgements_and_labels_meet,
+    transfer::everything_goes_out_and_in,
+    transfer::what_cannot_be_done_is_said,
 }

@@ -12,7 +12,7 @@ use super::scene::{Running, Store, exchange, item, masker};
 
 const COMPLETED: &str = r#"plimsoll_tasks_total{model="m", outcome="completed"}"#;
 
-fn said(id: &str, words: &str) -> Exchange {
+pub fn said(id: &str, words: &str) -> Exchange {
     let prompt = Some(MaskedText::of(&masker(), words));
     let text = ExchangeText { prompt, response_truncated: true, ..ExchangeText::default() };
     Exchange { text: Some(Arc::new(text)), ..exchange(id) }

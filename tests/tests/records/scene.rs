@@ -59,6 +59,14 @@ impl Opened {
         }
     }
 
+    /// As the command line takes it.
+    pub fn url(&self) -> String {
+        match self.options().location {
+            Location::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Location::Postgres(Secret(url)) => url,
+        }
+    }
+
     /// A question about what is stored.
     pub async fn rows(&self, sql: &'static str) -> i64 {
         let url = match &self.server {
