@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-verdicts bench-records bench-nab bench-drift-batch bench-drift bench-shadow
+.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-verdicts bench-records bench-nab bench-drift-batch bench-drift bench-shadow bench-shadow-kills
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -22,7 +22,8 @@ help:
 	@echo 'make bench-nab  anomaly scores: NAB beside published figures'
 	@echo 'make bench-incidents  anomaly alarms: found, missed, false in each labelled file of ../shared; cost beside river'
 	@echo 'make bench-drift-batch  drift reports and tests beside evidently, scipy, alibi-detect, in one run'
-	@echo 'make bench-shadow  embeddings beside sentence-transformers: parity, then sentences per second'
+	@echo 'make bench-shadow  embeddings beside sentence-transformers, scores beside transformers: parity, then speed'
+	@echo 'make bench-shadow-kills  the tap while the shadow worker is killed 50 times'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
@@ -116,9 +117,16 @@ bench-drift-batch:
 # torch comes from PyPI, several gigabytes; PLIMSOLL_TORCH_INDEX may name an index of CPU wheels
 bench-shadow:
 	tests/bench/shadow/setup.sh
-	cargo build --release --locked -p plimsoll-shadow-model --example embed_bench
+	cargo build --release --locked -p plimsoll-shadow-model --examples
 	target/shadow/venv/bin/python tests/bench/shadow/parity.py target/release/examples/embed_bench
 	target/shadow/venv/bin/python tests/bench/shadow/embed.py target/release/examples/embed_bench
+	target/shadow/venv/bin/python tests/bench/shadow/score.py 2 8,32,0 8,128,0
+	target/shadow/venv/bin/python tests/bench/shadow/score.py 1 8,512,0
+# 50 kills of the worker beside 50 turns without, ten minutes for each kind of answers
+bench-shadow-kills:
+	tests/bench/shadow/setup.sh
+	cargo build --release --locked -p plimsoll-agent -p plimsoll-tests --bins --examples
+	for kind in plain slow; do python3 tests/bench/shadow/kills.py "$$(target/shadow/venv/bin/python tests/bench/shadow/folder.py)" --kind $$kind; done
 
 kill9:
 	cargo build --locked -p plimsoll-agent

@@ -204,6 +204,7 @@ catalog! {
     ShadowQueue "shadow_queue_texts" Gauge, [], "Texts that wait for their batch.";
     ShadowCache "shadow_cache_bytes" Gauge, [], "Bytes of answers that are kept for texts that come again.";
     ShadowBusy "shadow_busy" Gauge, [], "1 while the worker makes way for the served model: its GPU is busy or requests wait in its queue.";
+    ShadowEngineUp "shadow_engine_up" Gauge, [], "1 while the worker sees the served engine's queue (`--engine`), 0 while it cannot and so does not make way for it.";
     ShadowModelBytes "shadow_model_bytes" Gauge, ["task"], "Memory of the weights of the worker's models, in bytes.";
     // Judgement and telling
     Alerts "alerts" Gauge, ["alertname", "alertstate"], "Active alerts by name and state (pending, firing).";

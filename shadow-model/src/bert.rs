@@ -130,6 +130,8 @@ impl Bert {
             let name = format!("{prefix}embeddings.{name}.weight");
             weights.tensor(&name, &[rows, config.width], numbers.dtype, &numbers.device)
         };
+        // the largest first: its bytes as they are read are gone before the rest comes
+        let tokens = table("word_embeddings", config.vocabulary)?;
         let places = table("position_embeddings", config.positions)?.narrow(0, config.offset, config.most_tokens())?;
         let first = table("token_type_embeddings", config.types)?.narrow(0, 0, 1)?;
         let norm = format!("{prefix}embeddings.LayerNorm");
@@ -140,14 +142,7 @@ impl Bert {
             let layer = Layer::load(&format!("{prefix}encoder.layer.{index}"), before, &config, weights, numbers)?;
             layers.push(layer);
         }
-        Ok(Self {
-            tokens: table("word_embeddings", config.vocabulary)?,
-            places: places.broadcast_add(&first)?,
-            norm,
-            layers,
-            numbers: numbers.clone(),
-            config,
-        })
+        Ok(Self { tokens, places: places.broadcast_add(&first)?, norm, layers, numbers: numbers.clone(), config })
     }
 
     /// The last layer's vectors, of shape `[rows of the batch, width]`.
@@ -169,6 +164,11 @@ impl Bert {
     /// Whether its batches are without padding.
     pub fn packs(&self) -> bool {
         self.numbers.products != Products::Plain
+    }
+
+    /// What it is built for.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     /// The configuration.

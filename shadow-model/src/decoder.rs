@@ -22,7 +22,7 @@ pub(crate) use config::{Biases, Config};
 pub(crate) use head::{Head, Target};
 pub(crate) use rope::{Frequencies, plain as plain_frequencies};
 
-use crate::numbers::Numbers;
+use crate::numbers::{Numbers, Products};
 use crate::{ModelError, Result};
 use layer::{Layer, Pass};
 
@@ -112,12 +112,17 @@ impl Decoder {
 
     /// Bytes that a pass takes at most beside the weights.
     pub fn pass_bytes(&self, load: Load) -> u64 {
-        let (config, Load { rows, longest, segments }) = (&self.config, load);
-        let width = self.numbers.dtype.size_in_bytes();
+        Self::cost(&self.config, &self.numbers, load)
+    }
+
+    /// The same of a model that is not loaded.
+    pub fn cost(config: &Config, numbers: &Numbers, load: Load) -> u64 {
+        let Load { rows, longest, segments } = load;
+        let width = numbers.dtype.size_in_bytes();
         let (queries, keys) = (config.heads * config.head, config.kv_heads * config.head);
         let live = 4 * config.hidden + 3 * queries + 4 * keys + 2 * config.head;
         let inner = 3 * layer::INNER.min(rows * config.inner).max(config.inner);
-        let scores = if self.numbers.device.is_cpu() {
+        let scores = if numbers.products != Products::Plain {
             rayon::current_num_threads() * fused::block_numbers(config, longest)
         } else {
             let scores = 3 * attention::MOST_SCORES.min(2 * rows * longest * config.heads).max(longest * config.heads);
@@ -133,15 +138,16 @@ impl Decoder {
     /// Where one alone takes more memory than allowed.
     pub fn passes(&self, loads: &[Load], memory: Option<u64>) -> Result<Vec<Vec<usize>>> {
         let needed = |load| self.bytes + self.pass_bytes(load);
-        batch::passes(loads, self.worth(), memory.unwrap_or(u64::MAX), &needed)
+        batch::passes(loads, Self::worth(&self.numbers), memory.unwrap_or(u64::MAX), &needed)
     }
 
     /// Whether work of this load is worth one pass and fits `memory`.
     pub fn fits(&self, load: Load, memory: Option<u64>) -> bool {
-        load.rows <= self.worth() && self.bytes + self.pass_bytes(load) <= memory.unwrap_or(u64::MAX)
+        load.rows <= Self::worth(&self.numbers) && self.bytes + self.pass_bytes(load) <= memory.unwrap_or(u64::MAX)
     }
 
-    fn worth(&self) -> usize {
-        if self.numbers.device.is_cpu() { CPU_ROWS } else { GPU_ROWS }
+    /// The rows that one pass is worth.
+    pub fn worth(numbers: &Numbers) -> usize {
+        if numbers.products != Products::Plain { CPU_ROWS } else { GPU_ROWS }
     }
 }

@@ -31,6 +31,21 @@ impl std::str::FromStr for Place {
     }
 }
 
+impl Place {
+    /// Whether this build can compute there at all.
+    ///
+    /// # Errors
+    /// What to do instead.
+    pub fn built(self) -> Result<()> {
+        match self {
+            Self::Cuda(_) if !cfg!(feature = "cuda") => Err(ModelError::Device(
+                "this build knows no GPU: build it with `--features cuda`, or use `cpu`".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// In which numbers a model computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -81,12 +96,10 @@ impl Options {
     /// # Errors
     /// Where a GPU is asked for and this build or this machine has none.
     pub fn device(&self) -> Result<Device> {
+        self.place.built()?;
         match self.place {
             Place::Cpu => Ok(Device::Cpu),
             Place::Auto => Ok(Device::cuda_if_available(0).unwrap_or(Device::Cpu)),
-            Place::Cuda(_) if !cfg!(feature = "cuda") => Err(ModelError::Device(
-                "this build knows no GPU: build it with `--features cuda`, or use `cpu`".to_owned(),
-            )),
             Place::Cuda(number) => {
                 Device::new_cuda(number).map_err(|why| ModelError::Device(format!("cuda:{number}: {why}")))
             }

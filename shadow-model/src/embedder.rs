@@ -11,6 +11,7 @@ use std::path::Path;
 use plimsoll_rules::text::HashedEmbedder;
 
 use self::model::Model;
+pub(crate) use self::model::bert_needs;
 use self::reading::Reading;
 use crate::{ModelError, Options, Result, Tokens};
 

@@ -39,6 +39,11 @@ impl Family {
         ("qwen3", Self::Qwen3),
     ];
 
+    /// Its name in `model_type`, the first where there are several.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, family)| *family == self).map_or("", |(name, _)| name)
+    }
+
     /// Whether it predicts the next token.
     pub fn is_decoder(self) -> bool {
         matches!(self, Self::Llama | Self::Qwen2 | Self::Qwen3)

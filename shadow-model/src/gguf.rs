@@ -14,6 +14,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use crate::decoder::{Biases, Config, Frequencies, plain_frequencies};
+use crate::finite::blocks_not_finite;
 use crate::folder::MOST_COUNT;
 use crate::weights::sha256;
 use crate::{Family, ModelError, Result};
@@ -64,18 +65,21 @@ fn stored_name(name: &str) -> Option<String> {
 }
 
 impl Gguf {
-    /// The one `.gguf` file of a folder that has no safetensors.
+    /// The one `.gguf` file of a folder that has no safetensors, or the file itself where it is named.
     ///
     /// # Errors
     /// Where there are several, or the folder cannot be read.
     pub fn find(folder: &Path) -> Result<Option<PathBuf>> {
+        if folder.is_file() && is_gguf(folder) {
+            return Ok(Some(folder.to_owned()));
+        }
         let safetensors = ["model.safetensors", "model.safetensors.index.json"];
         if !folder.is_dir() || safetensors.iter().any(|name| folder.join(name).exists()) {
             return Ok(None);
         }
         let entries = std::fs::read_dir(folder).map_err(|why| ModelError::file(folder, why))?;
         let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-        let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|is| is == "gguf")).collect();
+        let mut files: Vec<_> = paths.filter(|path| is_gguf(path)).collect();
         files.sort();
         match files.as_slice() {
             [] => Ok(None),
@@ -222,13 +226,22 @@ impl Gguf {
 
     /// Bytes of all tensors as they are stored (a damaged file may say any number), with the embeddings in F16.
     pub fn bytes(&self) -> u64 {
+        let table = self.content.tensor_infos.get("token_embd.weight").map_or(0, numbers);
+        self.stored_bytes().saturating_add(table.saturating_mul(2))
+    }
+
+    /// Bytes of all tensors as they are stored.
+    pub fn stored_bytes(&self) -> u64 {
         let stored = |info: &TensorInfo| {
             let blocks = numbers(info) / info.ggml_dtype.block_size() as u64;
             blocks.saturating_mul(info.ggml_dtype.type_size() as u64)
         };
-        let table = self.content.tensor_infos.get("token_embd.weight").map_or(0, numbers);
-        let all = self.content.tensor_infos.values().map(stored).fold(0, u64::saturating_add);
-        all.saturating_add(table.saturating_mul(2))
+        self.content.tensor_infos.values().map(stored).fold(0, u64::saturating_add)
+    }
+
+    /// Numbers in all tensors.
+    pub fn parameters(&self) -> u64 {
+        self.content.tensor_infos.values().map(numbers).fold(0, u64::saturating_add)
     }
 
     /// Checks the SHA-256 of the file.
@@ -308,7 +321,10 @@ impl Gguf {
                 format!("{length} bytes"),
             ));
         }
-        Ok((bytes, dtype))
+        match blocks_not_finite(&bytes, dtype)? {
+            Some(found) => Err(ModelError::tensor(&self.path, name, found, "finite numbers")),
+            None => Ok((bytes, dtype)),
+        }
     }
 }
 
@@ -320,6 +336,10 @@ impl Interleaved {
             name.contains("self_attn.k_proj").then_some(self.kv_heads)
         }
     }
+}
+
+fn is_gguf(path: &Path) -> bool {
+    path.extension().is_some_and(|is| is == "gguf")
 }
 
 /// The rows of each head with its even ones first, then its odd ones.

@@ -40,7 +40,7 @@ impl Reward {
     /// # Errors
     /// Where the model is another, a file is missing or unreadable, or the weights take more memory than allowed.
     pub fn open(folder: &Path, options: &Options) -> Result<Self> {
-        let checkpoint = Checkpoint::open(folder, options)?;
+        let checkpoint = Checkpoint::trunk(folder, options)?;
         let config = Folder::open(folder)?;
         classifies(&config)?;
         let vocabulary = Vocabulary::at(folder, checkpoint.config.vocabulary)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokenizers::{PostProcessor, Tokenizer, TruncationDirection};
+use tokenizers::{ModelWrapper, PostProcessor, Tokenizer, TruncationDirection};
 
 use crate::folder::read_text;
 use crate::{Folder, ModelError, Result};
@@ -28,26 +28,51 @@ impl Vocabulary {
     /// Reads `tokenizer.json`; what it says of padding and truncation is left out, for batches here are packed otherwise.
     ///
     /// # Errors
-    /// Where it is missing or unreadable, or gives ids that the model of `rows` embeddings does not have.
+    /// Where it is missing or unreadable, gives ids that the model of `rows` embeddings does not have, or is of another
+    /// kind of model.
     pub fn open(folder: &Folder, rows: usize) -> Result<Self> {
-        Self::at(folder.path(), rows)
+        let vocabulary = Self::read(&folder.path().join("tokenizer.json"), rows)?;
+        vocabulary.suits(folder.path(), folder.family()?.is_decoder())?;
+        Ok(vocabulary)
     }
 
-    /// The same of a folder that may have no `config.json`, as one with a GGUF file.
+    /// The same of a decoder at `path`: a folder that may have no `config.json`, or the GGUF file in it.
     ///
     /// # Errors
     /// As [`Vocabulary::open`].
-    pub fn at(folder: &Path, rows: usize) -> Result<Self> {
-        let path = folder.join("tokenizer.json");
-        let tokenizer = read(&path)?;
+    pub fn at(path: &Path, rows: usize) -> Result<Self> {
+        let folder = if path.is_file() { path.parent().unwrap_or(path) } else { path };
+        let vocabulary = Self::read(&folder.join("tokenizer.json"), rows)?;
+        vocabulary.suits(folder, true)?;
+        Ok(vocabulary)
+    }
+
+    fn read(path: &Path, rows: usize) -> Result<Self> {
+        let tokenizer = read(path)?;
         let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
         if largest as usize >= rows {
             let what = format!(
                 "gives ids up to {largest}, the model has {rows} embeddings (`vocab_size` of config.json): tokenizer and model do not belong together"
             );
-            return Err(ModelError::file(&path, what));
+            return Err(ModelError::file(path, what));
         }
         Ok(Self { tokenizer })
+    }
+
+    /// An encoder reads its own tokens around each text, a decoder reads no WordPiece: ids that happen to be small enough
+    /// would give vectors that mean nothing.
+    fn suits(&self, folder: &Path, decoder: bool) -> Result<()> {
+        let around = self.encode("")?.len();
+        let what = match (decoder, self.tokenizer.get_model()) {
+            (true, ModelWrapper::WordPiece(_)) => {
+                "a WordPiece tokenizer, an encoder's (BERT); a decoder (Llama, Qwen) needs its own".to_owned()
+            }
+            (false, _) if around < 2 => format!(
+                "puts {around} tokens around a text, as a decoder's does; an encoder (BERT) needs two, such as [CLS] and [SEP]"
+            ),
+            _ => return Ok(()),
+        };
+        Err(ModelError::file(&folder.join("tokenizer.json"), what))
     }
 
     /// The ids of a text, with the special tokens of its tokenizer (`[CLS]`, `<s>`).

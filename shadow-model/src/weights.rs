@@ -11,6 +11,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use sha2::{Digest, Sha256};
 
+use crate::finite::not_finite;
 use crate::{Folder, ModelError, Result};
 
 /// The largest header of a file of weights, in bytes (the format's own limit).
@@ -71,6 +72,16 @@ impl Weights {
         self.tensors.values().map(|stored| (stored.info.data_offsets.1 - stored.info.data_offsets.0) as u64).sum()
     }
 
+    /// Bytes of all tensors once they are loaded, each number in the bytes that `width` gives for the tensor's name and the
+    /// bytes of a number as it is stored.
+    pub(crate) fn held(&self, width: impl Fn(&str, usize) -> usize) -> u64 {
+        let bytes = |(name, stored): (&String, &Stored)| {
+            let as_stored = kind(stored.info.dtype).map_or(0, |dtype| dtype.size_in_bytes());
+            (stored.info.shape.iter().product::<usize>() * width(name, as_stored)) as u64
+        };
+        self.tensors.iter().map(bytes).sum()
+    }
+
     /// Numbers in all tensors.
     pub fn parameters(&self) -> u64 {
         self.tensors.values().map(|stored| stored.info.shape.iter().product::<usize>() as u64).sum()
@@ -79,7 +90,7 @@ impl Weights {
     /// One tensor of the shape that the model expects, as numbers of `dtype` on `device`.
     ///
     /// # Errors
-    /// Where it is missing, of another shape, of a type that is not read, or its bytes cannot be read.
+    /// Where it is missing, of another shape, of a type that is not read, holds NaN or infinity, or its bytes cannot be read.
     pub fn tensor(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         let expected = || format!("shape {shape:?}");
         let stored =
@@ -91,6 +102,9 @@ impl Weights {
         let kind = kind(stored.info.dtype)
             .ok_or_else(|| ModelError::tensor(path, name, format!("{:?}", stored.info.dtype), "F64, F32, BF16, F16"))?;
         let bytes = read(path, stored)?;
+        if let Some(found) = not_finite(&bytes, kind) {
+            return Err(ModelError::tensor(path, name, found, "finite numbers"));
+        }
         let tensor = Tensor::from_raw_buffer(&bytes, kind, shape, &Device::Cpu)?;
         Ok(tensor.to_dtype(dtype)?.to_device(device)?)
     }

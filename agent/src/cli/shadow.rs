@@ -41,14 +41,14 @@ pub struct Args {
     /// Folder of the embedding model; hashed n-grams without one.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Folder of the language model that scores and judges.
+    /// Folder of the language model that scores and judges, or its .gguf file.
     #[arg(long, value_name = "DIR")]
     scorer: Option<PathBuf>,
     /// Folder of the reward model.
     #[arg(long, value_name = "DIR")]
     reward: Option<PathBuf>,
-    /// Say whether a folder's model is supported and what it needs, and end.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["listen", "model", "scorer", "reward"])]
+    /// Say whether a folder's model, or a .gguf file, is supported and what it needs, and end.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["listen", "model", "scorer", "reward"])]
     check: Option<PathBuf>,
     #[command(flatten)]
     models: ModelArgs,

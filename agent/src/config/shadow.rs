@@ -93,9 +93,7 @@ pub struct ShadowModel {
 
 /// What is configured, if anything is; mistakes are noted in `c`.
 pub(super) fn check(c: &mut Check<'_>, raw: &Shadow) -> Option<ShadowModel> {
-    if let Err(why) = raw.device.parse::<Place>() {
-        c.refuse("shadow.device", why);
-    }
+    let place = raw.device.parse::<Place>().inspect_err(|why| c.refuse("shadow.device", why.clone()));
     if raw.memory.0 < LEAST_MEMORY {
         c.refuse("shadow.memory", format!("{} is too little; at least 128MiB is needed", raw.memory));
     }
@@ -107,7 +105,7 @@ pub(super) fn check(c: &mut Check<'_>, raw: &Shadow) -> Option<ShadowModel> {
     let reader = match &raw.url {
         Some(url) => remote(c, raw, url)?,
         None if raw.model.is_none() && raw.scorer.is_none() => return None,
-        None => child(c, raw),
+        None => child(c, raw, place.unwrap_or_default()),
     };
     let name = |text: &Option<String>| text.clone().unwrap_or_default();
     let identity = format!("{}{} {}", raw.url.clone().unwrap_or_default(), name(&raw.model), name(&raw.sha256));
@@ -128,13 +126,20 @@ fn remote(c: &mut Check<'_>, raw: &Shadow, url: &str) -> Option<Reader> {
     }
 }
 
-fn child(c: &mut Check<'_>, raw: &Shadow) -> Reader {
+fn child(c: &mut Check<'_>, raw: &Shadow, place: Place) -> Reader {
     if raw.token.is_some() {
         c.refuse("shadow.token", "is for shadow.url; the agent's own child needs none");
     }
+    // a child that can never start would only be started again and again
+    if let Err(why) = place.built() {
+        c.refuse("shadow.device", format!("{:?}: {why}", raw.device));
+    } else if matches!(place, Place::Cuda(_)) && raw.precision == Numbers::Int8 {
+        c.refuse("shadow.precision", "int8 is for the CPU; a GPU computes in f32, bf16 or f16");
+    }
     let mut folder = |key: &str, path: &Option<String>| {
         let path = PathBuf::from(path.as_ref()?);
-        if !path.is_dir() {
+        let is_gguf = key == "shadow.scorer" && path.extension().is_some_and(|is| is == "gguf") && path.is_file();
+        if !path.is_dir() && !is_gguf {
             c.refuse(
                 key,
                 format!(

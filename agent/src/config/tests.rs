@@ -81,6 +81,27 @@ fn meaning_is_checked_too() {
 }
 
 #[test]
+fn a_shadow_model_that_could_never_start_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let shadow = |more: &str| format!("shadow: {{model: {}, {more}}}", folder.path().display());
+    check("the defaults", &shadow(""), &[]);
+    check("no place", &shadow("device: tpu"), &["shadow.device: found `tpu`, expected auto, cpu, cuda or cuda:N"]);
+    check("no memory", &shadow("memory: 1MiB"), &["shadow.memory: 1MiB is too little; at least 128MiB is needed"]);
+    check("no hash", &shadow("sha256: abc"), &["\"abc\" is no SHA-256; write 64 hexadecimal digits"]);
+    check("no folder", "shadow: {scorer: /no/such}", &["p.yaml:2:18: shadow.scorer: /no/such is no folder"]);
+    std::fs::write(folder.path().join("m.gguf"), "").unwrap();
+    let gguf = |key: &str| format!("shadow: {{{key}: {}/m.gguf}}", folder.path().display());
+    check("one file", &gguf("scorer"), &[]);
+    check("an encoder is no such file", &gguf("model"), &["m.gguf is no folder"]);
+    let expected: &[&str] = match cfg!(feature = "cuda") {
+        true => &["shadow.precision: int8 is for the CPU"],
+        false => &["shadow.device: \"cuda:1\": device: this build knows no GPU: build it with `--features cuda`"],
+    };
+    check("a GPU", &shadow("device: 'cuda:1', precision: int8"), expected);
+    check("a worker elsewhere has its own", "shadow: {url: 'http://h:1', device: cuda}", &[]);
+}
+
+#[test]
 fn masking_is_checked_with_its_places() {
     check("good", "masking: {patterns: {employee_id: 'EMP-[0-9]{6}'}, off: [ip, cn_id], salt: 0123456789abcdef}", &[]);
     for (why, text, expected) in [

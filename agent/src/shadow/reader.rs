@@ -74,7 +74,7 @@ pub fn start(
     let socket = supervise::socket(&config.data);
     let engine = config.raw.sources.engine.enabled.then(|| config.engine_url.to_string());
     let log = config.raw.log.format;
-    if let Some(child) = Supervised::new(&shadow.reader, &socket, engine, log, (registry, health)) {
+    if let Some(child) = Supervised::new(&shadow.reader, &socket, engine, log, (registry, health))? {
         shutdown.spawn("shadow worker", child.run(shutdown.clone()));
     }
     let (url, model) = match &shadow.reader {

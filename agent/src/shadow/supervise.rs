@@ -1,5 +1,5 @@
-//! Keeps a worker of ours running: a child of its own memory, ended when it takes more than it may, started again with
-//! ever longer waits.
+//! Keeps a worker of ours running: a child of its own memory, ended when it takes more than it may or does not answer,
+//! started again with ever longer waits.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use plimsoll_exporters::{Metric, Registry};
 use tokio::process::{Child, Command};
 
-use crate::config::{LogFormat, Reader, Secret};
+use super::client::Client;
+use crate::config::{LogFormat, Reader, Secret, WorkerUrl};
 use crate::health::Health;
 use crate::shutdown::Shutdown;
 
@@ -19,6 +20,12 @@ const LIVED: Duration = Duration::from_secs(5);
 /// The longest wait before it is started again, and the first.
 const MOST_WAIT: Duration = Duration::from_secs(300);
 const LEAST_WAIT: Duration = Duration::from_secs(1);
+/// How often its health is asked for, and how long it may take to answer.
+const PULSE: Duration = Duration::from_secs(5);
+/// Questions in a row without an answer after which a child hangs: one is a moment without a processor.
+const MOST_SILENT: u32 = 4;
+/// How long it may load its models.
+const MOST_LOADING: Duration = Duration::from_secs(900);
 /// How long it may take to end when it is told to.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -29,20 +36,25 @@ pub(super) struct Supervised {
     arguments: Vec<String>,
     /// Bytes it may take as a process.
     memory: u64,
+    /// Asks for its health.
+    client: Client,
     registry: Registry,
     health: Health,
 }
 
 impl Supervised {
     /// A child that reads with the models of `reader` and listens on `socket`; `None` of a remote one.
+    ///
+    /// # Errors
+    /// The client that asks for its health cannot be made.
     pub(super) fn new(
         reader: &Reader,
         socket: &Path,
         engine: Option<String>,
         log: LogFormat,
         (registry, health): (&Registry, &Health),
-    ) -> Option<Self> {
-        let Reader::Child { model, scorer, flags, memory } = reader else { return None };
+    ) -> anyhow::Result<Option<Self>> {
+        let Reader::Child { model, scorer, flags, memory } = reader else { return Ok(None) };
         let mut arguments = vec!["shadow".to_owned(), "--listen".to_owned(), format!("unix:{}", socket.display())];
         let mut say = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
         let folder = |path: &PathBuf| path.display().to_string();
@@ -54,7 +66,8 @@ impl Supervised {
             say("--log-format", "json".to_owned());
         }
         arguments.push("--child".to_owned());
-        Some(Self { arguments, memory: *memory, registry: registry.clone(), health: health.clone() })
+        let client = Client::new(&WorkerUrl::Unix(socket.to_owned()), None, None, PULSE)?;
+        Ok(Some(Self { arguments, memory: *memory, client, registry: registry.clone(), health: health.clone() }))
     }
 
     /// Until shutdown.
@@ -100,9 +113,14 @@ impl Supervised {
     async fn watch(&self, mut child: Child, shutdown: &Shutdown) -> Option<String> {
         let mut looks = tokio::time::interval(LOOK);
         let pid = child.id();
+        let mut silence = std::pin::pin!(self.silence());
         loop {
             tokio::select! {
                 status = child.wait() => return Some(status.map_or_else(|why| why.to_string(), said)),
+                silent = &mut silence => {
+                    let _ = child.kill().await;
+                    return Some(silent);
+                }
                 () = shutdown.begun() => {
                     stop(child).await;
                     return None;
@@ -115,6 +133,25 @@ impl Supervised {
                         return Some(format!("took {resident} bytes of memory, more than shadow.memory ({})", self.memory));
                     }
                 }
+            }
+        }
+    }
+
+    /// Ends when the child does not answer any more, or never did: stopped, deadlocked, or swapped out for good.
+    async fn silence(&self) -> String {
+        let (began, mut ready, mut silent) = (Instant::now(), false, 0);
+        loop {
+            tokio::time::sleep(PULSE).await;
+            if self.client.ability().await.is_ok() {
+                (ready, silent) = (true, 0);
+                continue;
+            }
+            silent += 1;
+            if ready && silent >= MOST_SILENT {
+                return format!("did not answer {silent} times in a row, {} s each", PULSE.as_secs());
+            }
+            if !ready && began.elapsed() >= MOST_LOADING {
+                return format!("was not ready within {} s", MOST_LOADING.as_secs());
             }
         }
     }

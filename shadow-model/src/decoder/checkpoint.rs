@@ -14,6 +14,8 @@ pub(crate) struct Checkpoint {
     pub config: Config,
     pub numbers: Numbers,
     stored: Stored,
+    /// Whether the output matrix is wanted.
+    output: bool,
 }
 
 enum Stored {
@@ -57,17 +59,29 @@ impl Checkpoint {
     /// Where the model is no decoder, a file is missing or unreadable, the SHA-256 differs, or the weights take more
     /// memory than allowed.
     pub fn open(folder: &std::path::Path, options: &Options) -> Result<Self> {
+        Self::open_with(folder, options, true)
+    }
+
+    /// The same for whoever needs no output matrix: an embedder, a reward model.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn trunk(folder: &std::path::Path, options: &Options) -> Result<Self> {
+        Self::open_with(folder, options, false)
+    }
+
+    fn open_with(folder: &std::path::Path, options: &Options, output: bool) -> Result<Self> {
         let mut numbers = Numbers::of(options)?;
         let checkpoint = if let Some(gguf) = Gguf::find(folder)? {
             let gguf = Gguf::open(&gguf)?;
             numbers.dtype = DType::F32; // the products with blocks are in f32
-            Self { config: gguf.config()?, numbers, stored: Stored::Gguf(gguf) }
+            Self { config: gguf.config()?, numbers, stored: Stored::Gguf(gguf), output }
         } else {
             let folder = Folder::open(folder)?;
             let config = Config::read(&folder)?;
             let weights = Weights::open(&folder)?;
             let prefix = if weights.has("embed_tokens.weight") { "" } else { "model." };
-            Self { config, numbers, stored: Stored::Safetensors { weights, prefix } }
+            Self { config, numbers, stored: Stored::Safetensors { weights, prefix }, output }
         };
         if let Some(sha256) = &options.sha256 {
             checkpoint.check(sha256)?;
@@ -85,15 +99,29 @@ impl Checkpoint {
 
     /// Bytes that the weights take once they are loaded.
     pub fn bytes(&self) -> u64 {
-        let (weights, prefix) = match &self.stored {
-            Stored::Safetensors { weights, prefix } => (weights, prefix),
+        let weights = match &self.stored {
+            Stored::Safetensors { weights, .. } => weights,
             Stored::Gguf(gguf) => return gguf.bytes(),
         };
-        let width = self.numbers.dtype.size_in_bytes() as u64;
-        let table = (self.config.vocabulary * self.config.hidden) as u64;
-        let stored = weights.dtype(&format!("{prefix}embed_tokens.weight")).unwrap_or(self.numbers.dtype);
-        let twice = if self.config.tied { table * stored.size_in_bytes() as u64 } else { 0 };
-        weights.parameters() * width + twice
+        let (width, products) = (self.numbers.dtype.size_in_bytes(), self.numbers.products);
+        let on_cpu = products != Products::Plain;
+        let held = weights.held(|name, stored| match name.rsplit('.').nth(1).unwrap_or(name) {
+            "embed_tokens" if on_cpu => stored,
+            "lm_head" if !self.output || self.config.tied => 0,
+            module if products == Products::Int8 && module.ends_with("_proj") => 1,
+            _ => width,
+        });
+        // laid out anew on the CPU, the same tensor on a GPU
+        let twice = self.output && self.config.tied && on_cpu;
+        held + if twice { (self.config.vocabulary * self.config.hidden * width) as u64 } else { 0 }
+    }
+
+    /// Numbers in the weights, and bytes as they are stored.
+    pub fn stored(&self) -> (u64, u64) {
+        match &self.stored {
+            Stored::Safetensors { weights, .. } => (weights.parameters(), weights.bytes()),
+            Stored::Gguf(gguf) => (gguf.parameters(), gguf.stored_bytes()),
+        }
     }
 
     /// `name.weight` of shape `[outputs, inputs]`, and `name.bias`.

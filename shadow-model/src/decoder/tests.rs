@@ -174,6 +174,14 @@ fn weights_that_do_not_fit_are_told() {
     assert!(error.contains("model.safetensors: SHA-256 of the weights: found "), "{error}");
 }
 
+#[test]
+fn a_tokenizer_of_an_encoder_is_told() {
+    let wordpiece = std::fs::read(golden("bert").join("tokenizer.json")).unwrap();
+    let folder = changed("qwen3", |name, bytes| Some(if name == "tokenizer.json" { wordpiece.clone() } else { bytes }));
+    let error = crate::Scorer::open(folder.path(), &cpu()).err().unwrap().to_string();
+    assert!(error.contains("tokenizer.json: a WordPiece tokenizer, an encoder's"), "{error}");
+}
+
 /// What the last row of each text holds.
 fn last(decoder: &Decoder, texts: &[Vec<u32>]) -> crate::Result<candle_core::Tensor> {
     let mut batch = Batch::default();

@@ -1,9 +1,9 @@
 //! Which texts are computed together: of like length, few enough for the memory, enough for the cores.
 
 /// Rows that make a product as fast as it gets on the CPU while a group's numbers stay in the cache.
-const ROWS_OF_CPU: usize = 256;
+pub(super) const ROWS_OF_CPU: usize = 256;
 /// Rows that one kernel of a GPU is filled with.
-const ROWS_OF_GPU: usize = 16_384;
+pub(super) const ROWS_OF_GPU: usize = 16_384;
 
 /// How texts are put together.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::groups::{Layout, groups};
+use super::groups::{Layout, ROWS_OF_CPU, ROWS_OF_GPU, groups};
 use super::reading::Reading;
 use crate::bert::{Bert, BertConfig};
 use crate::decoder::{self, Checkpoint, Config, Decoder, Load};
@@ -59,16 +59,7 @@ impl Trunk for Bert {
     }
 
     fn cost(&self, texts: usize, longest: usize) -> u64 {
-        let (config, rows) = (self.config(), texts * longest);
-        // tokens, places, sum; queries, keys, values; context, sums before and after
-        let held = rows * config.width * 8;
-        let block = if self.packs() {
-            let threads = rayon::current_num_threads();
-            threads * 66 * (config.middle + longest + config.width)
-        } else {
-            2 * rows * (config.middle + config.heads() * longest)
-        };
-        (held + block) as u64 * 4
+        bert_cost(self.config(), self.numbers(), texts, longest)
     }
 
     fn bytes(&self) -> u64 {
@@ -117,7 +108,7 @@ impl Model {
     pub fn open(path: &Path, options: &Options) -> Result<(Self, Reading)> {
         let folder = Folder::open(path)?;
         let (trunk, pooling, vocabulary, [width, most_tokens]) = if folder.family()?.is_decoder() {
-            let checkpoint = Checkpoint::open(path, options)?;
+            let checkpoint = Checkpoint::trunk(path, options)?;
             let Config { hidden, vocabulary, window, .. } = checkpoint.config;
             let pooling = Pooling::of(&folder, hidden)?;
             let vocabulary = Vocabulary::open(&folder, vocabulary)?;
@@ -233,10 +224,40 @@ fn bert(folder: &Folder, config: BertConfig, options: &Options) -> Result<Bert> 
     Bert::load(config, &weights, &numbers)
 }
 
-/// Bytes that the weights will take.
-fn held(weights: &Weights, numbers: &Numbers) -> u64 {
-    let one = if numbers.products == Products::Int8 { 1 } else { numbers.dtype.size_in_bytes() as u64 };
-    weights.parameters() * one
+/// Bytes that the weights of an encoder will take.
+pub(super) fn held(weights: &Weights, numbers: &Numbers) -> u64 {
+    let width = numbers.dtype.size_in_bytes();
+    weights.held(|name, _| {
+        // what reads the activation stays as it is (`Numbers::of_long_tails`)
+        let is_small = name.ends_with(".dense.weight") && !name.ends_with(".output.dense.weight")
+            || name.ends_with("attention.output.dense.weight")
+            || name.contains(".attention.self.") && name.ends_with(".weight");
+        if numbers.products == Products::Int8 && is_small { 1 } else { width }
+    })
+}
+
+/// Bytes that the weights of an encoder and its groups of texts take.
+pub(crate) fn bert_needs(config: &BertConfig, weights: &Weights, numbers: &Numbers) -> u64 {
+    let longest = config.most_tokens();
+    let groups = if numbers.products == Products::Plain {
+        bert_cost(config, numbers, ROWS_OF_GPU.div_ceil(longest), longest)
+    } else {
+        let one = bert_cost(config, numbers, ROWS_OF_CPU.div_ceil(longest), longest);
+        one * rayon::current_num_threads() as u64
+    };
+    held(weights, numbers) + groups
+}
+
+fn bert_cost(config: &BertConfig, numbers: &Numbers, texts: usize, longest: usize) -> u64 {
+    let rows = texts * longest;
+    // tokens, places, sum; queries, keys, values; context, sums before and after
+    let held = rows * config.width * 8;
+    let block = if numbers.products == Products::Plain {
+        2 * rows * (config.middle + config.heads() * longest)
+    } else {
+        rayon::current_num_threads() * 66 * (config.middle + longest + config.width)
+    };
+    (held + block) as u64 * 4
 }
 
 fn within(budget: Option<u64>, needed: u64) -> Result<()> {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::{Place, Precision};
+use crate::numbers::Numbers;
+use crate::{Folder, Place, Precision, Weights};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/shadow").join(name)
@@ -147,7 +148,7 @@ type Wrong = (&'static str, fn(&Path), &'static str);
 
 #[test]
 fn a_folder_that_is_not_right_is_told_of() {
-    let cases: [Wrong; 11] = [
+    let cases: [Wrong; 13] = [
         (
             "no weights",
             |folder| std::fs::remove_file(folder.join("model.safetensors")).unwrap(),
@@ -168,6 +169,25 @@ fn a_folder_that_is_not_right_is_told_of() {
             "a tokenizer of another model",
             |folder| replace(folder, "config.json", r#""vocab_size": 128"#, r#""vocab_size": 50"#),
             "tokenizer and model do not belong together",
+        ),
+        (
+            "a decoder's tokenizer, whose ids would all fit",
+            |folder| {
+                replace(folder, "config.json", r#""vocab_size": 128"#, r#""vocab_size": 300"#);
+                std::fs::copy(golden("qwen3").join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();
+            },
+            "tokenizer.json: puts 1 tokens around a text, as a decoder's does",
+        ),
+        (
+            "weights that are no numbers",
+            |folder| {
+                let path = folder.join("model.safetensors");
+                let mut bytes = std::fs::read(&path).unwrap();
+                let end = bytes.len();
+                bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+                std::fs::write(path, bytes).unwrap();
+            },
+            "model.safetensors: tensor `encoder.layer.1.output.dense.weight`: found NaN or infinity as number 1536 of 1536, expected finite",
         ),
         (
             "no tokenizer",
@@ -236,6 +256,16 @@ fn hash_memory_and_place_are_checked() {
     let tokens: Vec<Tokens> = vec![vec![2, 9, 3]];
     assert!(matches!(embedder.embed_tokens(&tokens), Err(ModelError::Memory { .. })));
     assert!(Embedder::open(Path::new("/no/such"), &options(Precision::F32)).is_err());
+}
+
+#[test]
+fn weights_are_counted_before_they_are_loaded() {
+    let weights = Weights::open(&Folder::open(&golden("bert")).unwrap()).unwrap();
+    for precision in [Precision::F32, Precision::Int8] {
+        let counted = model::held(&weights, &Numbers::of(&options(precision)).unwrap()) as f64;
+        let loaded = Embedder::open(&golden("bert"), &options(precision)).unwrap().bytes() as f64;
+        assert!((1.0..1.15).contains(&(counted / loaded)), "{precision:?}: {counted} counted, {loaded} loaded");
+    }
 }
 
 #[test]

@@ -109,10 +109,20 @@ fn what_is_wrong_with_a_file_is_told() {
         ),
         (with("blk.1.attn_k.weight", "blk.1.attn_X.weight"), "tensor `blk.1.attn_k.weight`: found none, expected it"),
         (stored[..stored.len() / 2].to_vec(), "bytes, cut short, expected "),
+        (with_nan(&stored), "found NaN or infinity among the 65536 numbers from number 1 on, expected finite"),
     ] {
         std::fs::write(&path, bytes).unwrap();
         assert!(error().contains(message), "{}", error());
     }
+    std::fs::write(&path, &stored).unwrap();
     std::fs::copy(&path, folder.path().join("other.gguf")).unwrap();
+    Checkpoint::open(&path, &cpu()).unwrap(); // named itself, it need not be the only one
     assert!(error().ends_with("2 .gguf files, one is read"), "{}", error());
+}
+
+/// The file with the scale of a block of `blk.1.attn_k.weight`, in f16 at the block's beginning, made NaN.
+fn with_nan(stored: &[u8]) -> Vec<u8> {
+    let content = Content::read(&mut std::io::Cursor::new(stored)).unwrap();
+    let at = (content.tensor_data_offset + content.tensor_infos["blk.1.attn_k.weight"].offset) as usize;
+    [&stored[..at], &[0, 0x7E], &stored[at + 2..]].concat()
 }

@@ -23,8 +23,8 @@ fn files() -> Vec<PathBuf> {
                 if !["target", ".git", "__pycache__"].contains(&name.as_str()) && !name.starts_with(".venv") {
                     folders.push(path);
                 }
-            } else {
-                found.push(path);
+            } else if name != ".git" {
+                found.push(path); // a worktree's .git is a file, and names this machine's folders
             }
         }
     }

@@ -28,8 +28,8 @@ section! {
     Shadow {
         /// Folder of an embedding model in Hugging Face's form. With `url`: the name of the model that is asked for there.
         model: Option<String> = None,
-        /// Folder of a language model that tells how surprising prompts and answers are. Not with `url`: the worker there says
-        /// whether it has one.
+        /// Folder of a language model, or its `.gguf` file, that tells how surprising prompts and answers are. Not with `url`:
+        /// the worker there says whether it has one.
         scorer: Option<String> = None,
         /// A worker elsewhere instead of a child of the agent: `http://HOST:PORT` or `unix:PATH`, `plimsoll shadow --listen` or
         /// any server of embeddings with OpenAI's interface.

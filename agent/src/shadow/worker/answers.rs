@@ -1,57 +1,13 @@
 //! Questions and answers of the worker as JSON: embeddings in OpenAI's form, the rest in its manner.
 
-use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use super::refusal::Refusal;
 
 /// Most texts of one request.
 pub(super) const MOST_TEXTS: usize = 2048;
-
-/// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub(super) enum Refusal {
-    /// The question cannot be understood: where, and what would be right.
-    #[error("{0}")]
-    Question(String),
-    /// No such model is loaded.
-    #[error("this worker has no {0} model: start it with --{0} DIR")]
-    NotLoaded(&'static str),
-    /// The served model comes first.
-    #[error("the served model is busy; try again later")]
-    Busy,
-    /// Too many wait.
-    #[error("too many texts are waiting; try again later")]
-    Full,
-    /// The model failed.
-    #[error("{0}")]
-    Model(String),
-    /// It was not asked any more: the worker ends.
-    #[error("the worker is ending")]
-    Ending,
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let (status, code) = match &self {
-            Self::Question(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
-            Self::NotLoaded(_) => (StatusCode::NOT_FOUND, "model_not_loaded"),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-            Self::Full => (StatusCode::TOO_MANY_REQUESTS, "full"),
-            Self::Model(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
-            Self::Ending => (StatusCode::SERVICE_UNAVAILABLE, "ending"),
-        };
-        let kind = if status.is_client_error() { "invalid_request_error" } else { "server_error" };
-        let error = json!({"error": {"message": self.to_string(), "type": kind, "param": null, "code": code}});
-        let mut response = (status, Json(error)).into_response();
-        if matches!(self, Self::Busy | Self::Full | Self::Ending) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
-    }
-}
 
 /// `POST /v1/embeddings`.
 #[derive(Debug, Deserialize)]
@@ -172,6 +128,8 @@ pub(super) fn texts(input: Value) -> Result<Vec<String>, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

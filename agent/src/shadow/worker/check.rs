@@ -1,72 +1,73 @@
-//! `plimsoll shadow --check`: whether a folder's model is supported, and what it needs.
+//! `plimsoll shadow --check`: whether a model is supported, and what it needs.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use plimsoll_shadow_model::{Embedder, Folder, Options, Place, Reward, Scorer, Weights};
+use plimsoll_shadow_model::{Embedder, Needs, Options, Place, Purpose, Reward, Scorer};
 use serde_json::{Value, json};
 
-/// Memory that a model takes beside its weights while it reads a batch, roughly, in bytes.
-const WORK: u64 = 256 << 20;
+/// What a process takes that only waits, where the system does not tell, in bytes.
+const PROCESS: u64 = 24 << 20;
+/// Threads and buffers of a worker that answers, which this process does not start, in bytes (seen: 5 to 8 MiB).
+const ANSWERING: u64 = 8 << 20;
 
-/// What a folder holds: kind of model, size, memory; `loads` says whether it was loaded on the CPU to prove it, which is
-/// left out where memory is short.
+/// What a folder or a GGUF file holds: kind of model, size, memory of a worker with it; `loads` says whether it was loaded
+/// on the CPU to prove it, which is left out where memory is short.
 ///
 /// # Errors
 /// The model is not supported, or its files do not belong together; which file and why.
 pub fn check(path: &Path) -> anyhow::Result<Value> {
-    let folder = Folder::open(path)?;
-    let family = folder.family()?;
-    let weights = Weights::open(&folder)?;
-    let task = task(&folder);
-    let f32_bytes = 4 * weights.parameters();
+    let needs = Needs::of(path)?;
+    // this process has read the tokenizer, and no weights yet: the rest is what it will take beside them
+    let process = most_resident().unwrap_or(PROCESS) + ANSWERING;
+    let memory = needs.memory.iter().map(|(way, bytes)| ((*way).to_owned(), json!(bytes + process)));
+    let task = name(needs.purpose);
     let mut found = json!({
         "supported": true,
-        "model_type": folder.config().text("model_type")?,
+        "model_type": needs.model_type,
         "task": task,
-        "decoder": family.is_decoder(),
-        "parameters": weights.parameters(),
-        "weights_bytes": weights.bytes(),
-        "memory_bytes": {
-            "f32": f32_bytes + WORK,
-            "bf16": f32_bytes / 2 + WORK,
-            "int8": f32_bytes / 4 + WORK,
-        },
-        "max_tokens": folder.config().optional_count("max_position_embeddings")?,
-        "dimensions": folder.config().count("hidden_size")?,
+        "decoder": needs.is_decoder,
+        "parameters": needs.parameters,
+        "weights_bytes": needs.stored,
+        "memory_bytes": memory.collect::<serde_json::Map<_, _>>(),
+        "max_tokens": needs.max_tokens,
+        "dimensions": needs.dimensions,
     });
-    if f32_bytes + WORK > available() {
+    let (_, first) = needs.memory.first().context("no way to compute it")?;
+    if first + process > available() {
         found["loads"] = json!(format!("not tried: {} bytes of memory are free here", available()));
         return Ok(found);
     }
-    let window = load(path, task).with_context(|| format!("{}: as a model that {task}s", path.display()))?;
+    let window = load(path, needs.purpose).with_context(|| format!("{}: as a model that {task}s", path.display()))?;
     found["max_tokens"] = json!(window);
     found["loads"] = json!(true);
     Ok(found)
 }
 
-/// What a model is for, by its architecture and by the files of sentence-transformers.
-fn task(folder: &Folder) -> &'static str {
-    let architectures = folder.config().get("architectures").and_then(Value::as_array);
-    let is = |end: &str| {
-        architectures.is_some_and(|all| all.iter().any(|name| name.as_str().is_some_and(|name| name.ends_with(end))))
-    };
-    match folder.family() {
-        _ if is("ForSequenceClassification") => "reward",
-        Ok(family) if family.is_decoder() && !folder.path().join("modules.json").exists() => "score",
-        _ => "embed",
+fn name(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Embed => "embed",
+        Purpose::Score => "score",
+        Purpose::Reward => "reward",
     }
 }
 
 /// Loads it, and gives how many tokens it reads.
-fn load(path: &Path, task: &str) -> anyhow::Result<usize> {
+fn load(path: &Path, purpose: Purpose) -> anyhow::Result<usize> {
     let options = Options { place: Place::Cpu, ..Options::default() };
-    Ok(match task {
-        "reward" => Reward::open(path, &options)?.window(),
-        "score" => Scorer::open(path, &options)?.window(),
-        _ => Embedder::open(path, &options)?.max_tokens(),
+    Ok(match purpose {
+        Purpose::Reward => Reward::open(path, &options)?.window(),
+        Purpose::Score => Scorer::open(path, &options)?.window(),
+        Purpose::Embed => Embedder::open(path, &options)?.max_tokens(),
     })
+}
+
+/// The most memory that this process has held so far, in bytes.
+fn most_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
 fn available() -> u64 {
@@ -90,8 +91,8 @@ pub fn words(found: &Value) -> String {
         say(what, found[key].to_string());
     }
     say("weights", size(&found["weights_bytes"]));
-    for precision in ["f32", "bf16", "int8"] {
-        say(&format!("memory, {precision}"), size(&found["memory_bytes"][precision]));
+    for (way, bytes) in found["memory_bytes"].as_object().into_iter().flatten() {
+        say(&format!("memory, {way}"), size(bytes));
     }
     let loads = &found["loads"];
     say("loaded", loads.as_str().map_or_else(|| "yes, on the CPU".to_owned(), ToOwned::to_owned));

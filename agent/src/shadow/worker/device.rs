@@ -13,9 +13,9 @@ use plimsoll_shadow_model::serve::{BatchLimits, Batcher, Cache, Key};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::WorkerOptions;
-use super::answers::Refusal;
 use super::models::{Answer, Models, Question, Task};
 use super::polite::Polite;
+use super::refusal::Refusal;
 
 /// Requests whose texts become tokens at the same time.
 const TOKENIZERS: usize = 2;

@@ -1,42 +1,51 @@
 //! The worker's paths.
 
+use std::time::Duration;
+
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use plimsoll_exporters::Registry;
 use plimsoll_shadow_model::serve::Key;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 
-use super::answers::{Contest, Embeddings, MOST_TEXTS, Refusal, Rewarded, Scores, read, texts};
+use super::answers::{Contest, Embeddings, MOST_TEXTS, Rewarded, Scores, read, texts};
 use super::device::Desk;
 use super::models::{Answer, Question};
+use super::refusal::Refusal;
 use crate::config::Secret;
 use crate::http::metrics;
 
 /// The largest question, in bytes.
 const MOST_BODY: usize = 64 << 20;
+/// How long a question may take to arrive.
+const READ: Duration = Duration::from_secs(10);
 
 pub(super) fn router(desk: Desk, registry: Registry, token: Option<Secret>) -> Router {
-    let asked = Router::new()
+    let posted = Router::new()
         .route("/v1/embeddings", post(embeddings))
-        .route("/v1/models", get(models))
         .route("/v1/score", post(score))
         .route("/v1/judge", post(judge))
         .route("/v1/reward", post(reward))
-        .layer(DefaultBodyLimit::max(MOST_BODY))
-        .layer(middleware::from_fn_with_state(token, guard))
-        .with_state(desk.clone());
+        .method_not_allowed_fallback(async |request| wrong_method(&request, "POST"))
+        .layer(DefaultBodyLimit::disable()) // `whole` has one
+        .layer(middleware::from_fn(whole));
+    let asked = posted.merge(Router::new().route("/v1/models", get(models)));
+    let asked = asked.layer(middleware::from_fn_with_state(token, guard)).with_state(desk.clone());
     let seen = Router::new().route("/metrics", get(metrics::metrics)).with_state(registry);
     let seen = seen.layer(middleware::from_fn_with_state(desk.clone(), publish));
-    Router::new().route("/healthz", get(health)).with_state(desk).merge(asked).merge(seen)
+    let all = Router::new().route("/healthz", get(health)).with_state(desk).merge(asked).merge(seen);
+    all.method_not_allowed_fallback(async |request| wrong_method(&request, "GET"))
+        .fallback(async |request: Request| Refusal::Path(request.uri().path().to_owned()))
 }
 
 async fn publish(State(desk): State<Desk>, request: Request, next: Next) -> Response {
@@ -51,8 +60,35 @@ async fn guard(State(token): State<Option<Secret>>, request: Request, next: Next
     if token.as_bytes().ct_eq(given.trim().as_bytes()).into() {
         return next.run(request).await;
     }
-    let error = json!({"error": {"message": "send Authorization: Bearer TOKEN", "type": "invalid_request_error", "code": "unauthorized"}});
-    (StatusCode::UNAUTHORIZED, Json(error)).into_response()
+    Refusal::Unauthorized.into_response()
+}
+
+/// Reads the question to its end before anybody looks at it: one that is too large or does not end is refused.
+async fn whole(request: Request, next: Next) -> Result<Response, Refusal> {
+    let (head, body) = request.into_parts();
+    let mut question = Vec::new();
+    match tokio::time::timeout(READ, collect(body, &mut question)).await {
+        Ok(Ok(size)) if size <= MOST_BODY => Ok(next.run(Request::from_parts(head, question.into())).await),
+        Ok(Ok(_)) => Err(Refusal::Large(MOST_BODY)),
+        Ok(Err(why)) => Err(Refusal::Question(format!("the body broke off: {why}"))),
+        Err(_) => Err(Refusal::Slow(READ.as_secs())),
+    }
+}
+
+/// The size of a body; what is too much of it is read and left out, for a client that is still sending hears no answer.
+async fn collect(body: Body, into: &mut Vec<u8>) -> Result<usize, axum::Error> {
+    let (mut parts, mut size) = (body.into_data_stream(), 0);
+    while let Some(part) = parts.next().await {
+        let part = part?;
+        size += part.len();
+        if size <= MOST_BODY { into.extend_from_slice(&part) } else { *into = Vec::new() }
+    }
+    Ok(size)
+}
+
+fn wrong_method(request: &Request, right: &'static str) -> Response {
+    let refusal = Refusal::Method(request.uri().path().to_owned(), request.method().to_string(), right);
+    ([(header::ALLOW, right)], refusal).into_response()
 }
 
 /// 200 once the models are loaded and warm: before that nobody listens.

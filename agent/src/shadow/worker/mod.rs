@@ -10,6 +10,7 @@ mod http;
 mod listen;
 mod models;
 mod polite;
+mod refusal;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use plimsoll_shadow_model::{Comparison, Embedder, Judge, Judgement, ModelError, 
 use serde_json::{Value, json};
 
 use super::WorkerOptions;
-use super::answers::Refusal;
+use super::refusal::Refusal;
 
 /// What the hashed embedder is called.
 pub const HASHED: &str = "hashed-ngrams";

@@ -75,13 +75,17 @@ impl Polite {
     }
 
     async fn watch(self, engine: Option<Url>, mut gpu: Option<Gpu>, registry: Registry) {
-        let client = engine::client();
+        let (client, mut sight) = (engine::client(), Sight::default());
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let waits = match &engine {
-                Some(url) => requests_wait(&client, url).await,
+                Some(url) => {
+                    let seen = requests_wait(&client, url).await;
+                    registry.set(Metric::ShadowEngineUp, &[], f64::from(u8::from(sight.is(url, &seen))));
+                    seen.unwrap_or(false) // an engine that cannot be asked has no queue that we know of
+                }
                 None => false,
             };
             // what was seen before our last batch still holds while we cannot tell the tenant from ourselves
@@ -95,11 +99,40 @@ impl Polite {
     }
 }
 
-/// An engine that cannot be asked has no queue that we know of.
-async fn requests_wait(client: &reqwest::Client, url: &Url) -> bool {
+/// Whether requests wait at the engine, or why that cannot be told.
+async fn requests_wait(client: &reqwest::Client, url: &Url) -> Result<bool, String> {
     let target = Target { url: url.clone(), kind: EngineKind::Auto, timeout: EVERY, max_size: 16 << 20 };
-    let scrape = engine::scrape(client, &target).await;
-    scrape.is_ok_and(|scrape| scrape.readings.iter().any(|reading| above(reading, Metric::RequestsWaiting, 0.0)))
+    let scrape = engine::scrape(client, &target).await.map_err(|why| why.to_string())?;
+    let mut queues = scrape.readings.iter().filter(|reading| reading.metric == Metric::RequestsWaiting).peekable();
+    match queues.peek() {
+        None => Err("its metrics do not tell how many requests wait".to_owned()),
+        Some(_) => Ok(queues.any(|reading| above(reading, Metric::RequestsWaiting, 0.0))),
+    }
+}
+
+/// Failures in a row after which the engine is not seen any more: one may be a moment without a processor.
+const BLIND: u32 = 3;
+
+/// Whether the engine's queue is seen; what changes is said once.
+#[derive(Debug, Default)]
+struct Sight {
+    failures: u32,
+}
+
+impl Sight {
+    /// Takes in one look; gives whether the queue is seen.
+    fn is(&mut self, url: &Url, looked: &Result<bool, String>) -> bool {
+        let before = self.failures;
+        self.failures = if looked.is_ok() { 0 } else { before.saturating_add(1) };
+        match looked {
+            Err(why) if self.failures == BLIND => {
+                tracing::warn!(%url, %why, "the served engine's queue is not seen: the worker does not make way for it");
+            }
+            Ok(_) if before >= BLIND => tracing::info!(%url, "the served engine's queue is seen again"),
+            _ => {}
+        }
+        self.failures < BLIND
+    }
 }
 
 fn is_loaded(readings: &[Reading]) -> bool {
@@ -139,9 +172,18 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = engine(&[0, 3]).await;
         let client = engine::client();
-        assert!(!requests_wait(&client, &url).await);
-        assert!(requests_wait(&client, &url).await);
-        assert!(!requests_wait(&client, &url).await, "an engine that is gone has no queue");
+        assert_eq!(requests_wait(&client, &url).await, Ok(false));
+        assert_eq!(requests_wait(&client, &url).await, Ok(true));
+        assert!(requests_wait(&client, &url).await.is_err(), "an engine that is gone has no queue");
+    }
+
+    #[test]
+    fn an_engine_is_not_seen_after_failures_in_a_row() {
+        let url: Url = "http://engine/metrics".parse().unwrap();
+        let (mut sight, failed) = (Sight::default(), || Err("refused".to_owned()));
+        let looks = [failed(), failed(), Ok(true), failed(), failed(), failed(), failed(), Ok(false)];
+        let seen = looks.map(|look| sight.is(&url, &look));
+        assert_eq!(seen, [true, true, true, true, true, false, false, true]);
     }
 
     #[test]
