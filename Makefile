@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-verdicts bench-nab bench-drift-batch bench-drift bench-shadow
+.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-verdicts bench-nab bench-drift-batch bench-drift bench-shadow bench-train
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -22,6 +22,7 @@ help:
 	@echo 'make bench-incidents  anomaly alarms: found, missed, false in each labelled file of ../shared; cost beside river'
 	@echo 'make bench-drift-batch  drift reports and tests beside evidently, scipy, alibi-detect, in one run'
 	@echo 'make bench-shadow  embeddings beside sentence-transformers: parity, then sentences per second'
+	@echo 'make bench-train  LoRA training beside PEFT and torch: parity, tokens per second, memory'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
@@ -115,6 +116,13 @@ bench-shadow:
 	cargo build --release --locked -p plimsoll-shadow-model --example embed_bench
 	target/shadow/venv/bin/python tests/bench/shadow/parity.py target/release/examples/embed_bench
 	target/shadow/venv/bin/python tests/bench/shadow/embed.py target/release/examples/embed_bench
+
+# torch as for bench-shadow
+bench-train:
+	tests/bench/train/setup.sh
+	cargo build --release --locked -p plimsoll-agent
+	target/train/venv/bin/python tests/bench/train/parity.py target/release/plimsoll
+	target/train/venv/bin/python tests/bench/train/speed.py target/release/plimsoll
 
 kill9:
 	cargo build --locked -p plimsoll-agent

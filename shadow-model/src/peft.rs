@@ -4,6 +4,8 @@
 //! magnitudes m, W' = m ∘ (W + s·B·A) / ‖W + s·B·A‖, row by row (DoRA: Liu et al., arXiv 2402.09353).
 
 mod settings;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeMap;

@@ -19,6 +19,7 @@ mod size;
 pub(crate) mod tests;
 mod trainer;
 
+pub use crate::weights::hash as sha256;
 pub use chat::Message;
 pub use examples::{Example, Reader};
 pub use recipe::{Method, Recipe, Recompute, Schedule};

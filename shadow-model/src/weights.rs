@@ -134,7 +134,11 @@ pub(crate) fn sha256(files: &[PathBuf], folder: &Path, expected: &str) -> Result
     Err(ModelError::file(path, format!("SHA-256 of the weights: found {found}, expected {expected}")))
 }
 
-fn hash(files: &[PathBuf]) -> Result<String> {
+/// The SHA-256 of files one after another, in hexadecimal.
+///
+/// # Errors
+/// Where one cannot be read.
+pub fn hash(files: &[PathBuf]) -> Result<String> {
     let mut hasher = Sha256::new();
     for path in files {
         hash_file(path, &mut hasher).map_err(|why| ModelError::file(path, why))?;
