@@ -17,7 +17,7 @@ use crate::decoder::{Config, Part};
 use crate::{ModelError, Result, Settings, Weights};
 
 pub(crate) use settings::Form;
-pub(crate) use write::{serialized, sha256, write, write_tensors};
+pub(crate) use write::{Item, Numbers, safetensors, sha256, write, write_tensors};
 
 /// The two files of an adapter.
 pub(crate) const SETTINGS: &str = "adapter_config.json";

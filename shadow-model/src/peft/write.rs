@@ -1,10 +1,10 @@
 //! Writes an adapter so that PEFT, vLLM and this crate read it.
 
-use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 
 use candle_core::Tensor;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Form, SETTINGS, TENSORS};
@@ -26,6 +26,7 @@ pub(crate) fn write(
 ) -> Result<()> {
     let names: Vec<&str> = parts.iter().map(|part| part.name()).collect();
     // a whole number is written as one: PEFT's own type, and what llama.cpp's converter expects
+    #[expect(clippy::cast_possible_truncation, reason = "it has no fraction")]
     let alpha = if form.alpha.fract() == 0.0 { json!(form.alpha as i64) } else { json!(form.alpha) };
     let settings = json!({
         "peft_type": "LORA",
@@ -45,8 +46,7 @@ pub(crate) fn write(
         "rank_pattern": {},
         "alpha_pattern": {},
     });
-    let text = format!("{settings:#}\n");
-    write_whole(&folder.join(SETTINGS), text.as_bytes())?;
+    write_whole(&folder.join(SETTINGS), &mut |file| writeln!(file, "{settings:#}"))?;
     write_tensors(&folder.join(TENSORS), tensors)
 }
 
@@ -55,7 +55,65 @@ pub(crate) fn write(
 /// # Errors
 /// Where it cannot be written.
 pub(crate) fn write_tensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
-    write_whole(path, &serialized(tensors, HashMap::from([("format".to_owned(), "pt".to_owned())]))?)
+    let items: Vec<Item<'_>> = tensors.iter().map(|(name, tensor)| Item::of(name.clone(), tensor)).collect();
+    write_whole(path, &mut |file| safetensors(file, &items, &json!({"format": "pt"})))
+}
+
+/// A tensor to be written.
+pub(crate) struct Item<'a> {
+    pub name: String,
+    pub shape: &'a [usize],
+    pub numbers: Numbers<'a>,
+}
+
+/// Its numbers, in f32.
+pub(crate) enum Numbers<'a> {
+    Tensor(&'a Tensor),
+    Host(&'a [f32]),
+}
+
+impl<'a> Item<'a> {
+    /// A tensor under a name.
+    pub fn of(name: String, tensor: &'a Tensor) -> Self {
+        Self { name, shape: tensor.dims(), numbers: Numbers::Tensor(tensor) }
+    }
+}
+
+/// Writes tensors one after another in the format of safetensors, none of them held twice: the length of the header, the
+/// header as JSON, padded to 8 bytes, then the numbers in the order of the header.
+///
+/// # Errors
+/// Where they cannot be written.
+pub(crate) fn safetensors(out: &mut dyn Write, items: &[Item<'_>], metadata: &Value) -> std::io::Result<()> {
+    let mut header = Map::from_iter([("__metadata__".to_owned(), metadata.clone())]);
+    let mut begin = 0;
+    for item in items {
+        let end = begin + 4 * item.shape.iter().product::<usize>();
+        header.insert(item.name.clone(), json!({"dtype": "F32", "shape": item.shape, "data_offsets": [begin, end]}));
+        begin = end;
+    }
+    let header = Value::Object(header).to_string();
+    let length = header.len().next_multiple_of(8);
+    out.write_all(&(length as u64).to_le_bytes())?;
+    write!(out, "{header:<length$}")?;
+    for item in items {
+        match item.numbers {
+            Numbers::Host(numbers) => floats(out, numbers)?,
+            Numbers::Tensor(tensor) => {
+                let numbers = tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>());
+                floats(out, &numbers.map_err(std::io::Error::other)?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn floats(out: &mut dyn Write, numbers: &[f32]) -> std::io::Result<()> {
+    for part in numbers.chunks(4096) {
+        let bytes: Vec<u8> = part.iter().copied().flat_map(f32::to_le_bytes).collect();
+        out.write_all(&bytes)?;
+    }
+    Ok(())
 }
 
 /// The SHA-256 of both files of an adapter, one after another, in hexadecimal.
@@ -69,24 +127,4 @@ pub(crate) fn sha256(folder: &Path) -> Result<String> {
         hasher.update(std::fs::read(&path).map_err(|why| ModelError::file(&path, why))?);
     }
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Tensors as the bytes of a safetensors file, in f32.
-///
-/// # Errors
-/// Where the device fails.
-pub(crate) fn serialized(tensors: &[(String, Tensor)], metadata: HashMap<String, String>) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(tensors.len());
-    for (name, tensor) in tensors {
-        let numbers = tensor.flatten_all()?.to_vec1::<f32>()?;
-        let raw: Vec<u8> = numbers.into_iter().flat_map(f32::to_le_bytes).collect();
-        bytes.push((name.as_str(), tensor.dims().to_vec(), raw));
-    }
-    let wrong = |why: safetensors::SafeTensorError| ModelError::Text(format!("safetensors: {why}"));
-    let mut views = Vec::with_capacity(bytes.len());
-    for (name, shape, raw) in &bytes {
-        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), raw).map_err(wrong)?;
-        views.push((*name, view));
-    }
-    safetensors::serialize(views, Some(metadata)).map_err(wrong)
 }

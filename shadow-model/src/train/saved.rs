@@ -3,19 +3,17 @@
 //! A file is safetensors (every parameter, its two moments, and the rest as JSON) followed by the SHA-256 of them. It is
 //! written beside its place and renamed; the newest two stay, so there is one to fall back to.
 
-use std::collections::HashMap;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
+use ::safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::optimiser::AdamW;
 use super::parameters::Parameters;
 use super::trainer::{Course, Origin};
-use crate::peft::serialized;
+use crate::peft::{Item, Numbers, safetensors};
 use crate::{ModelError, Result};
 
 const SUFFIX: &str = "checkpoint";
@@ -34,37 +32,58 @@ pub(super) struct Standing {
 /// # Errors
 /// Where a file cannot be written.
 pub(super) fn write(folder: &Path, standing: &Standing, parameters: &Parameters, optimiser: &AdamW) -> Result<()> {
-    let mut tensors = Vec::new();
-    for ((name, value), moments) in parameters.tensors().into_iter().zip(&optimiser.moments) {
-        for (kind, moment) in ["first", "second"].into_iter().zip(moments) {
-            let moment = Tensor::from_slice(moment, value.shape(), &Device::Cpu)?;
-            tensors.push((format!("{kind}:{name}"), moment));
-        }
-        tensors.push((format!("value:{name}"), value));
-    }
-    let text = serde_json::to_string(standing).map_err(|why| ModelError::file(folder, why))?;
-    let mut bytes = serialized(&tensors, HashMap::from([("standing".to_owned(), text)]))?;
-    let hash = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&hash);
     std::fs::create_dir_all(folder).map_err(|why| ModelError::file(folder, why))?;
+    let text = serde_json::to_string(standing).map_err(|why| ModelError::file(folder, why))?;
+    let tensors = parameters.tensors();
+    let mut items = Vec::new();
+    for ((name, value), moments) in tensors.iter().zip(&optimiser.moments) {
+        for (kind, moment) in ["first", "second"].into_iter().zip(moments) {
+            let numbers = Numbers::Host(moment);
+            items.push(Item { name: format!("{kind}:{name}"), shape: value.dims(), numbers });
+        }
+        items.push(Item::of(format!("value:{name}"), value));
+    }
     let path = folder.join(format!("step-{:09}.{SUFFIX}", standing.course.step));
-    write_whole(&path, &bytes)?;
+    write_whole(&path, &mut |file| {
+        let mut hashed = Hashed { out: file, hasher: Sha256::new() };
+        safetensors(&mut hashed, &items, &serde_json::json!({"standing": text}))?;
+        let Hashed { out, hasher } = hashed;
+        out.write_all(&hasher.finalize())
+    })?;
     for old in found(folder)?.into_iter().skip(2) {
         std::fs::remove_file(&old).map_err(|why| ModelError::file(&old, why))?;
     }
     Ok(())
 }
 
+/// Writes on, and hashes what it writes.
+struct Hashed<'a> {
+    out: &'a mut dyn Write,
+    hasher: Sha256,
+}
+
+impl Write for Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Writes a file so that at any moment either the old or the new one is there, whole.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write_whole(path: &Path, content: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
     let beside = path.with_added_extension("part");
-    let work = || {
-        let mut file = std::fs::File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+    let mut work = || {
+        let mut file = std::io::BufWriter::new(std::fs::File::create(&beside)?);
+        content(&mut file)?;
+        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&beside, path)?;
         path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
     };
@@ -103,7 +122,7 @@ pub(super) fn read(path: &Path, parameters: &Parameters, optimiser: &mut AdamW, 
     if Sha256::digest(content).as_slice() != hash {
         return Err(wrong("a damaged checkpoint".to_owned()));
     }
-    let broken = |why: safetensors::SafeTensorError| wrong(why.to_string());
+    let broken = |why: ::safetensors::SafeTensorError| wrong(why.to_string());
     let (_, metadata) = SafeTensors::read_metadata(content).map_err(broken)?;
     let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get("standing"));
     let standing = text.ok_or_else(|| wrong("not a checkpoint of a training".to_owned()))?;

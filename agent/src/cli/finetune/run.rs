@@ -86,9 +86,9 @@ fn train(args: &Args, recipe: &Recipe, read: &Read) -> anyhow::Result<Value> {
     }
     let told = out::summary(args, &trainer, read.facts(), spent);
     let whole = out::with_losses(&told, trainer.course());
-    train::write_whole(&args.out.join("training.json"), format!("{whole:#}\n").as_bytes())?;
+    train::write_whole(&args.out.join("training.json"), &mut |file| writeln!(file, "{whole:#}"))?;
     let page = html::page(&told, trainer.course());
-    train::write_whole(&args.out.join("report.html"), page.as_bytes())?;
+    train::write_whole(&args.out.join("report.html"), &mut |file| file.write_all(page.as_bytes()))?;
     Ok(told)
 }
 
