@@ -25,18 +25,32 @@ pub(super) struct Kept {
     k: Tensor,
     v: Tensor,
     mixed: Tensor,
+    /// Of `mixed` the rows that go on.
+    read: Tensor,
+    /// Which of the rows go on; `None` is all.
+    only: Option<Tensor>,
     /// After attention.
     middle: Tensor,
     gate: Tensor,
     up: Tensor,
 }
 
+impl Kept {
+    /// What is asked of the rows that go on, as what is asked of all.
+    fn spread(&self, grad: Tensor) -> Result<Tensor> {
+        let Some(only) = &self.only else { return Ok(grad) };
+        let all = Tensor::zeros((self.x.dim(0)?, grad.dim(1)?), grad.dtype(), grad.device())?;
+        Ok(all.index_add(only, &grad, 0)?)
+    }
+}
+
 impl TrainedLayer {
-    /// The rows after the layer, and what its backward pass needs.
+    /// The rows after the layer, and what its backward pass needs. After the last layer few rows are asked for: then `only`
+    /// those, by their numbers, go on after attention.
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn forward(&self, x: &Tensor, pass: &Pass<'_>, turn: Turn) -> Result<(Tensor, Kept)> {
+    pub fn forward(&self, x: &Tensor, only: Option<&Tensor>, pass: &Pass<'_>, turn: Turn) -> Result<(Tensor, Kept)> {
         let (layer, eps) = (&self.layer, pass.config.eps);
         let normed = ops::rms_norm(x, &layer.before_attention, eps)?;
         let (q, k) = (layer.query.forward(&normed, turn)?, layer.key.forward(&normed, turn)?);
@@ -50,11 +64,16 @@ impl TrainedLayer {
         };
         let (q, k) = (ops::rope(&q, &pass.cos, &pass.sin)?, ops::rope(&k, &pass.cos, &pass.sin)?);
         let mixed = pass.plan.attend(&q, &k, &v, pass.config, layer.window)?;
-        let middle = (x + layer.output.forward(&mixed, turn)?)?;
+        let (through, read) = match only {
+            None => (x.clone(), mixed.clone()),
+            Some(only) => (x.index_select(only, 0)?, mixed.index_select(only, 0)?),
+        };
+        let middle = (through + layer.output.forward(&read, turn)?)?;
         let normed = ops::rms_norm(&middle, &layer.before_feed_forward, eps)?;
         let (gate, up) = (layer.gate.forward(&normed, turn)?, layer.up.forward(&normed, turn)?);
         let y = (&middle + layer.down.forward(&ops::silu_mul(&gate, &up)?, turn)?)?;
-        Ok((y, Kept { x: x.clone(), before_norm, q, k, v, mixed, middle, gate, up }))
+        let only = only.cloned();
+        Ok((y, Kept { x: x.clone(), before_norm, q, k, v, mixed, read, only, middle, gate, up }))
     }
 
     /// What a change `grad` of the rows after the layer asks of those before it, `None` where that is not `wanted`.
@@ -76,7 +95,9 @@ impl TrainedLayer {
         (kept.gate, kept.up) = (middle.clone(), middle); // their memory is free from here on
         let inner = self.attention(&kept, &grad, pass, turn, gradients, wanted)?;
         match inner {
-            Some(inner) => Ok(Some((grad + self.norm(&kept.x, &inner, After::Nothing, pass, gradients)?)?)),
+            Some(inner) => {
+                Ok(Some((kept.spread(grad)? + self.norm(&kept.x, &inner, After::Nothing, pass, gradients)?)?))
+            }
             None => Ok(None),
         }
     }
@@ -112,7 +133,7 @@ impl TrainedLayer {
         wanted: bool,
     ) -> Result<Option<Tensor>> {
         let layer = &self.layer;
-        let mixed = some(layer.output.backward(&kept.mixed, grad, turn, gradients, true)?)?;
+        let mixed = kept.spread(some(layer.output.backward(&kept.read, grad, turn, gradients, true)?)?)?;
         let of = Attended { q: &kept.q, k: &kept.k, v: &kept.v, out: &kept.mixed };
         let [q, k, v] = attention(&of, &mixed, pass, layer.window)?;
         // turned back by the same angles

@@ -99,11 +99,10 @@ impl Model {
         let pass = Pass::new(batch, &self.config, *dtype, device)?;
         let ids = Tensor::new(batch.ids(), device)?;
         let x = self.embeddings.1.index_select(&ids, 0)?.to_dtype(*dtype)?;
-        let (last, left) = self.forward(x, &pass, turn, gradients.is_some())?;
         let (rows, tokens): (Vec<u32>, Vec<u32>) =
             targets.iter().map(|target| (target.row as u32, target.token)).unzip();
         let rows = Tensor::new(rows, device)?;
-        let read = last.index_select(&rows, 0)?;
+        let (read, left) = self.forward(x, &rows, &pass, turn, gradients.is_some())?;
         let normed = ops::rms_norm(&read, &self.norm.1.to_dtype(*dtype)?, self.config.eps)?;
         let wanted = match (&gradients, self.output.0) {
             (None, _) => Wanted::Loss,
@@ -120,18 +119,28 @@ impl Model {
         if let (Some(slot), Some(norm)) = (self.norm.0, norm) {
             gradients.add(slot, &norm)?;
         }
-        let asked = last.zeros_like()?.index_add(&rows, &asked, 0)?;
-        drop((last, read, normed));
-        self.backward(asked, left, &ids, &pass, turn, gradients)?;
+        drop((read, normed));
+        let asked = self.backward(asked, left, &rows, &pass, turn, gradients)?;
+        if let (Some(slot), Some(asked)) = (self.embeddings.0, asked) {
+            let table = Tensor::zeros(self.embeddings.1.shape(), DType::F32, device)?;
+            gradients.add(slot, &table.index_add(&ids, &asked.to_dtype(DType::F32)?, 0)?)?;
+        }
         Ok(loss.nats)
     }
 
-    /// The rows after the last layer, and what each layer leaves where the backward pass is to follow.
-    fn forward(&self, mut x: Tensor, pass: &Pass<'_>, turn: Turn, backward: bool) -> Result<(Tensor, Vec<Left>)> {
+    /// Those `rows` after the last layer, and what each layer leaves where the backward pass is to follow.
+    fn forward(
+        &self,
+        mut x: Tensor,
+        rows: &Tensor,
+        pass: &Pass<'_>,
+        turn: Turn,
+        backward: bool,
+    ) -> Result<(Tensor, Vec<Left>)> {
         let keeps = self.kept_layers(x.dim(0)?);
         let mut left = Vec::new();
         for (number, layer) in self.layers.iter().enumerate() {
-            let (y, kept) = layer.forward(&x, pass, turn)?;
+            let (y, kept) = layer.forward(&x, self.only(number, rows), pass, turn)?;
             if backward {
                 // the last are kept: they are the first that the backward pass asks for
                 let keep = number + keeps >= self.layers.len();
@@ -142,31 +151,33 @@ impl Model {
         Ok((x, left))
     }
 
+    /// The rows that go on after attention in the layer of a number: of the last one those that are to predict something.
+    fn only<'r>(&self, number: usize, rows: &'r Tensor) -> Option<&'r Tensor> {
+        (number + 1 == self.layers.len()).then_some(rows)
+    }
+
+    /// What is asked of the rows before the first layer, `None` where nothing that is trained is before it.
     fn backward(
         &self,
         mut asked: Tensor,
         left: Vec<Left>,
-        ids: &Tensor,
+        rows: &Tensor,
         pass: &Pass<'_>,
         turn: Turn,
         gradients: &mut Gradients,
-    ) -> Result<()> {
+    ) -> Result<Option<Tensor>> {
         for (number, (layer, left)) in self.layers.iter().zip(left).enumerate().rev() {
             let kept = match left {
                 Left::All(kept) => *kept,
-                Left::Input(x) => layer.forward(&x, pass, turn)?.1,
+                Left::Input(x) => layer.forward(&x, self.only(number, rows), pass, turn)?.1,
             };
             let wanted = number > 0 || self.embeddings.0.is_some();
             match layer.backward(kept, &asked, pass, turn, gradients, wanted)? {
                 Some(before) => asked = before,
-                None => return Ok(()),
+                None => return Ok(None),
             }
         }
-        if let Some(slot) = self.embeddings.0 {
-            let table = Tensor::zeros(self.embeddings.1.shape(), DType::F32, asked.device())?;
-            gradients.add(slot, &table.index_add(ids, &asked.to_dtype(DType::F32)?, 0)?)?;
-        }
-        Ok(())
+        Ok(Some(asked))
     }
 
     /// Layers of a pass of so many rows that are kept for the backward pass.

@@ -230,3 +230,35 @@ fn packed_rows_are_read_as_the_scorer_reads_them() {
     let found = derivatives(&model, &[vec![&text]], None).unwrap().0 * targets.len() as f64;
     assert!((found / wanted - 1.0).abs() < 1e-5, "{found} {wanted}");
 }
+
+/// Loss and derivatives in numbers of a type, as one list.
+fn in_numbers(name: &str, form: &str, dtype: DType, passes: &[Vec<&Example>]) -> (f64, Vec<f32>) {
+    let mut checkpoint = checkpoint(name, None);
+    (checkpoint.numbers.products, checkpoint.numbers.dtype) = (Products::Plain, dtype);
+    let adapter = Adapter::read(&trained(&format!("{name}-{form}")), &checkpoint.config).unwrap();
+    let model = Model::load(&checkpoint, &recipe(form), Some(&adapter), None).unwrap();
+    let (loss, asked) = derivatives(&model, passes, None).unwrap();
+    (loss, asked.into_iter().flatten().flatten().collect())
+}
+
+/// What a GPU computes, on the CPU: none of the CPU's own operations applies to halves. F16 tells a wrong derivative from a
+/// rounded one; bf16, which GPUs train in, has 3 bits less, and these random weights are wide.
+#[test]
+fn the_form_for_gpus_has_the_same_derivatives_within_its_numbers() {
+    let texts = [example((1..50).collect(), 3), example((40..52).collect(), 2)];
+    let passes = [texts.iter().collect::<Vec<_>>()];
+    for (name, form) in [("llama3", "lora"), ("qwen2", "rslora"), ("qwen3", "dora")] {
+        let (loss, wanted) = in_numbers(name, form, DType::F32, &passes);
+        for (dtype, most) in [(DType::F16, 0.03), (DType::BF16, 0.2)] {
+            let (half, found) = in_numbers(name, form, dtype, &passes);
+            let size =
+                |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            let apart = size(&mut wanted.iter().zip(&found).map(|(a, b)| a - b)) / size(&mut wanted.iter().copied());
+            println!(
+                "{name} {form} in {dtype:?}: loss within {:.1e}, derivatives within {apart:.1e}",
+                (half / loss - 1.0).abs()
+            );
+            assert!(wanted.len() == found.len() && (half / loss - 1.0).abs() < 0.02 && apart < most, "{name}: {apart}");
+        }
+    }
+}

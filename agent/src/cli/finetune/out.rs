@@ -53,7 +53,7 @@ impl Progress {
 }
 
 /// What `training.json` says but for the losses; `spent` are the seconds of this process's steps and their tokens.
-pub(super) fn summary(args: &Args, trainer: &Trainer, data: Value, spent: (f64, usize)) -> Value {
+pub(super) fn summary(args: &Args, trainer: &Trainer, data: &Value, spent: (f64, usize)) -> Value {
     let (size, course, origin) = (trainer.size(), trainer.course(), trainer.origin());
     let loss = |point: Option<&Point>| point.and_then(|point| point.loss);
     // single steps differ by their examples: the mean of a tenth, at most of fifty

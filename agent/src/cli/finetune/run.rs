@@ -84,7 +84,7 @@ fn train(args: &Args, recipe: &Recipe, read: &Read) -> anyhow::Result<Value> {
     if args.what.full {
         copy_settings(&args.model, &args.out)?;
     }
-    let told = out::summary(args, &trainer, read.facts(), spent);
+    let told = out::summary(args, &trainer, &read.facts(), spent);
     let whole = out::with_losses(&told, trainer.course());
     train::write_whole(&args.out.join("training.json"), &mut |file| writeln!(file, "{whole:#}"))?;
     let page = html::page(&told, trainer.course());
