@@ -139,6 +139,7 @@ impl Reader {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "lists of answers, of which there may be one")]
 mod tests {
     use super::*;
 
