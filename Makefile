@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-verdicts bench-records bench-nab bench-drift-batch bench-drift bench-shadow bench-shadow-kills
+.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-verdicts bench-records bench-nab bench-drift-batch bench-drift bench-shadow bench-shadow-kills bench-train
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -24,6 +24,7 @@ help:
 	@echo 'make bench-drift-batch  drift reports and tests beside evidently, scipy, alibi-detect, in one run'
 	@echo 'make bench-shadow  embeddings beside sentence-transformers, scores beside transformers: parity, then speed'
 	@echo 'make bench-shadow-kills  the tap while the shadow worker is killed 50 times'
+	@echo 'make bench-train  LoRA training beside PEFT and torch: parity, tokens per second, memory'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
@@ -127,6 +128,13 @@ bench-shadow-kills:
 	tests/bench/shadow/setup.sh
 	cargo build --release --locked -p plimsoll-agent -p plimsoll-tests --bins --examples
 	for kind in plain slow; do python3 tests/bench/shadow/kills.py "$$(target/shadow/venv/bin/python tests/bench/shadow/folder.py)" --kind $$kind; done
+
+# torch as for bench-shadow
+bench-train:
+	tests/bench/train/setup.sh
+	cargo build --release --locked -p plimsoll-agent
+	target/train/venv/bin/python tests/bench/train/parity.py target/release/plimsoll
+	target/train/venv/bin/python tests/bench/train/speed.py target/release/plimsoll
 
 kill9:
 	cargo build --locked -p plimsoll-agent

@@ -9,7 +9,8 @@ mod config;
 mod fused;
 mod head;
 mod layer;
-mod ops;
+pub(crate) mod ops;
+mod part;
 mod rope;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -20,11 +21,12 @@ pub(crate) use batch::{Batch, Load};
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use config::{Biases, Config};
 pub(crate) use head::{Head, Target};
+pub(crate) use layer::{Layer, Pass, norm_heads};
+pub(crate) use part::Part;
 pub(crate) use rope::{Frequencies, plain as plain_frequencies};
 
 use crate::numbers::{Numbers, Products};
 use crate::{ModelError, Result};
-use layer::{Layer, Pass};
 
 /// The rows that one pass is worth: more make a product no faster.
 const CPU_ROWS: usize = 1024;
@@ -79,9 +81,7 @@ impl Decoder {
     pub fn hidden(&self, batch: &Batch) -> Result<Tensor> {
         self.accepts(batch)?;
         let Numbers { dtype, device, .. } = &self.numbers;
-        let (cos, sin) = rope::tables(&self.config.frequencies, &batch.positions(), *dtype, device)?;
-        let plan = attention::Plan::new(batch, &self.config, *dtype, device)?;
-        let pass = Pass { config: &self.config, plan, cos, sin };
+        let pass = Pass::new(batch, &self.config, *dtype, device)?;
         let ids = Tensor::new(batch.ids(), device)?;
         let mut x = self.embeddings.index_select(&ids, 0)?.to_dtype(*dtype)?;
         for layer in &self.layers {

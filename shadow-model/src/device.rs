@@ -88,6 +88,8 @@ pub struct Options {
     pub sha256: Option<String>,
     /// Bytes that weights and one batch may take together.
     pub memory: Option<u64>,
+    /// A folder with a LoRA adapter in PEFT's format, merged into the weights of a decoder as they are read.
+    pub adapter: Option<std::path::PathBuf>,
 }
 
 impl Options {

@@ -40,6 +40,12 @@ pub enum ModelError {
     /// A text that cannot be read by the model.
     #[error("text: {0}")]
     Text(String),
+    /// A setting of a training that cannot be used.
+    #[error("{0}")]
+    Recipe(String),
+    /// The training went wrong.
+    #[error("training: {0}")]
+    Training(String),
     /// The device that was asked for is not there.
     #[error("device: {0}")]
     Device(String),

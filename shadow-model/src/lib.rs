@@ -2,6 +2,7 @@
 //!
 //! A model is a Hugging Face folder ([`Folder`]): its configuration, tokenizer and weights. [`Embedder`] turns texts into
 //! vectors, [`Scorer`] tells how surprising they are and which of two answers a model prefers, [`Reward`] gives a score.
+//! [`train`] makes LoRA adapters of such a model.
 //! Nothing here opens a socket or reads a clock; serving and supervising are the agent's.
 
 mod activation;
@@ -18,6 +19,7 @@ mod linear;
 mod needs;
 mod numbers;
 mod ops;
+mod peft;
 mod pooling;
 mod reward;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod samples;
 mod scorer;
 pub mod serve;
 mod tokens;
+pub mod train;
 mod weights;
 
 pub use device::{Options, Place, Precision, set_threads};

@@ -36,8 +36,15 @@ impl Weights {
     /// # Errors
     /// Where there is no such file, one is missing, or one is not what its header says.
     pub fn open(folder: &Folder) -> Result<Self> {
-        let files = files(folder)?;
-        let mut weights = Self { folder: folder.path().to_owned(), files: Vec::new(), tensors: BTreeMap::new() };
+        Self::of_files(folder.path(), files(folder)?)
+    }
+
+    /// The tensors of some files of a folder.
+    ///
+    /// # Errors
+    /// Where one is missing or is not what its header says.
+    pub(crate) fn of_files(folder: &Path, files: Vec<PathBuf>) -> Result<Self> {
+        let mut weights = Self { folder: folder.to_owned(), files: Vec::new(), tensors: BTreeMap::new() };
         for path in files {
             weights.add(path)?;
         }
@@ -55,6 +62,11 @@ impl Weights {
         }
         self.files.push(path);
         Ok(())
+    }
+
+    /// The names and shapes of all tensors, by name.
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.tensors.iter().map(|(name, stored)| (name.as_str(), stored.info.shape.as_slice()))
     }
 
     /// Whether there is a tensor of this name.
@@ -109,6 +121,14 @@ impl Weights {
         Ok(tensor.to_dtype(dtype)?.to_device(device)?)
     }
 
+    /// The SHA-256 of the one file, or of the files one after another in the order of their names, in hexadecimal.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub fn sha256(&self) -> Result<String> {
+        hash(&self.files)
+    }
+
     /// Checks the SHA-256 of the one file, or of the files one after another in the order of their names.
     ///
     /// # Errors
@@ -120,16 +140,24 @@ impl Weights {
 
 /// Checks the SHA-256 of files one after another, of the one file or those of a folder.
 pub(crate) fn sha256(files: &[PathBuf], folder: &Path, expected: &str) -> Result<()> {
-    let mut hasher = Sha256::new();
-    for path in files {
-        hash_file(path, &mut hasher).map_err(|why| ModelError::file(path, why))?;
-    }
-    let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hash(files)?;
     if found.eq_ignore_ascii_case(expected.trim()) {
         return Ok(());
     }
     let path = if let [only] = files { only } else { folder };
     Err(ModelError::file(path, format!("SHA-256 of the weights: found {found}, expected {expected}")))
+}
+
+/// The SHA-256 of files one after another, in hexadecimal.
+///
+/// # Errors
+/// Where one cannot be read.
+pub fn hash(files: &[PathBuf]) -> Result<String> {
+    let mut hasher = Sha256::new();
+    for path in files {
+        hash_file(path, &mut hasher).map_err(|why| ModelError::file(path, why))?;
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn hash_file(path: &Path, hasher: &mut Sha256) -> std::io::Result<()> {

@@ -57,7 +57,7 @@ impl Lines {
         let bar = self.bar();
         let (mut number, mut done, mut batch, mut bytes) = (0_u64, 0_u64, Vec::new(), 0);
         loop {
-            let line = self.next(&mut input, &mut number)?;
+            let line = next(&mut input, &self.name(), &mut number)?;
             let ended = line.is_none();
             if let Some(line) = line.filter(|line| !line.trim().is_empty()) {
                 let place = format!("{}:{number}", self.name());
@@ -93,23 +93,6 @@ impl Lines {
         if self.file == Path::new("-") { "standard input".to_owned() } else { self.file.display().to_string() }
     }
 
-    fn next(&self, input: &mut Box<dyn BufRead>, number: &mut u64) -> anyhow::Result<Option<String>> {
-        let mut line = Vec::new();
-        *number += 1;
-        let place = || format!("{}:{number}", self.name());
-        let mut bounded = std::io::Read::take(&mut *input, LONGEST);
-        let count = bounded.read_until(b'\n', &mut line).with_context(place)?;
-        if count == 0 {
-            return Ok(None);
-        }
-        if count as u64 == LONGEST {
-            bail!("{}: longer than {LONGEST} bytes; a line holds one JSON object", place());
-        }
-        let text = String::from_utf8(line).map_err(|why| why.utf8_error().valid_up_to());
-        let text = text.map_err(|at| anyhow::anyhow!("{}: not UTF-8 text at byte {at}", place()))?;
-        Ok(Some(if *number == 1 { text.trim_start_matches('\u{feff}').to_owned() } else { text }))
-    }
-
     fn open(&self) -> anyhow::Result<Box<dyn BufRead>> {
         if self.file == Path::new("-") {
             return Ok(Box::new(BufReader::new(std::io::stdin())));
@@ -141,6 +124,24 @@ impl Lines {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar
     }
+}
+
+/// The next line of an input and its number; `None` at the end.
+pub(super) fn next(input: &mut impl BufRead, name: &str, number: &mut u64) -> anyhow::Result<Option<String>> {
+    let mut line = Vec::new();
+    *number += 1;
+    let place = || format!("{name}:{number}");
+    let mut bounded = std::io::Read::take(&mut *input, LONGEST);
+    let count = bounded.read_until(b'\n', &mut line).with_context(place)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    if count as u64 == LONGEST {
+        bail!("{}: longer than {LONGEST} bytes; a line holds one JSON object", place());
+    }
+    let text = String::from_utf8(line).map_err(|why| why.utf8_error().valid_up_to());
+    let text = text.map_err(|at| anyhow::anyhow!("{}: not UTF-8 text at byte {at}", place()))?;
+    Ok(Some(if *number == 1 { text.trim_start_matches('\u{feff}').to_owned() } else { text }))
 }
 
 fn flush<T>(

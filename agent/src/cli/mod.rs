@@ -4,11 +4,13 @@ mod backtest;
 mod baselines;
 mod check;
 mod csv_cells;
+mod curves;
 pub mod demo;
 mod detect;
 mod drift;
 mod embed;
 mod experiment;
+mod finetune;
 mod jsonl;
 mod judge;
 mod mask;
@@ -106,6 +108,9 @@ enum Verb {
     /// Ask a language model which of two answers is better, both ways round: JSON lines in, JSON lines out.
     #[command(after_help = judge::HELP)]
     Judge(judge::Args),
+    /// Teach a language model from examples: a LoRA adapter that PEFT, vLLM and `plimsoll score` read.
+    #[command(after_help = finetune::HELP)]
+    Finetune(Box<finetune::Args>),
     /// Answer PromQL over standard input and output, one JSON object a line.
     #[command(after_help = promql::HELP)]
     Promql(promql::Args),
@@ -158,6 +163,7 @@ pub fn main() -> ExitCode {
         Verb::Embed(args) => embed::main(&args),
         Verb::Score(args) => score::main(&args),
         Verb::Judge(args) => judge::main(&args),
+        Verb::Finetune(args) => finetune::main(&args),
         Verb::Test(args) => test_rules::main(&args),
     }
 }

@@ -25,6 +25,6 @@ impl ModelArgs {
         if let Some(threads) = self.threads {
             plimsoll_shadow_model::set_threads(threads);
         }
-        Options { place: self.device, precision: self.precision, sha256: self.sha256.clone(), memory }
+        Options { place: self.device, precision: self.precision, sha256: self.sha256.clone(), memory, adapter: None }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use plimsoll_shadow_model::{Nll, Score, Scorer};
+use plimsoll_shadow_model::{Nll, Options, Score, Scorer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,6 +27,9 @@ pub struct Args {
     /// Folder of the model.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
+    /// Folder of a LoRA adapter in PEFT's format, such as `plimsoll finetune` writes; merged into the weights.
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
     /// Also write the negative log-likelihood of each token.
     #[arg(long)]
     per_token: bool,
@@ -46,7 +49,8 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<u64> {
-    let scorer = Scorer::open(&args.model, &args.lines.options())?;
+    let options = Options { adapter: args.adapter.clone(), ..args.lines.options() };
+    let scorer = Scorer::open(&args.model, &options)?;
     let expected = r#"an object with prompt and response, such as {"prompt": "2 + 2 =", "response": " 4"}"#;
     args.lines.run(expected, |lines: &[Line<Exchange>]| {
         let pair = |line: &Line<Exchange>| {

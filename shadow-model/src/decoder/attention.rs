@@ -14,7 +14,7 @@ use crate::Result;
 pub(super) const MOST_SCORES: usize = 1 << 24;
 
 /// What is the same in every layer of one pass over a batch.
-pub(super) enum Plan<'a> {
+pub(crate) enum Plan<'a> {
     /// Blocks of rows on the CPU.
     Fused(&'a Batch),
     /// Padded to the longest segment.
@@ -47,7 +47,7 @@ impl<'a> Plan<'a> {
 }
 
 /// Segments of like length as padded batches.
-pub(super) struct Padded {
+pub(crate) struct Padded {
     groups: Vec<Group>,
     /// Where each row stands among the queries of all groups.
     back: Tensor,

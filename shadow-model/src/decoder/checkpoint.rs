@@ -3,10 +3,11 @@
 use candle_core::quantized::QMatMul;
 use candle_core::{DType, Tensor};
 
-use super::Config;
+use super::{Config, Part};
 use crate::gguf::Gguf;
 use crate::linear::{Bias, Linear};
 use crate::numbers::{Numbers, Products};
+use crate::peft::Adapter;
 use crate::{Folder, ModelError, Options, Result, Weights};
 
 /// The tensors of one decoder, and the numbers it is to compute in.
@@ -16,6 +17,7 @@ pub(crate) struct Checkpoint {
     stored: Stored,
     /// Whether the output matrix is wanted.
     output: bool,
+    adapter: Option<Adapter>,
 }
 
 enum Stored {
@@ -75,19 +77,30 @@ impl Checkpoint {
         let checkpoint = if let Some(gguf) = Gguf::find(folder)? {
             let gguf = Gguf::open(&gguf)?;
             numbers.dtype = DType::F32; // the products with blocks are in f32
-            Self { config: gguf.config()?, numbers, stored: Stored::Gguf(gguf), output }
+            Self { config: gguf.config()?, numbers, stored: Stored::Gguf(gguf), output, adapter: None }
         } else {
             let folder = Folder::open(folder)?;
             let config = Config::read(&folder)?;
             let weights = Weights::open(&folder)?;
             let prefix = if weights.has("embed_tokens.weight") { "" } else { "model." };
-            Self { config, numbers, stored: Stored::Safetensors { weights, prefix }, output }
+            Self { config, numbers, stored: Stored::Safetensors { weights, prefix }, output, adapter: None }
         };
+        let checkpoint = checkpoint.with_adapter(options.adapter.as_deref())?;
         if let Some(sha256) = &options.sha256 {
             checkpoint.check(sha256)?;
         }
         let (needed, budget) = (checkpoint.bytes(), options.memory.unwrap_or(u64::MAX));
         if needed > budget { Err(ModelError::Memory { needed, budget }) } else { Ok(checkpoint) }
+    }
+
+    fn with_adapter(self, folder: Option<&std::path::Path>) -> Result<Self> {
+        match (folder, &self.stored) {
+            (None, _) => Ok(self),
+            (Some(_), Stored::Gguf(_)) => Err(needs_safetensors()),
+            (Some(folder), Stored::Safetensors { .. }) => {
+                Ok(Self { adapter: Some(Adapter::read(folder, &self.config)?), ..self })
+            }
+        }
     }
 
     fn check(&self, sha256: &str) -> Result<()> {
@@ -124,19 +137,43 @@ impl Checkpoint {
         }
     }
 
-    /// `name.weight` of shape `[outputs, inputs]`, and `name.bias`.
+    /// The weight of a layer's part, `[outputs, inputs]`, with what an adapter adds to it, and its bias.
+    ///
+    /// # Errors
+    /// Where one is missing, of another shape, or cannot be read; where the weights are a GGUF's, in blocks of few bits.
+    pub fn matrix(&self, part: Part, layer: usize) -> Result<(Tensor, Option<Tensor>)> {
+        let ((inputs, outputs), name) = (part.shape(&self.config), part.path(layer));
+        let Stored::Safetensors { weights, prefix } = &self.stored else {
+            return Err(needs_safetensors());
+        };
+        let Numbers { dtype, device, .. } = &self.numbers;
+        let stored = format!("{prefix}{name}.weight");
+        let weight = match self.adapter.as_ref().and_then(|adapter| adapter.module(part, layer)) {
+            None => weights.tensor(&stored, &[outputs, inputs], *dtype, device)?,
+            Some(module) => {
+                let plain = weights.tensor(&stored, &[outputs, inputs], DType::F32, &candle_core::Device::Cpu)?;
+                module.merged(&plain)?.to_dtype(*dtype)?.to_device(device)?
+            }
+        };
+        let bias = part.biased(&self.config).then(|| self.vector(&format!("{name}.bias"), outputs)).transpose()?;
+        Ok((weight, bias))
+    }
+
+    /// The product with a layer's part.
     ///
     /// # Errors
     /// Where a tensor is missing, of another shape, or cannot be read.
-    pub fn projection(&self, name: &str, inputs: usize, outputs: usize, bias: Bias) -> Result<Projection> {
+    pub fn projection(&self, part: Part, layer: usize) -> Result<Projection> {
         match &self.stored {
-            Stored::Safetensors { weights, prefix } => {
-                let name = format!("{prefix}{name}");
-                Linear::load(weights, &name, inputs, outputs, bias, &self.numbers).map(Projection::Dense)
+            Stored::Safetensors { .. } => {
+                let (weight, bias) = self.matrix(part, layer)?;
+                Linear::from_tensor(&weight, bias.as_ref(), &self.numbers).map(Projection::Dense)
             }
             Stored::Gguf(gguf) => {
-                let weight = gguf.quantized(name, &[outputs, inputs], &self.numbers.device)?;
-                let bias = (bias == Bias::With).then(|| self.vector(&format!("{name}.bias"), outputs)).transpose()?;
+                let ((inputs, outputs), name) = (part.shape(&self.config), part.path(layer));
+                let weight = gguf.quantized(&name, &[outputs, inputs], &self.numbers.device)?;
+                let bias = part.biased(&self.config);
+                let bias = bias.then(|| self.vector(&format!("{name}.bias"), outputs)).transpose()?;
                 Ok(Projection::Quantized { weight: QMatMul::from_qtensor(weight)?, bias })
             }
         }
@@ -180,23 +217,44 @@ impl Checkpoint {
     pub fn output(&self, embeddings: &Tensor, rows: usize) -> Result<Vec<Projection>> {
         let shape = [self.config.vocabulary, self.config.hidden];
         let Numbers { dtype, device, .. } = &self.numbers;
-        let weight = match &self.stored {
-            Stored::Gguf(gguf) => {
-                let parts = gguf.output(&shape, rows, device)?.into_iter();
-                let part = |part| Ok(Projection::Quantized { weight: QMatMul::from_qtensor(part)?, bias: None });
-                return parts.map(part).collect();
-            }
-            Stored::Safetensors { .. } if self.config.tied => embeddings.clone(),
-            Stored::Safetensors { weights, .. } => {
-                let stored = weights.dtype("lm_head.weight").filter(|stored| device.is_cpu() && stored.is_float());
-                weights.tensor("lm_head.weight", &shape, stored.unwrap_or(*dtype), device)?
-            }
-        };
+        if let Stored::Gguf(gguf) = &self.stored {
+            let parts = gguf.output(&shape, rows, device)?.into_iter();
+            let part = |part| Ok(Projection::Quantized { weight: QMatMul::from_qtensor(part)?, bias: None });
+            return parts.map(part).collect();
+        }
+        let weight = self.output_matrix(embeddings)?;
         let part = |begin: usize| {
             let part = weight.narrow(0, begin, rows.min(shape[0] - begin))?.to_dtype(*dtype)?;
             Linear::from_tensor(&part, None, &exact(&self.numbers)).map(Projection::Dense)
         };
         (0..shape[0]).step_by(rows).map(part).collect()
+    }
+
+    /// The output matrix, `[vocabulary, hidden]`, on the CPU in the numbers in which it is stored.
+    ///
+    /// # Errors
+    /// Where it is missing, of another shape, or cannot be read; where the weights are a GGUF's.
+    pub fn output_matrix(&self, embeddings: &Tensor) -> Result<Tensor> {
+        let (shape, Numbers { dtype, device, .. }) = ([self.config.vocabulary, self.config.hidden], &self.numbers);
+        match &self.stored {
+            Stored::Safetensors { .. } if self.config.tied => Ok(embeddings.clone()),
+            Stored::Safetensors { weights, .. } => {
+                let stored = weights.dtype("lm_head.weight").filter(|stored| device.is_cpu() && stored.is_float());
+                weights.tensor("lm_head.weight", &shape, stored.unwrap_or(*dtype), device)
+            }
+            Stored::Gguf(_) => Err(needs_safetensors()),
+        }
+    }
+
+    /// SHA-256 of the files of the weights, one after another.
+    ///
+    /// # Errors
+    /// Where one cannot be read; where the weights are a GGUF's.
+    pub fn sha256(&self) -> Result<String> {
+        match &self.stored {
+            Stored::Safetensors { weights, .. } => weights.sha256(),
+            Stored::Gguf(_) => Err(needs_safetensors()),
+        }
     }
 
     /// A matrix outside the trunk, such as a head of classes.
@@ -211,6 +269,10 @@ impl Checkpoint {
             Stored::Gguf(gguf) => Err(gguf.lacks(&format!("{name}.weight"), &[outputs, inputs])),
         }
     }
+}
+
+fn needs_safetensors() -> ModelError {
+    ModelError::Text("adapters and training need the model as safetensors; this one is a GGUF file".to_owned())
 }
 
 /// The numbers for the output matrix and heads: 8-bit products there would move what is measured.

@@ -1,32 +1,63 @@
 //! One layer of a decoder: attention, then the feed-forward part, each on the normalised rows and added to them.
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
 use super::attention::Plan;
 use super::checkpoint::{Checkpoint, Projection};
-use super::{Config, ops};
+use super::{Batch, Config, Part, ops, rope};
 use crate::Result;
-use crate::linear::Bias;
 
 /// The most numbers inside the feed-forward part at once, in each of three tensors: they stay in reach of the cache, and
 /// a long text takes no more memory there than a short one.
 pub(super) const INNER: usize = 2 << 20;
 
-/// A layer.
-pub(super) struct Layer {
-    before_attention: Tensor,
-    query: Projection,
-    key: Projection,
-    value: Projection,
+/// A layer whose products with weights are of the kind `P`.
+pub(crate) struct Layer<P = Projection> {
+    pub before_attention: Tensor,
+    pub query: P,
+    pub key: P,
+    pub value: P,
     /// The weights that normalise queries and keys, per head.
-    head_norms: Option<(Tensor, Tensor)>,
-    output: Projection,
-    before_feed_forward: Tensor,
-    gate: Projection,
-    up: Projection,
-    down: Projection,
+    pub head_norms: Option<(Tensor, Tensor)>,
+    pub output: P,
+    pub before_feed_forward: Tensor,
+    pub gate: P,
+    pub up: P,
+    pub down: P,
     /// How far back it looks.
-    window: Option<usize>,
+    pub window: Option<usize>,
+}
+
+impl<P> Layer<P> {
+    /// Reads the layer of a number: its vectors by `vector` of name and length, its products by `project`.
+    ///
+    /// # Errors
+    /// Where one of the two fails.
+    pub fn load_with(
+        config: &Config,
+        number: usize,
+        vector: &mut dyn FnMut(&str, usize) -> Result<Tensor>,
+        project: &mut dyn FnMut(Part) -> Result<P>,
+    ) -> Result<Self> {
+        let mut norm = |name: &str, length| vector(&format!("layers.{number}.{name}.weight"), length);
+        Ok(Self {
+            before_attention: norm("input_layernorm", config.hidden)?,
+            query: project(Part::Query)?,
+            key: project(Part::Key)?,
+            value: project(Part::Value)?,
+            head_norms: if config.normed_heads {
+                Some((norm("self_attn.q_norm", config.head)?, norm("self_attn.k_norm", config.head)?))
+            } else {
+                None
+            },
+            output: project(Part::Output)?,
+            before_feed_forward: norm("post_attention_layernorm", config.hidden)?,
+            gate: project(Part::Gate)?,
+            up: project(Part::Up)?,
+            down: project(Part::Down)?,
+            window: config.layers.get(number).copied().flatten(),
+        })
+    }
 }
 
 impl Layer {
@@ -35,29 +66,8 @@ impl Layer {
     /// # Errors
     /// Where a tensor is missing, of another shape, or cannot be read.
     pub fn load(checkpoint: &Checkpoint, number: usize) -> Result<Self> {
-        let config = &checkpoint.config;
-        let (hidden, inner, biases) = (config.hidden, config.inner, config.biases);
-        let (queries, keys) = (config.heads * config.head, config.kv_heads * config.head);
-        let projection = |name: &str, inputs: usize, outputs: usize, biased: bool| {
-            let bias = if biased { Bias::With } else { Bias::Without };
-            checkpoint.projection(&format!("layers.{number}.{name}"), inputs, outputs, bias)
-        };
-        let norm = |name: &str, length| checkpoint.vector(&format!("layers.{number}.{name}.weight"), length);
-        let head_norms =
-            || -> Result<_> { Ok((norm("self_attn.q_norm", config.head)?, norm("self_attn.k_norm", config.head)?)) };
-        Ok(Self {
-            before_attention: norm("input_layernorm", hidden)?,
-            query: projection("self_attn.q_proj", hidden, queries, biases.query_key_value)?,
-            key: projection("self_attn.k_proj", hidden, keys, biases.query_key_value)?,
-            value: projection("self_attn.v_proj", hidden, keys, biases.query_key_value)?,
-            head_norms: config.normed_heads.then(head_norms).transpose()?,
-            output: projection("self_attn.o_proj", queries, hidden, biases.output)?,
-            before_feed_forward: norm("post_attention_layernorm", hidden)?,
-            gate: projection("mlp.gate_proj", hidden, inner, biases.feed_forward)?,
-            up: projection("mlp.up_proj", hidden, inner, biases.feed_forward)?,
-            down: projection("mlp.down_proj", inner, hidden, biases.feed_forward)?,
-            window: config.layers.get(number).copied().flatten(),
-        })
+        let vector = &mut |name: &str, length| checkpoint.vector(name, length);
+        Self::load_with(&checkpoint.config, number, vector, &mut |part| checkpoint.projection(part, number))
     }
 
     /// The rows after the layer: `[rows, hidden]` to `[rows, hidden]`.
@@ -92,16 +102,28 @@ impl Layer {
 }
 
 /// What the layers share in one pass.
-pub(super) struct Pass<'a> {
+pub(crate) struct Pass<'a> {
     pub config: &'a Config,
+    pub batch: &'a Batch,
     pub plan: Plan<'a>,
     /// Cosine and sine of each row's position, `[rows, head / 2]`.
     pub cos: Tensor,
     pub sin: Tensor,
 }
 
+impl<'a> Pass<'a> {
+    /// A pass over a batch.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn new(batch: &'a Batch, config: &'a Config, dtype: DType, device: &Device) -> Result<Self> {
+        let (cos, sin) = rope::tables(&config.frequencies, &batch.positions(), dtype, device)?;
+        Ok(Self { config, batch, plan: Plan::new(batch, config, dtype, device)?, cos, sin })
+    }
+}
+
 /// Normalises each head of `[rows, heads · head]`.
-fn norm_heads(x: &Tensor, weight: &Tensor, config: &Config) -> Result<Tensor> {
+pub(crate) fn norm_heads(x: &Tensor, weight: &Tensor, config: &Config) -> Result<Tensor> {
     let heads = x.reshape(((), config.head))?;
     Ok(ops::rms_norm(&heads, weight, config.eps)?.reshape(x.shape())?)
 }

@@ -11,15 +11,18 @@ use crate::ops::numbers;
 ///
 /// # Errors
 /// Where the shapes do not fit.
-pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
+pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
     Ok(candle_nn::ops::rms_norm(x, weight, eps)?)
 }
 
-/// Softmax over the last dimension.
+/// Softmax over the last dimension; derivatives pass it where something that is derived by comes in.
 ///
 /// # Errors
 /// Where the device fails.
-pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
+    if x.track_op() {
+        return Ok(candle_nn::ops::softmax(x, candle_core::D::Minus1)?);
+    }
     Ok(candle_nn::ops::softmax_last_dim(x)?)
 }
 
@@ -27,7 +30,7 @@ pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// Where the shapes do not fit.
-pub(super) fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+pub(crate) fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     let (rows, width) = x.dims2()?;
     let head = 2 * cos.dim(1)?;
     let heads = x.reshape((1, rows, width / head, head))?;
@@ -38,7 +41,7 @@ pub(super) fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// Where the shapes differ or the device fails.
-pub(super) fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+pub(crate) fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     if gate.device().is_cpu() && gate.dtype() == DType::F32 {
         return Ok(gate.apply_op2_no_bwd(up, &SiluMul)?);
     }

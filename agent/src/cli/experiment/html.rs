@@ -7,24 +7,8 @@ use plimsoll_rules::verdict::experiment::Arm;
 use super::analyze::{MetricReport, Point, Report};
 use super::table::{action, interval, notes, sentence};
 use crate::cli::backtest::escape;
+use crate::cli::curves::{Axes, HEIGHT, frame, open};
 use crate::cli::drift::words::short;
-
-const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 200.0;
-
-/// The frame of a page around `body`.
-pub(super) fn frame(title: &str, body: &str) -> String {
-    let style = concat!(
-        include_str!("../drift/html/style.css"),
-        ".band{fill:var(--cur);fill-opacity:.2}.mid{fill:none;stroke:var(--cur);stroke-width:1.8}",
-        ".harm{fill:none;stroke:var(--drift);stroke-width:1.8}.well{fill:none;stroke:var(--ok);stroke-width:1.8}"
-    );
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width,initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <title>{title}</title><style>{style}</style></head><body><main>\n{body}</main></body></html>\n"
-    )
-}
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
@@ -90,55 +74,6 @@ fn card(report: &Report, metric: &MetricReport, out: &mut String) {
     out.push_str("</div></div></section>\n");
 }
 
-/// Maps units and values to the picture.
-struct Axes {
-    units: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Axes {
-    fn x(&self, units: u64) -> f64 {
-        units as f64 / self.units.max(1.0) * WIDTH
-    }
-
-    fn y(&self, value: f64) -> f64 {
-        HEIGHT - (value.clamp(self.low, self.high) - self.low) / (self.high - self.low).max(1e-12) * HEIGHT
-    }
-
-    fn line(&self, class: &str, points: &[(u64, f64)], out: &mut String) {
-        let path: Vec<String> =
-            points.iter().map(|(units, value)| format!("{:.1} {:.1}", self.x(*units), self.y(*value))).collect();
-        if !path.is_empty() {
-            let _ = write!(out, "<path class=\"{class}\" d=\"M{}\"/>", path.join("L"));
-        }
-    }
-
-    fn level(&self, value: f64, class: &str, label: &str, out: &mut String) {
-        let y = self.y(value);
-        let _ = write!(out, "<line class=\"{class}\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>");
-        let _ = write!(out, "<text x=\"{WIDTH}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>", y - 4.0);
-    }
-
-    fn close(&self, decided: Option<u64>, out: &mut String) {
-        if let Some(units) = decided {
-            let x = self.x(units);
-            let _ = write!(out, "<line class=\"floor\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"0\" y2=\"{HEIGHT}\"/>");
-            let _ = write!(out, "<text class=\"ink\" x=\"{:.1}\" y=\"12\">decided</text>", x + 5.0);
-        }
-        let y = HEIGHT + 18.0;
-        let _ = write!(
-            out,
-            "<text x=\"0\" y=\"{y}\">0</text><text x=\"{WIDTH}\" y=\"{y}\" text-anchor=\"end\">{} units</text></svg>",
-            self.units
-        );
-    }
-}
-
-fn open(label: &str) -> String {
-    format!("<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"{label}\">", HEIGHT + 24.0)
-}
-
 fn last(course: &[Point]) -> f64 {
     course.last().map_or(1.0, |point| point.units as f64)
 }
@@ -168,7 +103,7 @@ fn effect(metric: &MetricReport, decided: Option<u64>) -> String {
     for end in [-most, most] {
         let _ = write!(out, "<text x=\"0\" y=\"{:.1}\">{}</text>", (axes.y(end)).clamp(11.0, HEIGHT - 4.0), short(end));
     }
-    axes.close(decided, &mut out);
+    axes.close(decided.map(|units| (units, "decided")), "units", &mut out);
     out
 }
 
@@ -184,6 +119,6 @@ fn evidence(metric: &MetricReport, levels: [f64; 2], decided: Option<u64>) -> St
     if levels[1] < levels[0] - 0.5 {
         axes.level(levels[1], "axis", "promotes", &mut out);
     }
-    axes.close(decided, &mut out);
+    axes.close(decided.map(|units| (units, "decided")), "units", &mut out);
     out
 }

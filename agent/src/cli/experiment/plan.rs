@@ -10,7 +10,7 @@ use plimsoll_rules::verdict::experiment::{
 };
 use serde_json::{Value, json};
 
-use super::{html, inner_share, share};
+use super::{inner_share, share};
 use crate::cli::backtest::aligned;
 use crate::cli::drift::words::percent;
 use crate::cli::{ReportFormat, print};
@@ -229,5 +229,5 @@ fn page(args: &Args, lines: &[Line]) -> String {
         out += &format!("<tr>{}</tr>\n", cells.concat());
     }
     out += "</tbody></table></div></section>\n";
-    html::frame("Experiment plan", &out)
+    crate::cli::curves::frame("Experiment plan", &out)
 }

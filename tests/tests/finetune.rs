@@ -1,0 +1,268 @@
+//! `plimsoll finetune` end to end: the same adapter whatever kills it, and every mistake told.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use plimsoll_tests::binary;
+use serde_json::Value;
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/shadow")).join(name)
+}
+
+fn examples(range: std::ops::Range<usize>) -> String {
+    range.fold(String::new(), |mut all, at| {
+        let line = serde_json::json!({"prompt": format!("What is {at} plus 3?"), "response": format!(" {}.", at + 3)});
+        let _ = writeln!(all, "{line}");
+        all
+    })
+}
+
+/// A folder with data, and trainings in it.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, range) in [("train", 0..50), ("hold", 50..60), ("old", 60..80)] {
+            std::fs::write(folder.path().join(format!("{name}.jsonl")), examples(range)).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A training of about 130 short steps into `out`, on one thread.
+    fn command(&self, out: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(binary().unwrap());
+        command.current_dir(self.folder.path()).args(["finetune", "--data", "train.jsonl", "--out", out]);
+        command.arg("--model").arg(golden("qwen3")).args([
+            "--batch-tokens",
+            "90",
+            "--accumulate",
+            "2",
+            "--epochs",
+            "14",
+        ]);
+        command.args(["--lr", "1e-2", "--rank", "4", "--checkpoint-every", "4", "--threads", "1", "--device", "cpu"]);
+        command.args(more);
+        command
+    }
+
+    fn train(&self, out: &str, more: &[&str]) -> Output {
+        self.command(out, more).output().unwrap()
+    }
+
+    fn json(&self, out: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.path(out).join("training.json")).unwrap()).unwrap()
+    }
+
+    fn adapter(&self, out: &str) -> Vec<u8> {
+        std::fs::read(self.path(out).join("adapter_model.safetensors")).unwrap()
+    }
+
+    fn checkpoints(&self, out: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.path(out).join("checkpoints")).unwrap();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|suffix| suffix == "checkpoint"));
+        paths.sort();
+        paths
+    }
+
+    /// Starts or goes on, and kills once a step is done.
+    fn kill_after(&self, out: &str, more: &[&str], step: usize, late: Duration) -> bool {
+        let mut command = self.command(out, more);
+        let mut child = command.arg("--resume").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let progress = self.path(out).join("progress.jsonl");
+        let wanted = format!("{{\"step\":{step},\"loss\"");
+        loop {
+            if std::fs::read_to_string(&progress).is_ok_and(|text| text.contains(&wanted)) {
+                std::thread::sleep(late);
+                child.kill().unwrap();
+                return child.wait().unwrap().code().is_none();
+            }
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn steps(training: &Value) -> usize {
+    training["steps"].as_u64().unwrap() as usize
+}
+
+#[test]
+fn kills_do_not_change_the_adapter() {
+    let place = Place::new();
+    let more = ["--dropout", "0.1", "--dora", "--eval", "hold.jsonl", "--replay", "old.jsonl"];
+    let whole = place.train("whole", &more);
+    assert!(whole.status.success(), "{}", said(&whole));
+    let steps = steps(&place.json("whole"));
+    assert!(steps > 100, "{steps}");
+
+    let mut rng = fastrand::Rng::with_seed(3);
+    let mut at: Vec<usize> = (0..20).map(|_| rng.usize(1..steps)).collect();
+    at.sort_unstable();
+    let kills = at.iter().filter(|&&step| {
+        let late = Duration::from_micros(rng.u64(0..12_000));
+        place.kill_after("killed", &more, step, late)
+    });
+    let kills = kills.count();
+    println!("{kills} of 20 kills hit a training of {steps} steps that was at work, after steps {at:?}");
+    assert!(kills >= 15, "{kills}");
+    let rest = place.train("killed", &[&more[..], &["--resume"]].concat());
+    assert!(rest.status.success(), "{}", said(&rest));
+    assert!(place.adapter("whole") == place.adapter("killed"), "the adapters differ");
+    let [whole, killed] = ["whole", "killed"].map(|out| place.json(out));
+    assert_eq!(whole["losses"], killed["losses"]);
+    assert_eq!(whole["holdout_losses"], killed["holdout_losses"]);
+    let lines = std::fs::read_to_string(place.path("killed/progress.jsonl")).unwrap();
+    assert_eq!(lines.lines().filter(|line| line.contains("\"loss\"")).count(), steps);
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    let place = Place::new();
+    assert!(place.train("whole", &[]).status.success());
+    assert!(place.kill_after("hurt", &[], 30, Duration::ZERO));
+    let newest = place.checkpoints("hurt").pop().unwrap();
+    let mut bytes = std::fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&newest, bytes).unwrap();
+    let rest = place.train("hurt", &["--resume"]);
+    assert!(rest.status.success(), "{}", said(&rest));
+    assert!(said(&rest).contains("left out: ") && said(&rest).contains("a damaged checkpoint"), "{}", said(&rest));
+    assert!(place.adapter("whole") == place.adapter("hurt"), "the adapters differ");
+
+    let again = place.train("hurt", &[]);
+    assert!(said(&again).contains("has the checkpoints of a training; --resume goes on with it"), "{}", said(&again));
+    let other = place.train("hurt", &["--resume", "--seed", "9"]);
+    assert!(said(&other).contains("a checkpoint of another training: other options"), "{}", said(&other));
+    for path in place.checkpoints("hurt") {
+        std::fs::write(path, "").unwrap();
+    }
+    let none = place.train("hurt", &["--resume"]);
+    assert!(!none.status.success() && said(&none).contains("a damaged checkpoint"), "{}", said(&none));
+}
+
+#[test]
+fn the_scorer_reads_the_adapter_as_the_trainer_does() {
+    let place = Place::new();
+    let trained = place.train("first", &["--eval", "hold.jsonl", "--rslora", "--stage", "domain"]);
+    assert!(trained.status.success(), "{}", said(&trained));
+    let training = place.json("first");
+    let loss = |key: &str| training[key].as_f64().unwrap();
+    let (before, after) = (loss("first_holdout_loss"), loss("last_holdout_loss"));
+    assert!(after < 0.7 * before, "{before} {after}");
+    assert_eq!(training["stage"], "domain");
+
+    let mut score = Command::new(binary().unwrap());
+    score.arg("score").arg("--model").arg(golden("qwen3")).arg("--adapter").arg(place.path("first"));
+    let scored = score.arg(place.path("hold.jsonl")).output().unwrap();
+    assert!(scored.status.success(), "{}", said(&scored));
+    let lines: Vec<Value> =
+        String::from_utf8(scored.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sum = |key: &str| lines.iter().map(|line| line[key].as_f64().unwrap()).sum::<f64>();
+    let nll = sum("response_nll") / sum("response_tokens");
+    assert!((nll / after - 1.0).abs() < 1e-4, "{nll} {after}");
+
+    // the next stage begins where this one ended
+    let next = place.train("next", &["--eval", "hold.jsonl", "--rslora", "--from", "first", "--replay", "old.jsonl"]);
+    assert!(next.status.success(), "{}", said(&next));
+    let begins = place.json("next")["first_holdout_loss"].as_f64().unwrap();
+    assert!((begins / after - 1.0).abs() < 1e-4, "{begins} {after}");
+    let other = place.train("other", &["--from", "first"]);
+    assert!(said(&other).contains("the adapter to go on from is of another form"), "{}", said(&other));
+    let page = std::fs::read_to_string(place.path("next/report.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("Loss on the holdout") && !page.contains("<script"));
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    let place = Place::new();
+    for (line, message) in [
+        ("{\"prompt\": 3}", "bad.jsonl:2: key prompt: found a number, expected a text"),
+        ("{\"prompt\": \"a\"}", "bad.jsonl:2: key response: found nothing, expected a text"),
+        ("[1]", "bad.jsonl:2: found a list, expected an object with messages, or with prompt and response"),
+        ("{\"messages\": []}", "bad.jsonl:2: key messages: found an empty list, expected a list of messages"),
+        (
+            "{\"messages\": [{\"role\": \"user\", \"content\": null}]}",
+            "bad.jsonl:2: key messages[0].content: found null, expected a text",
+        ),
+        ("{\"prompt\": \"a\", \"response\": \"\"}", "bad.jsonl:2: text: an empty response: there is nothing to learn"),
+        ("{", "bad.jsonl:2: EOF while parsing an object"),
+        (
+            "{\"messages\": [{\"role\": \"assistant\", \"content\": \"x\"}]}",
+            "bad.jsonl:2: text: the model's folder has no chat template",
+        ),
+    ] {
+        std::fs::write(place.path("bad.jsonl"), format!("{}{line}\n", examples(0..1))).unwrap();
+        let output = place.train("none", &["--eval", "bad.jsonl"]);
+        assert!(!output.status.success() && said(&output).contains(message), "{line}: {}", said(&output));
+    }
+    for (more, message) in [
+        (&["--targets", "q_proj,x"][..], "targets: found `x`, expected some of q_proj, k_proj"),
+        (&["--alpha", "0"], "alpha: expected a number above 0"),
+        (&["--eval", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
+    ] {
+        let output = place.train("none", more);
+        assert!(!output.status.success() && said(&output).contains(message), "{more:?}: {}", said(&output));
+    }
+    assert!(!place.path("none").exists());
+}
+
+#[test]
+fn a_dry_run_counts_and_writes_nothing() {
+    let place = Place::new();
+    let dry = place.train("dry", &["--dry-run", "--format", "json"]);
+    assert!(dry.status.success(), "{}", said(&dry));
+    let told: Value = serde_json::from_slice(&dry.stdout).unwrap();
+    // 2 layers: q 32x64, k and v 32x32, o 64x32, gate and up 32x64, down 64x32; rank 4
+    assert_eq!(told["trained_parameters"], 2 * 4 * (5 * (32 + 64) + 2 * (32 + 32)));
+    assert!(!place.path("dry").exists());
+    let real = place.train("real", &[]);
+    assert!(real.status.success(), "{}", said(&real));
+    let training = place.json("real");
+    assert_eq!([&told["steps"], &told["trained_parameters"]], [&training["steps"], &training["trained_parameters"]]);
+}
+
+#[test]
+fn a_model_that_gives_no_numbers_stops_the_training() {
+    let place = Place::new();
+    let broken = place.path("broken");
+    std::fs::create_dir(&broken).unwrap();
+    for entry in std::fs::read_dir(golden("qwen3")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, broken.join(path.file_name().unwrap())).unwrap();
+    }
+    let weights = broken.join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    // the last of the numbers, in F16, becomes one that is none
+    let end = bytes.len();
+    bytes[end - 2..].copy_from_slice(&[0x00, 0x7e]);
+    std::fs::write(&weights, bytes).unwrap();
+    let output = finetune_of(&broken, &place);
+    assert!(!output.status.success(), "it went on");
+    assert!(said(&output).contains("step 5: loss or derivative was not finite 5 times in a row"), "{}", said(&output));
+    let lines = std::fs::read_to_string(place.path("out/progress.jsonl")).unwrap();
+    assert!(lines.contains("\"step\":4,\"loss\":null"), "{lines}");
+}
+
+fn finetune_of(model: &Path, place: &Place) -> Output {
+    let mut command = Command::new(binary().unwrap());
+    command.args(["finetune", "--data"]).arg(place.path("train.jsonl")).arg("--out").arg(place.path("out"));
+    command.arg("--model").arg(model).args(["--batch-tokens", "40", "--device", "cpu"]).output().unwrap()
+}
