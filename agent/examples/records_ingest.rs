@@ -10,9 +10,7 @@ use plimsoll_agent::records::{Location, Records, RecordsOptions};
 use plimsoll_agent::shutdown::Shutdown;
 use plimsoll_exporters::Registry;
 use plimsoll_rules::mask::{MaskOptions, Masker};
-use plimsoll_rules::{
-    Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount,
-};
+use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
 use tokio::sync::mpsc;
 
 /// Exchanges of one run.

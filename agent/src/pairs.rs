@@ -238,7 +238,7 @@ mod tests {
             assert!(matcher.take(half(2, Source::Tap, Some("x"))).is_none());
             let pair = matcher.take(half(1, second, Some(second.as_str()))).unwrap();
             assert_eq!((pair.id.as_str(), pair.control.as_str(), pair.place.unit), ("mirror-1", "tap-1", 1));
-            assert_eq!(pair.answers.each_ref().map(|answer| answer.as_str()), ["tap", "mirror"]);
+            assert_eq!(pair.answers.each_ref().map(MaskedText::as_str), ["tap", "mirror"]);
             assert!((pair.length_b_minus_a() - 3.0).abs() < f64::EPSILON);
             matcher.waiting.clear();
         }

@@ -167,7 +167,7 @@ impl Desk {
             let taken = self.take_in(one).await;
             if let Err(why) = taken.or_else(|why| if why == Refused::Overtaken { Ok(()) } else { Err(why) }) {
                 tracing::warn!(experiment = one.experiment().spec.id, %why, "experiment: nothing is decided meanwhile");
-            } else if let Err(why) = self.judged.refresh(&one.experiment(), &self.records).await {
+            } else if let Err(why) = self.judged.refresh(one.experiment(), &self.records).await {
                 tracing::warn!(experiment = one.experiment().spec.id, %why, "experiment: the judge is not heard");
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use plimsoll_exporters::{Metric, Registry};
+use plimsoll_rules::MaskedText;
 use plimsoll_rules::verdict::JudgedPair;
 use tokio::sync::mpsc;
 
@@ -51,7 +52,7 @@ impl Judging {
     /// # Errors
     /// [`ClientError`].
     pub(super) async fn judge(&self, client: &Client, pair: &Pair) -> Result<(), ClientError> {
-        let [a, b] = pair.answers.each_ref().map(|answer| answer.as_str());
+        let [a, b] = pair.answers.each_ref().map(MaskedText::as_str);
         let logits = client.judge(pair.prompt.as_str(), a, b).await?;
         self.shelf.lay(pair);
         let place = &pair.place;
