@@ -162,6 +162,8 @@ impl Agent {
 
         records.spawn(exchange_queue, shutdown);
         sources::spawn(&config, &registry, &health, &dispatcher, shutdown);
+        let experiments = experiment::start(splitter.clone(), (records.clone(), shelf), registry.clone(), shutdown);
+        experiments.begun().await;
         let api = ApiState {
             config: config.clone(),
             snapshot,
@@ -171,7 +173,7 @@ impl Agent {
             started: clock::wall(),
             pipeline: Desk::new(commands.clone()),
             drift,
-            experiments: experiment::start(splitter.clone(), (records.clone(), shelf), registry.clone(), shutdown),
+            experiments,
         };
         announce(&config.borrow(), &listeners);
         let started_with = config.borrow().clone();

@@ -242,27 +242,13 @@ fn a_dry_run_counts_and_writes_nothing() {
 #[test]
 fn a_model_that_gives_no_numbers_stops_the_training() {
     let place = Place::new();
-    let broken = place.path("broken");
-    std::fs::create_dir(&broken).unwrap();
-    for entry in std::fs::read_dir(golden("qwen3")).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, broken.join(path.file_name().unwrap())).unwrap();
-    }
-    let weights = broken.join("model.safetensors");
-    let mut bytes = std::fs::read(&weights).unwrap();
-    // the last of the numbers, in F16, becomes one that is none
-    let end = bytes.len();
-    bytes[end - 2..].copy_from_slice(&[0x00, 0x7e]);
-    std::fs::write(&weights, bytes).unwrap();
-    let output = finetune_of(&broken, &place);
+    // the first step throws every number of the adapter out of what f32 holds
+    let mut command = Command::new(binary().unwrap());
+    command.current_dir(place.folder.path()).args(["finetune", "--data", "train.jsonl", "--out", "out", "--model"]);
+    command.arg(golden("qwen3")).args(["--lr", "1e38", "--warmup", "0", "--batch-tokens", "40", "--device", "cpu"]);
+    let output = command.output().unwrap();
     assert!(!output.status.success(), "it went on");
-    assert!(said(&output).contains("step 5: loss or derivative was not finite 5 times in a row"), "{}", said(&output));
+    assert!(said(&output).contains("loss or derivative was not finite 5 times in a row"), "{}", said(&output));
     let lines = std::fs::read_to_string(place.path("out/progress.jsonl")).unwrap();
     assert!(lines.contains("\"step\":4,\"loss\":null"), "{lines}");
-}
-
-fn finetune_of(model: &Path, place: &Place) -> Output {
-    let mut command = Command::new(binary().unwrap());
-    command.args(["finetune", "--data"]).arg(place.path("train.jsonl")).arg("--out").arg(place.path("out"));
-    command.arg("--model").arg(model).args(["--batch-tokens", "40", "--device", "cpu"]).output().unwrap()
 }

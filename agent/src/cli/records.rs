@@ -159,7 +159,7 @@ async fn show(stats: &Stats) -> anyhow::Result<ExitCode> {
 
 async fn write(export: &Export) -> anyhow::Result<ExitCode> {
     let transfer = Transfer::open(&export.source.location()?).await?;
-    let files = Files::at(&export.to, !export.dry_run)?;
+    let files = if export.dry_run { Files::would_be(&export.to)? } else { Files::at(&export.to, true)? };
     let days = Days { since: export.since, until: export.until.unwrap_or_else(crate::clock::wall) };
     let wanted = |table: &&Table| export.table.is_empty() || export.table.iter().any(|name| name == table.name);
     let (mut done, bar) = (Vec::new(), bar());

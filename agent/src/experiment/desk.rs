@@ -30,6 +30,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(2);
 /// How far back other agents' assignments are read: they are written within a second or two.
 const LATELY: Duration = Duration::from_secs(15);
+/// The start of the agent waits so long for it.
+const BEGUN: Duration = Duration::from_secs(5);
 /// Units taken in at once.
 const MOST: u32 = 500;
 
@@ -60,6 +62,12 @@ pub struct Experiments {
 }
 
 impl Experiments {
+    /// Waits until it is known where each stands, a few seconds at most.
+    pub async fn begun(&self) {
+        let mut views = self.views.clone();
+        let _ = tokio::time::timeout(BEGUN, views.changed()).await;
+    }
+
     /// All that are configured and known.
     #[must_use]
     pub fn views(&self) -> Arc<Vec<View>> {
@@ -141,6 +149,13 @@ impl Desk {
         let stop = shutdown.token();
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // where each stands is known before any unit is taken in
+        for one in self.splitter.all().iter().filter(|one| one.is_restored()) {
+            if let Err(why) = self.load(one.experiment()).await {
+                tracing::warn!(experiment = one.experiment().spec.id, %why, "experiment: nothing is decided meanwhile");
+            }
+        }
+        self.publish();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

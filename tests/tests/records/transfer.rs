@@ -34,7 +34,9 @@ fn refused(arguments: &[&str]) -> String {
 
 /// Rows of three days, with texts, numbers as large as they get, and none.
 async fn fill(store: &Opened) {
-    let running = Running::start(RecordsOptions { store_text: StoreText::Masked, ..store.options() }).await;
+    let month = Duration::from_secs(30 * 86_400);
+    let options = RecordsOptions { store_text: StoreText::Masked, retention: month, ..store.options() };
+    let running = Running::start(options).await;
     let now = plimsoll_agent::clock::wall();
     let day = Duration::from_secs(86_400);
     let at = |id: &str, started: Timestamp| Exchange { started, ..exchange(id) };

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
@@ -22,6 +23,17 @@ pub struct Files {
 }
 
 impl Files {
+    /// Where an export would go that only says what it would write: a folder that is not there is empty.
+    ///
+    /// # Errors
+    /// As [`Files::at`].
+    pub fn would_be(written: &str) -> anyhow::Result<Self> {
+        if written.contains("://") || std::path::Path::new(written).exists() {
+            return Self::at(written, false);
+        }
+        Ok(Self { store: Arc::new(InMemory::new()), root: Path::default(), written: written.to_owned() })
+    }
+
     /// A folder, or `s3://BUCKET/PATH`, `gs://...`, `az://...`; their settings come from the usual variables
     /// (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, ...). A folder is made where `make`.
     ///
