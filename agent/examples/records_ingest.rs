@@ -62,7 +62,7 @@ fn main() -> anyhow::Result<()> {
             path,
             sample: 1.0,
             store_text: StoreText::Masked,
-            retention: Duration::from_secs(30 * 86_400),
+            retention: Duration::from_secs(3650 * 86_400),
             disk: 8 << 30,
             window: Duration::from_secs(300),
             outcomes: None,
