@@ -139,6 +139,8 @@ pub struct Shown {
     pub second: String,
     #[serde(skip)]
     experiment: Arc<str>,
+    #[serde(skip)]
+    treatment: String,
 }
 
 /// Pairs that were drawn to be labelled, the newest few, in memory only; clones share them.
@@ -154,7 +156,8 @@ impl Shelf {
         let [a, b] = pair.answers.each_ref().map(|answer| answer.as_str().to_owned());
         let (first, second) = if is_turned(&pair.place.experiment, &pair.id) { (b, a) } else { (a, b) };
         let prompt = pair.prompt.as_str().to_owned();
-        let shown = Shown { id: pair.id.clone(), prompt, first, second, experiment: pair.place.experiment.clone() };
+        let (id, experiment, treatment) = (pair.id.clone(), pair.place.experiment.clone(), pair.treatment.clone());
+        let shown = Shown { id, prompt, first, second, experiment, treatment };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.push_back(shown);
         if all.len() > SHOWN {
@@ -162,10 +165,11 @@ impl Shelf {
         }
     }
 
-    /// Pairs of an experiment, the newest first.
-    pub fn of(&self, experiment: &str) -> Vec<Shown> {
+    /// Pairs of an experiment with this treatment, the newest first.
+    pub fn of(&self, experiment: &str, treatment: &str) -> Vec<Shown> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().rev().filter(|shown| *shown.experiment == *experiment).cloned().collect()
+        let of = |shown: &&Shown| *shown.experiment == *experiment && shown.treatment == treatment;
+        all.iter().rev().filter(of).cloned().collect()
     }
 }
 
@@ -262,7 +266,7 @@ mod tests {
             matcher.take(half(number, Source::Tap, Some("control")));
             shelf.lay(&matcher.take(half(number, Source::Mirror, Some("treatment"))).unwrap());
         }
-        for shown in shelf.of("e") {
+        for shown in shelf.of("e", "mirror") {
             turned += u32::from(shown.first == "treatment");
             let prefers_b = if shown.first == "treatment" { 0.0 } else { 1.0 };
             assert_eq!(label("e", &shown.id, prefers_b), Some(Label::B));
@@ -271,6 +275,6 @@ mod tests {
         }
         assert!((15..=45).contains(&turned), "{turned}");
         assert_eq!(label("e", "x", f64::NAN), None);
-        assert!(shelf.of("other").is_empty());
+        assert!(shelf.of("other", "mirror").is_empty() && shelf.of("e", "v3").is_empty());
     }
 }

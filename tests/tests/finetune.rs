@@ -1,7 +1,7 @@
 //! `plimsoll finetune` end to end: the same adapter whatever kills it, and every mistake told.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -251,4 +251,32 @@ fn a_model_that_gives_no_numbers_stops_the_training() {
     assert!(said(&output).contains("loss or derivative was not finite 5 times in a row"), "{}", said(&output));
     let lines = std::fs::read_to_string(place.path("out/progress.jsonl")).unwrap();
     assert!(lines.contains("\"step\":4,\"loss\":null"), "{lines}");
+}
+
+/// A checkpoint holds the history of every step: more than 64 KiB of JSON from some 370 steps on.
+#[test]
+fn a_long_training_ends_and_its_folder_is_its_own() {
+    let place = Place::new();
+    let model = place.path("model");
+    std::fs::create_dir(&model).unwrap();
+    for entry in std::fs::read_dir(golden("qwen3")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, model.join(path.file_name().unwrap())).unwrap();
+    }
+    let train = |out: &str, steps: &str, more: &[&str]| {
+        let mut command = Command::new(binary().unwrap());
+        command.current_dir(place.folder.path()).args(["finetune", "--data", "train.jsonl", "--model", "model"]);
+        command.args(["--batch-tokens", "40", "--threads", "1", "--max-steps", steps, "--out", out]).args(more);
+        command.output().unwrap()
+    };
+    let output = train("long", "700", &["--checkpoint-every", "650"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let before = std::fs::read(model.join("config.json")).unwrap();
+    let output = train("model", "3", &["--full"]);
+    assert!(!output.status.success() && said(&output).contains("is the model's own folder"), "{}", said(&output));
+    assert_eq!(std::fs::read(model.join("config.json")).unwrap(), before);
+    std::fs::rename(place.path("model"), place.path("other")).unwrap();
+    std::os::unix::fs::symlink(golden("qwen3"), &model).unwrap();
+    let output = train("other", "3", &[]);
+    assert!(said(&output).contains("holds a model that no training here has left"), "{}", said(&output));
 }

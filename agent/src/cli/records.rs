@@ -99,6 +99,7 @@ struct Import {
 
 fn day(text: &str) -> Result<Timestamp, String> {
     let at = (text.len() == 10).then(|| Timestamp::from_rfc3339(&format!("{text}T00:00:00Z"))).flatten();
+    let at = at.filter(|at| at.rfc3339().starts_with(text)); // no 30th of February
     at.ok_or_else(|| format!("{text:?} is no day; write one such as 2026-11-30"))
 }
 
@@ -139,7 +140,7 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 async fn show(stats: &Stats) -> anyhow::Result<ExitCode> {
-    let transfer = Transfer::open(&stats.source.location()?).await?;
+    let transfer = Transfer::look_at(&stats.source.location()?).await?;
     let (tables, bytes) = (transfer.stats().await?, transfer.bytes().await?);
     if stats.source.format == Format::Json {
         return Ok(print(&format!("{:#}\n", json!({"tables": tables, "bytes": bytes}))));
@@ -158,32 +159,45 @@ async fn show(stats: &Stats) -> anyhow::Result<ExitCode> {
 }
 
 async fn write(export: &Export) -> anyhow::Result<ExitCode> {
-    let transfer = Transfer::open(&export.source.location()?).await?;
+    let location = export.source.location()?;
+    let mut transfer = Transfer::look_at(&location).await?;
+    if !export.dry_run {
+        transfer = Transfer::open(&location).await?; // an older one has no table for the audit
+    }
     let files = if export.dry_run { Files::would_be(&export.to)? } else { Files::at(&export.to, true)? };
     let days = Days { since: export.since, until: export.until.unwrap_or_else(crate::clock::wall) };
+    if days.since.is_some_and(|since| since >= days.until) {
+        bail!("--since is not before --until: no day is between them");
+    }
     let wanted = |table: &&Table| export.table.is_empty() || export.table.iter().any(|name| name == table.name);
     let (mut done, bar) = (Vec::new(), bar());
+    let mut outcome = Ok(());
     for table in TABLES.iter().filter(wanted) {
         let flags = (export.replace, export.dry_run);
         let tell = |partition: &Partition| note(&mut done, &bar, partition);
-        transfer.export(table, days, &files, flags, tell).await?;
+        outcome = transfer.export(table, days, &files, flags, tell).await;
+        if outcome.is_err() {
+            break;
+        }
     }
     bar.finish_and_clear();
     if !export.dry_run {
-        audit(&transfer, "export", &export.to, &done).await?;
+        audit(&transfer, "export", &export.to, &done, &outcome).await?;
     }
+    outcome.with_context(|| so_far(&done, "written"))?;
     Ok(report(export.source.format, &done, if export.dry_run { "would be written" } else { "written" }))
 }
 
 async fn read(import: &Import) -> anyhow::Result<ExitCode> {
-    let transfer = Transfer::open(&import.source.location()?).await?;
-    let files = Files::at(&import.from, false)?;
+    let (location, files) = (import.source.location()?, Files::at(&import.from, false)?);
+    let into = if import.dry_run { None } else { Some(Transfer::open(&location).await?) };
     let (mut done, bar) = (Vec::new(), bar());
-    transfer.import(&files, import.dry_run, |partition| note(&mut done, &bar, partition)).await?;
+    let outcome = Transfer::import(into.as_ref(), &files, |partition| note(&mut done, &bar, partition)).await;
     bar.finish_and_clear();
-    if !import.dry_run {
-        audit(&transfer, "import", &import.from, &done).await?;
+    if let Some(into) = &into {
+        audit(into, "import", &import.from, &done, &outcome).await?;
     }
+    outcome.with_context(|| so_far(&done, "stored"))?;
     Ok(report(import.source.format, &done, if import.dry_run { "could be read" } else { "read" }))
 }
 
@@ -199,10 +213,23 @@ fn note(done: &mut Vec<Partition>, bar: &ProgressBar, partition: &Partition) {
     done.push(partition.clone());
 }
 
-async fn audit(transfer: &Transfer, action: &str, place: &str, done: &[Partition]) -> anyhow::Result<()> {
+/// What was done before it went wrong: it stays.
+fn so_far(done: &[Partition], verb: &str) -> String {
+    let rows: u64 = done.iter().map(|partition| partition.rows).sum();
+    format!("ended early; {rows} rows of {} days were {verb} before and stay", done.len())
+}
+
+async fn audit(
+    transfer: &Transfer,
+    action: &str,
+    place: &str,
+    done: &[Partition],
+    outcome: &anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let rows: u64 = done.iter().map(|partition| partition.rows).sum();
     let actor = format!("uid {}", rustix::process::getuid().as_raw());
-    let detail = BTreeMap::from([("place", place.to_owned()), ("rows", rows.to_string())]);
+    let end = outcome.as_ref().map_or_else(ToString::to_string, |()| "whole".to_owned());
+    let detail = BTreeMap::from([("place", place.to_owned()), ("rows", rows.to_string()), ("end", end)]);
     transfer.audit(&actor, action, &detail).await
 }
 

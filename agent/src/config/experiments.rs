@@ -163,6 +163,9 @@ fn experiment(c: &mut Check<'_>, key: &str, one: &raw::Experiment, raw: &Raw) ->
     if !(one.alpha > 0.0 && one.alpha < 1.0) {
         c.refuse(&format!("{key}.alpha"), format!("{} is outside 0 to 1", one.alpha));
     }
+    if !(0.0..=1.0).contains(&one.judge.labels.0) {
+        c.refuse(&format!("{key}.judge.labels"), format!("{} is outside 0 to 100%", one.judge.labels));
+    }
     let unit = unit(c, key, &one.unit);
     let split = split(c, key, one);
     let control = variant(c, &format!("{key}.control"), &one.control, Arm::Control);
@@ -353,6 +356,7 @@ mod tests {
             ),
             ("no primary", with("metrics: [{name: x}]"), "experiments.0.metrics: none is primary"),
             ("not bounded", with("metrics: [{name: x, role: primary, low: 1}]"), "metrics.0.low: is for kind: bounded"),
+            ("labels", with("split: mirror, judge: {labels: 150%}"), "judge.labels: 150% is outside 0 to 100%"),
             ("long window", with("window: 20d"), "experiments.0.window: 20d is too long; at most half"),
             ("not outside", with("variant: {model: true}"), "experiments.0.variant: is for split: outside"),
             ("untold", "{id: a, split: outside}".into(), "experiments.0.variant: split: outside needs {header: NAME}"),

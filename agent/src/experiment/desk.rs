@@ -91,7 +91,9 @@ impl Experiments {
     /// The records cannot be read.
     pub async fn pairs(&self, id: &str) -> Result<Vec<Shown>, Refused> {
         let mut open = Vec::new();
-        for shown in self.shelf.of(id) {
+        let views = self.views();
+        let treatment = views.iter().find(|view| view.id == id).map_or("", |view| view.variants[1].as_str());
+        for shown in self.shelf.of(id, treatment) {
             if !self.records.is_labelled(&shown.id).await? {
                 open.push(shown);
             }

@@ -40,7 +40,9 @@ impl Reports {
         }
         self.read.insert(id.clone(), Instant::now());
         let pairs = records.judgements(id, &experiment.treatment.name).await?;
-        if !pairs.is_empty() {
+        if pairs.is_empty() {
+            self.known.remove(id);
+        } else {
             self.known.insert(id.clone(), judge_report(&pairs, experiment.spec.alpha));
         }
         Ok(())

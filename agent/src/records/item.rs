@@ -180,6 +180,8 @@ fn number(metric: &str, object: &Map<String, Value>, wrong: &mut Vec<String>) ->
             Some((number, Some((number - 1.0) / (scale - 1.0))))
         }
         "rating" => refuse(wrong, &format!("a number from 1 to {scale} (tags.scale says the highest, 5 when absent)")),
+        super::LABEL if [0.0, 0.5, 1.0].contains(&number) => Some((number, None)),
+        super::LABEL => refuse(wrong, "0 where the first answer is better, 1 where the second is, 0.5 where neither"),
         "satisfaction" if (0.0..=1.0).contains(&number) => Some((number, Some(number))),
         "satisfaction" => refuse(wrong, "a number from 0 to 1"),
         _ => Some((number, None)),

@@ -1,6 +1,7 @@
 //! Where the records are kept: a file of SQLite's, or a PostgreSQL that the agents of a service share. The SQL is the same;
 //! what differs is here.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
@@ -26,6 +27,16 @@ impl Location {
     /// Whether other agents write there too.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres(_))
+    }
+}
+
+impl fmt::Display for Location {
+    /// Without its password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres(Secret(url)) => shown(url).fmt(f),
+        }
     }
 }
 
@@ -61,20 +72,32 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(5066063)";
 impl Database {
     /// Opens it and makes the tables that are not there.
     pub(super) async fn open(location: &Location) -> std::result::Result<Self, String> {
-        static DRIVERS: Once = Once::new();
-        DRIVERS.call_once(sqlx::any::install_default_drivers);
-        let (database, what) = match location {
-            Location::Sqlite(path) => (Self::file(path).await, path.display().to_string()),
-            Location::Postgres(Secret(url)) => (Self::server(url).await, shown(url)),
-        };
-        let database = database.map_err(|error| format!("{what}: cannot be opened: {error}"))?;
+        let database = Self::connect(location).await?;
         match database.make().await {
             Ok(()) => Ok(database),
             Err(error) => {
                 database.pool.close().await;
-                Err(format!("{what}: its tables cannot be made: {error}"))
+                Err(format!("{location}: its tables cannot be made: {error}"))
             }
         }
+    }
+
+    /// Opens it as it is.
+    pub(super) async fn connect(location: &Location) -> std::result::Result<Self, String> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let database = match location {
+            Location::Sqlite(path) => Self::file(path).await,
+            Location::Postgres(Secret(url)) => Self::server(url).await,
+        };
+        database.map_err(|error| format!("{location}: cannot be opened: {error}"))
+    }
+
+    /// The pool, after one connection whose failure says why; a pool would only say that it has waited.
+    async fn pool(options: AnyPoolOptions, url: &str) -> Result<AnyPool> {
+        let url: AnyConnectOptions = url.parse()?;
+        AnyConnection::connect_with(&url).await?.close().await?;
+        options.connect_with(url).await
     }
 
     async fn file(path: &Path) -> Result<Self> {
@@ -83,13 +106,12 @@ impl Database {
         let options = limits()
             .max_connections(2)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(PRAGMAS).await.map(|_| ()) }));
-        let pool =
-            options.connect_with(format!("sqlite://{}?mode=rwc", url.path()).parse::<AnyConnectOptions>()?).await?;
+        let pool = Self::pool(options, &format!("sqlite://{}?mode=rwc", url.path())).await?;
         Ok(Self { pool, is_postgres: false })
     }
 
     async fn server(url: &str) -> Result<Self> {
-        let pool = limits().max_connections(4).connect_with(url.parse::<AnyConnectOptions>()?).await?;
+        let pool = Self::pool(limits().max_connections(4), url).await?;
         Ok(Self { pool, is_postgres: true })
     }
 

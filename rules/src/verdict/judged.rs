@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::judge::{JudgeHealth, JudgeRecord, Label, SwapLogits, fit_temperature, judge_swap};
 use super::{Paired, PpiEstimate, PpiMean, length_control};
@@ -39,6 +39,7 @@ pub struct JudgeReport {
     /// Units they are of.
     pub units: u64,
     /// Whether the judge may be listened to; where not, there are no win rates.
+    #[serde(serialize_with = "word")]
     pub health: JudgeHealth,
     /// How far the first place is preferred, in [-1, 1].
     pub position_gap: Option<f64>,
@@ -62,6 +63,10 @@ pub struct JudgeReport {
     pub log_e_better: f64,
     /// That control's are.
     pub log_e_worse: f64,
+}
+
+fn word<S: Serializer>(health: &JudgeHealth, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(health.as_str())
 }
 
 /// The report of `pairs`, oldest first; `alpha` in (0, 1) is the level of the intervals `[mean, lower, upper]`, which hold

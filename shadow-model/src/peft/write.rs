@@ -95,7 +95,8 @@ pub(crate) fn safetensors(out: &mut dyn Write, items: &[Item<'_>], metadata: &Va
     let header = Value::Object(header).to_string();
     let length = header.len().next_multiple_of(8);
     out.write_all(&(length as u64).to_le_bytes())?;
-    write!(out, "{header:<length$}")?;
+    out.write_all(header.as_bytes())?;
+    out.write_all(&b"        "[..length - header.len()])?;
     for item in items {
         match item.numbers {
             Numbers::Host(numbers) => floats(out, numbers)?,

@@ -132,11 +132,11 @@ impl Recipe {
             ("betas", self.betas.into_iter().all(share), "two numbers from 0 up to 1"),
             ("epsilon", above(self.epsilon), "a number above 0"),
             ("weight-decay", share(self.weight_decay), "a number from 0 up to 1"),
-            ("epochs", self.epochs > 0, "1 or more"),
-            ("max-steps", self.max_steps != Some(0), "1 or more"),
+            ("epochs", (1..=1_000_000).contains(&self.epochs), "1 to 1000000"),
+            ("max-steps", self.max_steps.is_none_or(|most| (1..=10_000_000).contains(&most)), "1 to 10000000"),
             ("batch-tokens", self.batch_tokens > 1, "2 or more"),
             ("accumulate", self.accumulate > 0, "1 or more"),
-            ("replay-share", share(self.replay_share), "a share from 0 up to 1"),
+            ("replay-share", (0.0..=0.99).contains(&self.replay_share), "a share from 0 to 0.99"),
         ];
         if let Method::Lora { rank, alpha, dropout, .. } = &self.method {
             rules.push(("rank", (1..=4096).contains(rank), "1 to 4096"));

@@ -79,8 +79,8 @@ pub async fn everything_goes_out_and_in(store: Store) {
     assert_eq!((skipped, rows(&again)), (2, 5), "what was there is left alone: {again:#}");
     assert_eq!(rows(&told(&[&export[..], &["--until", tomorrow, "--replace"]].concat())), 507);
 
-    Running::start(to.options()).await.stop().await;
-    let target = to.url();
+    std::fs::create_dir_all(to.options().path.parent().unwrap()).unwrap();
+    let target = to.url(); // a new file: the main use of an import
     let import = ["import", "--url", &target, "--from", place];
     for known in [0, 507] {
         let done = told(&import);

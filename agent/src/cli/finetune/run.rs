@@ -71,6 +71,7 @@ fn train(args: &Args, recipe: &Recipe, read: &Read) -> anyhow::Result<Value> {
     if !args.resume && Trainer::has_checkpoints(&checkpoints)? {
         bail!("{} has the checkpoints of a training; --resume goes on with it", checkpoints.display());
     }
+    free(args)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("{} cannot be made", args.out.display()))?;
     let options = args.place.options(args.memory);
     let mut trainer = Trainer::open(&args.model, &options, recipe, read.data(), args.from.as_deref())?;
@@ -90,6 +91,27 @@ fn train(args: &Args, recipe: &Recipe, read: &Read) -> anyhow::Result<Value> {
     let page = html::page(&told, trainer.course());
     train::write_whole(&args.out.join("report.html"), &mut |file| file.write_all(page.as_bytes()))?;
     Ok(told)
+}
+
+/// Refuses a folder whose files are somebody else's: they would be written over.
+fn free(args: &Args) -> anyhow::Result<()> {
+    let Ok(out) = args.out.canonicalize() else { return Ok(()) };
+    let shown = args.out.display();
+    if args.model.canonicalize().is_ok_and(|model| model == out) {
+        bail!("--out {shown} is the model's own folder; name another one");
+    }
+    let holds = |name: &str| out.join(name).exists();
+    if ["config.json", "model.safetensors", "adapter_model.safetensors"].into_iter().any(holds)
+        && !holds("training.json")
+    {
+        bail!("--out {shown} holds a model that no training here has left; name another folder");
+    }
+    for read in [Some(&args.data), args.eval.as_ref(), args.replay.as_ref()].into_iter().flatten() {
+        if read.canonicalize().is_ok_and(|read| read == out.join("progress.jsonl")) {
+            bail!("{} would be written over; name another --out", read.display());
+        }
+    }
+    Ok(())
 }
 
 /// All steps that are left; the seconds of those and the tokens that they read.

@@ -69,11 +69,19 @@ pub struct Days {
 }
 
 impl Transfer {
-    /// Opens the database of `location`; a file has to be there.
+    /// Opens the database of `location`, and makes what of it is not there.
     ///
     /// # Errors
-    /// It is not, or cannot be opened.
+    /// It cannot be opened.
     pub async fn open(location: &Location) -> anyhow::Result<Self> {
+        Ok(Self { database: Database::open(location).await.map_err(anyhow::Error::msg)? })
+    }
+
+    /// Opens the database of `location` and changes nothing in it; records of ours have to be there.
+    ///
+    /// # Errors
+    /// They are not, or it cannot be opened.
+    pub async fn look_at(location: &Location) -> anyhow::Result<Self> {
         if let Location::Sqlite(path) = location
             && !path.is_file()
         {
@@ -82,7 +90,10 @@ impl Transfer {
                 path.display()
             );
         }
-        Ok(Self { database: Database::open(location).await.map_err(anyhow::Error::msg)? })
+        let database = Database::connect(location).await.map_err(anyhow::Error::msg)?;
+        let known = sqlx::query("SELECT count(*) FROM exchanges").fetch_one(&database.pool).await;
+        known.context("that database has no records of an agent")?;
+        Ok(Self { database })
     }
 
     /// What is in each table.
@@ -173,17 +184,21 @@ impl Transfer {
         Ok((done.rows > 0).then_some(done))
     }
 
-    /// Takes in every file of our tables; rows that are there already stay as they are.
+    /// Takes in every file of our tables, or only reads them where `into` is nothing; rows that are there already stay as they
+    /// are.
     ///
     /// # Errors
     /// A file is no good, or cannot be stored: nothing of that file is then.
-    pub async fn import(&self, from: &Files, dry: bool, mut tell: impl FnMut(&Partition)) -> anyhow::Result<()> {
+    pub async fn import(into: Option<&Self>, from: &Files, mut tell: impl FnMut(&Partition)) -> anyhow::Result<()> {
         for (table, date, files) in from.all().await? {
             let mut done = Partition { table: table.name, date, rows: 0, known: 0, parts: 0, skipped: false };
             for file in files {
                 let shown = from.shown(&file);
                 let batch = parquet::read(table, from.read(&file).await?).with_context(|| shown.clone())?;
-                let new = if dry { batch.rows() as u64 } else { self.store(&batch).await.with_context(|| shown)? };
+                let new = match into {
+                    Some(into) => into.store(&batch).await.with_context(|| shown)?,
+                    None => batch.rows() as u64,
+                };
                 done.rows += batch.rows() as u64;
                 done.known += batch.rows() as u64 - new;
                 done.parts += 1;
