@@ -231,7 +231,7 @@ mod tests {
         let recipe = Recipe::default;
         for (recipe, message) in [
             (Recipe { learning_rate: f64::NAN, ..recipe() }, "lr: expected a number above 0"),
-            (Recipe { replay_share: 1.0, ..recipe() }, "replay-share: expected a share from 0 up to 1"),
+            (Recipe { replay_share: 1.0, ..recipe() }, "replay-share: expected a share from 0 to 0.99"),
             (Recipe { method: lora(&["q_proj"], 0), ..recipe() }, "rank: expected 1 to 4096"),
             (
                 Recipe { method: lora(&["qproj"], 1), ..recipe() },
