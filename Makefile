@@ -131,7 +131,7 @@ bench-shadow-kills:
 
 # torch as for bench-shadow
 bench-train:
-	tests/bench/train/setup.sh
+	tests/bench/torch.sh target/train/venv 'peft, safetensors, transformers' transformers peft safetensors
 	cargo build --release --locked -p plimsoll-agent
 	target/train/venv/bin/python tests/bench/train/parity.py target/release/plimsoll
 	target/train/venv/bin/python tests/bench/train/speed.py target/release/plimsoll

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Adapters that plimsoll trains, read by Hugging Face PEFT: are the log-probabilities the same?
 
-cargo build --release -p plimsoll-agent && tests/bench/train/setup.sh
+cargo build --release -p plimsoll-agent && tests/bench/torch.sh target/train/venv 'peft, safetensors, transformers' transformers peft safetensors
 target/train/venv/bin/python tests/bench/train/parity.py target/release/plimsoll
 For each tiny decoder of tests/golden/shadow and each form: `plimsoll finetune`, then `plimsoll score --adapter` and PEFT on
 the same texts, both in f32. A token's log-probability is a logit less the logarithm of a sum over all; 1e-4 is allowed.

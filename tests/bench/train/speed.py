@@ -2,7 +2,7 @@
 """Training beside PEFT and torch: tokens a second on the same threads, in f32, in one run, turn by turn; and what LoRA
 saves against training everything.
 
-cargo build --release -p plimsoll-agent && tests/bench/train/setup.sh
+cargo build --release -p plimsoll-agent && tests/bench/torch.sh target/train/venv 'peft, safetensors, transformers' transformers peft safetensors
 target/train/venv/bin/python tests/bench/train/speed.py target/release/plimsoll [ROUNDS]
 A random model of Qwen2.5's kind is made in target/train once (34 million parameters). Texts are random; of each a third is
 the answer. Both do the same steps: rank 16 on all seven matrices, AdamW, clipping, so many texts a step. PEFT gets them as
