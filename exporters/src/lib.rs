@@ -5,11 +5,13 @@
 mod catalog;
 mod docs;
 pub mod parse;
+mod reading;
 mod registry;
 mod text;
 
 pub use catalog::{CATALOG, Kind, Metric, Spec};
 pub use docs::markdown;
 pub use prometheus::proto::MetricFamily;
-pub use registry::{Reading, ReadingValue, Registry};
+pub use reading::{Reading, ReadingValue};
+pub use registry::Registry;
 pub use text::TextFormat;

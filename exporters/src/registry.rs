@@ -10,33 +10,7 @@ use prometheus::proto::{self, MetricFamily, MetricType};
 use prometheus::{Counter, Gauge, Histogram, HistogramOpts, Opts};
 
 use crate::catalog::{Kind, Metric, Spec};
-
-/// What a source read for one series.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ReadingValue {
-    /// A gauge's value, or a counter's absolute value as the source reports it.
-    Scalar(f64),
-    /// Cumulative buckets as the source has them (never re-binned), sum and count.
-    Histogram {
-        /// `(le, cumulative count)`, ascending, `+Inf` included.
-        buckets: Vec<(f64, f64)>,
-        /// Sum of all observations.
-        sum: f64,
-        /// Number of observations.
-        count: f64,
-    },
-}
-
-/// One series as read from a source.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
-    /// Which metric of the catalog.
-    pub metric: Metric,
-    /// Label values in the order of the catalog's label names.
-    pub labels: Vec<String>,
-    /// Its value.
-    pub value: ReadingValue,
-}
+use crate::reading::{Reading, ReadingValue};
 
 /// All current values; clones share them. Label sets are capped over all metrics; what is over is counted in
 /// `plimsoll_dropped_total{what="label_sets"}`.

@@ -2,8 +2,6 @@
 
 use plimsoll_exporters::{Metric, Reading};
 
-use super::system::scalar;
-
 /// What the agent uses now; what cannot be read is left out.
 pub fn read() -> Vec<Reading> {
     let mut out = Vec::with_capacity(4);
@@ -12,15 +10,15 @@ pub fn read() -> Vec<Reading> {
     let fields: Vec<u64> =
         stat.rsplit(')').next().unwrap_or("").split_ascii_whitespace().map(|f| f.parse().unwrap_or(0)).collect();
     if let (Some(user), Some(system), Some(start)) = (fields.get(11), fields.get(12), fields.get(19)) {
-        out.push(scalar(Metric::ProcessCpu, &[], (user + system) as f64 / TICKS));
-        out.extend(boot_time().map(|boot| scalar(Metric::ProcessStart, &[], boot + *start as f64 / TICKS)));
+        out.push(Reading::scalar(Metric::ProcessCpu, &[], (user + system) as f64 / TICKS));
+        out.extend(boot_time().map(|boot| Reading::scalar(Metric::ProcessStart, &[], boot + *start as f64 / TICKS)));
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident =
         status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    out.extend(resident.map(|kib| scalar(Metric::ProcessResident, &[], (kib * 1024) as f64)));
+    out.extend(resident.map(|kib| Reading::scalar(Metric::ProcessResident, &[], (kib * 1024) as f64)));
     if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-        out.push(scalar(Metric::ProcessFds, &[], open.count() as f64));
+        out.push(Reading::scalar(Metric::ProcessFds, &[], open.count() as f64));
     }
     out
 }

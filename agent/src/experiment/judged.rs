@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use plimsoll_exporters::{Metric, Reading, ReadingValue};
+use plimsoll_exporters::{Metric, Reading};
 use plimsoll_rules::verdict::{JudgeHealth, JudgeReport, judge_report};
 
 use crate::config::{Experiment, Split};
@@ -51,16 +51,11 @@ impl Reports {
 
 /// A report as series.
 pub(super) fn readings(id: &str, report: &JudgeReport) -> Vec<Reading> {
-    let reading = |metric, labels: &[&str], value| Reading {
-        metric,
-        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
-        value: ReadingValue::Scalar(value),
-    };
     let mut all: Vec<Reading> = JudgeHealth::WORDS
         .iter()
         .map(|word| {
             let is = if *word == report.health.as_str() { 1.0 } else { 0.0 };
-            reading(Metric::ExperimentJudgeHealth, &[id, word], is)
+            Reading::scalar(Metric::ExperimentJudgeHealth, &[id, word], is)
         })
         .collect();
     let scalars = [
@@ -68,7 +63,7 @@ pub(super) fn readings(id: &str, report: &JudgeReport) -> Vec<Reading> {
         (Metric::ExperimentJudgeFlips, report.flips),
         (Metric::ExperimentJudgeTemperature, report.temperature),
     ];
-    all.extend(scalars.into_iter().filter_map(|(metric, value)| Some(reading(metric, &[id], value?))));
+    all.extend(scalars.into_iter().filter_map(|(metric, value)| Some(Reading::scalar(metric, &[id], value?))));
     let rates = [("judge", report.win_rate), ("judge_equal_length", report.win_rate_at_equal_length)];
     let single = rates.into_iter().filter_map(|(by, rate)| Some((by, "estimate", rate?)));
     let bounds = [("labels", report.labelled), ("labels_and_judge", report.assisted)];
@@ -77,10 +72,12 @@ pub(super) fn readings(id: &str, report: &JudgeReport) -> Vec<Reading> {
         ends.map(move |(bound, value)| (by, bound, value))
     });
     all.extend(
-        single.chain(wide).map(|(by, bound, value)| reading(Metric::ExperimentWinRate, &[id, by, bound], value)),
+        single
+            .chain(wide)
+            .map(|(by, bound, value)| Reading::scalar(Metric::ExperimentWinRate, &[id, by, bound], value)),
     );
     for (side, log_e) in [("better", report.log_e_better), ("worse", report.log_e_worse)] {
-        all.push(reading(Metric::ExperimentJudgeEvidence, &[id, side], log_e));
+        all.push(Reading::scalar(Metric::ExperimentJudgeEvidence, &[id, side], log_e));
     }
     all
 }

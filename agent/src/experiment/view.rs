@@ -1,6 +1,6 @@
 //! How an experiment is shown: as JSON, as series, and as the answer that Argo Rollouts asks for.
 
-use plimsoll_exporters::{Metric, Reading, ReadingValue, Registry};
+use plimsoll_exporters::{Metric, Reading, Registry};
 use plimsoll_rules::verdict::experiment::{
     Arm, Decision, Direction, Experiment as Machine, Interval, Metric as Measured, MetricKind, MetricSpec, Reason,
     Role, State,
@@ -137,41 +137,40 @@ impl View {
 
     /// Its series.
     pub(super) fn readings(&self) -> Vec<Reading> {
-        let reading = |metric, labels: &[&str], value| Reading {
-            metric,
-            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
-            value: ReadingValue::Scalar(value),
-        };
         let id = self.id.as_str();
         let mut all: Vec<Reading> = State::WORDS
             .iter()
             .map(|word| {
-                reading(Metric::ExperimentState, &[id, word], if *word == self.state.as_str() { 1.0 } else { 0.0 })
+                Reading::scalar(
+                    Metric::ExperimentState,
+                    &[id, word],
+                    if *word == self.state.as_str() { 1.0 } else { 0.0 },
+                )
             })
             .collect();
-        all.push(reading(Metric::ExperimentShare, &[id], self.share.unwrap_or(0.0)));
-        all.push(reading(Metric::ExperimentSplitEvidence, &[id], self.log_e_split));
-        all.push(reading(Metric::ExperimentMissingEvidence, &[id], self.log_e_missing));
+        all.push(Reading::scalar(Metric::ExperimentShare, &[id], self.share.unwrap_or(0.0)));
+        all.push(Reading::scalar(Metric::ExperimentSplitEvidence, &[id], self.log_e_split));
+        all.push(Reading::scalar(Metric::ExperimentMissingEvidence, &[id], self.log_e_missing));
         for (arm, units) in [Arm::Control, Arm::Treatment].into_iter().zip(self.units) {
-            all.push(reading(Metric::ExperimentOutcomes, &[id, arm.as_str()], units as f64));
+            all.push(Reading::scalar(Metric::ExperimentOutcomes, &[id, arm.as_str()], units as f64));
         }
         for metric in &self.metrics {
             let name = metric.name.as_str();
-            all.push(reading(Metric::ExperimentEvidence, &[id, name, "harm"], metric.log_e_harm));
-            all.push(reading(Metric::ExperimentEvidence, &[id, name, "no_worse"], metric.log_e_no_worse));
+            all.push(Reading::scalar(Metric::ExperimentEvidence, &[id, name, "harm"], metric.log_e_harm));
+            all.push(Reading::scalar(Metric::ExperimentEvidence, &[id, name, "no_worse"], metric.log_e_no_worse));
             for (bound, value) in metric
                 .effect
                 .iter()
                 .flat_map(|effect| [("estimate", effect.effect), ("lower", effect.lower), ("upper", effect.upper)])
             {
-                all.push(reading(Metric::ExperimentEffect, &[id, name, bound], value));
+                all.push(Reading::scalar(Metric::ExperimentEffect, &[id, name, bound], value));
             }
         }
         all.extend(self.judge.iter().flat_map(|report| judged::readings(id, report)));
         if let Some(last) = &self.last_decision {
             let labels = [id, last.from.as_str(), last.to.as_str(), last.reason.as_str()];
             let labels = [&labels[..], &[last.metric.as_deref().unwrap_or("")]].concat();
-            all.push(reading(Metric::ExperimentDecided, &labels, last.at.secs_f64()));
+            all.push(Reading::scalar(Metric::ExperimentDecided, &labels, last.at.secs_f64()));
         }
         all
     }
@@ -192,10 +191,7 @@ fn warnings(machine: &Machine) -> Vec<String> {
     let units: u64 = machine.units().iter().sum();
     let silent = |(spec, metric): &(&MetricSpec, &Measured)| {
         let count = metric.arm(Arm::Control).count() + metric.arm(Arm::Treatment).count();
-        // a quantile's limit is learnt from control's first units
-        let learns =
-            matches!(spec.kind, MetricKind::Quantile { .. }) && metric.limit().is_none() && metric.is_learning();
-        spec.role != Role::Signal && units >= SILENT && count == 0 && !learns
+        spec.role != Role::Signal && units >= SILENT && count == 0 && !metric.is_learning()
     };
     let all = machine.metrics().filter(silent);
     all.map(|(spec, _)| format!("{}: {units} units, and none has an outcome; is it posted by this name?", spec.name))

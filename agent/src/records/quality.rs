@@ -1,6 +1,6 @@
 //! Is completion below 90 %? Evidence of it, beside the literal rule: of today, and of a fall at any time.
 
-use plimsoll_exporters::{Metric, Reading, ReadingValue};
+use plimsoll_exporters::{Metric, Reading};
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::verdict::Below;
 
@@ -38,16 +38,15 @@ impl Quality {
     pub(super) fn readings(&self, model: &str, variant: &str, now: Timestamp) -> [Reading; 2] {
         let today = now.millis().div_euclid(DAY_MILLIS) == self.day;
         let daily = if today { self.daily.log_e() } else { 0.0 };
-        [("daily", daily), ("detector", self.detector.log_sr())].map(|(method, log_e)| Reading {
-            metric: Metric::CompletionEvidence,
-            labels: [model, variant, method].map(str::to_owned).to_vec(),
-            value: ReadingValue::Scalar(log_e),
-        })
+        [("daily", daily), ("detector", self.detector.log_sr())]
+            .map(|(method, log_e)| Reading::scalar(Metric::CompletionEvidence, &[model, variant, method], log_e))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_exporters::ReadingValue;
+
     use super::*;
 
     #[test]

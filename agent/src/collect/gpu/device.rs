@@ -10,8 +10,6 @@ use nvml_wrapper::struct_wrappers::event::EventData;
 use nvml_wrapper::{Device, Nvml};
 use plimsoll_exporters::{Metric, Reading};
 
-use crate::collect::system::scalar;
-
 /// Process names shown at most, per GPU.
 const MOST_PROCESSES: usize = 16;
 
@@ -46,7 +44,7 @@ pub(super) fn read(index: u32, device: &Device<'_>, nvml: &Nvml) -> Result<(Iden
     if !partitioned {
         // a partitioned card has no utilization of its own, and NVML gives none per instance
         if let Some(rates) = supported(device.utilization_rates())? {
-            out.push(scalar(Metric::GpuUtilization, &identity.labels(), f64::from(rates.gpu) / 100.0));
+            out.push(Reading::scalar(Metric::GpuUtilization, &identity.labels(), f64::from(rates.gpu) / 100.0));
         }
     }
     whole_card(&identity, device, &mut out)?;
@@ -83,10 +81,10 @@ fn memory(identity: &Identity, device: &Device<'_>, out: &mut Vec<Reading>) -> R
     };
     let Some(memory) = memory else { return Ok(()) };
     let labels = identity.labels();
-    out.push(scalar(Metric::GpuMemoryUsed, &labels, memory.used as f64));
-    out.push(scalar(Metric::GpuMemoryTotal, &labels, memory.total as f64));
+    out.push(Reading::scalar(Metric::GpuMemoryUsed, &labels, memory.used as f64));
+    out.push(Reading::scalar(Metric::GpuMemoryTotal, &labels, memory.total as f64));
     if memory.total > 0 {
-        out.push(scalar(Metric::GpuMemoryUtilization, &labels, memory.used as f64 / memory.total as f64));
+        out.push(Reading::scalar(Metric::GpuMemoryUtilization, &labels, memory.used as f64 / memory.total as f64));
     }
     Ok(())
 }
@@ -94,27 +92,27 @@ fn memory(identity: &Identity, device: &Device<'_>, out: &mut Vec<Reading>) -> R
 fn whole_card(identity: &Identity, device: &Device<'_>, out: &mut Vec<Reading>) -> Result<(), NvmlError> {
     let labels = identity.labels();
     if let Some(milliwatts) = supported(device.power_usage())? {
-        out.push(scalar(Metric::GpuPower, &labels, f64::from(milliwatts) / 1000.0));
+        out.push(Reading::scalar(Metric::GpuPower, &labels, f64::from(milliwatts) / 1000.0));
     }
     if let Some(celsius) = supported(device.temperature(TemperatureSensor::Gpu))? {
-        out.push(scalar(Metric::GpuTemperature, &labels, f64::from(celsius)));
+        out.push(Reading::scalar(Metric::GpuTemperature, &labels, f64::from(celsius)));
     }
     let with = |more: &'static str| [labels[0], labels[1], labels[2], more];
     for (clock, name) in
         [(Clock::Graphics, "graphics"), (Clock::SM, "sm"), (Clock::Memory, "memory"), (Clock::Video, "video")]
     {
         if let Some(megahertz) = supported(device.clock_info(clock))? {
-            out.push(scalar(Metric::GpuClock, &with(name), f64::from(megahertz) * 1e6));
+            out.push(Reading::scalar(Metric::GpuClock, &with(name), f64::from(megahertz) * 1e6));
         }
     }
     if let Some(reasons) = supported(device.current_throttle_reasons())? {
         for (flag, name) in THROTTLE {
-            out.push(scalar(Metric::GpuThrottled, &with(name), f64::from(u8::from(reasons.contains(flag)))));
+            out.push(Reading::scalar(Metric::GpuThrottled, &with(name), f64::from(u8::from(reasons.contains(flag)))));
         }
     }
     for (error, name) in [(MemoryError::Corrected, "corrected"), (MemoryError::Uncorrected, "uncorrected")] {
         if let Some(count) = supported(device.total_ecc_errors(error, EccCounter::Aggregate))? {
-            out.push(scalar(Metric::GpuEccErrors, &with(name), count as f64));
+            out.push(Reading::scalar(Metric::GpuEccErrors, &with(name), count as f64));
         }
     }
     Ok(())
@@ -145,7 +143,7 @@ fn processes(identity: &Identity, device: &Device<'_>, nvml: &Nvml, out: &mut Ve
     largest.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     let [gpu, uuid, mig] = identity.labels();
     for (name, bytes) in largest.into_iter().take(MOST_PROCESSES) {
-        out.push(scalar(Metric::GpuProcessMemory, &[gpu, uuid, mig, &name], bytes as f64));
+        out.push(Reading::scalar(Metric::GpuProcessMemory, &[gpu, uuid, mig, &name], bytes as f64));
     }
     Ok(())
 }

@@ -11,7 +11,6 @@ use nvml_wrapper::{Device, EventSet, Nvml};
 use plimsoll_exporters::{Metric, Reading};
 use serde::Serialize;
 
-use super::system::scalar;
 use device::Identity;
 
 /// Events taken at one reading at most: a GPU in trouble may send many.
@@ -130,7 +129,7 @@ impl Gpu {
         self.take_events();
         for ((identity, xid), count) in &self.xid {
             let [gpu, uuid, mig] = identity.labels();
-            out.push(scalar(Metric::GpuXidErrors, &[gpu, uuid, mig, &xid.to_string()], *count as f64));
+            out.push(Reading::scalar(Metric::GpuXidErrors, &[gpu, uuid, mig, &xid.to_string()], *count as f64));
         }
         if self.lost.len() == self.known.len() { Err("no GPU answers any more".into()) } else { Ok(out) }
     }
@@ -150,5 +149,5 @@ impl Gpu {
 }
 
 fn up(identity: &Identity, value: f64) -> Reading {
-    scalar(Metric::GpuUp, &identity.labels(), value)
+    Reading::scalar(Metric::GpuUp, &identity.labels(), value)
 }

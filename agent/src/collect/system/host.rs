@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use plimsoll_exporters::{Metric, Reading};
 use sysinfo::{Disks, MemoryRefreshKind, Networks};
 
-use super::scalar;
-
 /// Most interfaces and mounts shown: a node may have hundreds of virtual ones.
 const MOST: usize = 16;
 
@@ -71,8 +69,8 @@ impl Host {
         list.sort_by_key(|(name, _)| *name);
         for (name, data) in list.into_iter().take(MOST) {
             let name = &*name.to_string_lossy();
-            out.push(scalar(Metric::NetworkReceive, &[name], data.total_received() as f64));
-            out.push(scalar(Metric::NetworkTransmit, &[name], data.total_transmitted() as f64));
+            out.push(Reading::scalar(Metric::NetworkReceive, &[name], data.total_received() as f64));
+            out.push(Reading::scalar(Metric::NetworkTransmit, &[name], data.total_transmitted() as f64));
         }
     }
 
@@ -88,8 +86,8 @@ impl Host {
             seen.push(disk.mount_point());
             let mount = disk.mount_point().display().to_string();
             let used = disk.total_space().saturating_sub(disk.available_space());
-            out.push(scalar(Metric::DiskUsed, &[&mount], used as f64));
-            out.push(scalar(Metric::DiskSize, &[&mount], disk.total_space() as f64));
+            out.push(Reading::scalar(Metric::DiskUsed, &[&mount], used as f64));
+            out.push(Reading::scalar(Metric::DiskSize, &[&mount], disk.total_space() as f64));
         }
     }
 }

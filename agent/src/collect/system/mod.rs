@@ -7,7 +7,7 @@ mod pressure;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use plimsoll_exporters::{Metric, Reading, ReadingValue};
+use plimsoll_exporters::{Metric, Reading};
 use serde::Serialize;
 
 pub use cgroup::{Cgroup, CgroupVersion};
@@ -104,7 +104,7 @@ impl System {
         self.cpu(now, &mut out)?;
         self.memory(&mut out);
         for (resource, kind, seconds) in self.pressure() {
-            out.push(scalar(Metric::PressureStall, &[resource, kind], seconds));
+            out.push(Reading::scalar(Metric::PressureStall, &[resource, kind], seconds));
         }
         self.host.network(&mut out);
         self.host.disks(&mut out);
@@ -133,12 +133,12 @@ impl System {
             let wall = now.saturating_duration_since(before.at).as_secs_f64();
             if wall > 0.0 && used >= before.used && before.limited == reading.limited {
                 // clocks of the two counters differ by a tick: never above all of it
-                out.push(scalar(Metric::CpuUtilization, &[], ((used - before.used) / wall / cores).min(1.0)));
+                out.push(Reading::scalar(Metric::CpuUtilization, &[], ((used - before.used) / wall / cores).min(1.0)));
             }
         }
-        out.push(scalar(Metric::CpuLimitCores, &[], cores));
+        out.push(Reading::scalar(Metric::CpuLimitCores, &[], cores));
         if let Some(seconds) = self.cgroup.as_ref().and_then(Cgroup::throttled_seconds) {
-            out.push(scalar(Metric::CpuThrottled, &[], seconds));
+            out.push(Reading::scalar(Metric::CpuThrottled, &[], seconds));
         }
         Ok(())
     }
@@ -151,12 +151,12 @@ impl System {
         };
         let limit = limit.unwrap_or(self.host.memory_total());
         if let Some(used) = used.filter(|_| limit > 0) {
-            out.push(scalar(Metric::MemoryUsed, &[], used as f64));
-            out.push(scalar(Metric::MemoryUtilization, &[], used as f64 / limit as f64));
+            out.push(Reading::scalar(Metric::MemoryUsed, &[], used as f64));
+            out.push(Reading::scalar(Metric::MemoryUtilization, &[], used as f64 / limit as f64));
         }
-        out.push(scalar(Metric::MemoryLimit, &[], limit as f64));
+        out.push(Reading::scalar(Metric::MemoryLimit, &[], limit as f64));
         if let Some(kills) = self.cgroup.as_ref().and_then(Cgroup::oom_kills) {
-            out.push(scalar(Metric::OomKills, &[], kills as f64));
+            out.push(Reading::scalar(Metric::OomKills, &[], kills as f64));
         }
     }
 
@@ -165,12 +165,6 @@ impl System {
         let own = folder.map(|folder| pressure::read(&folder, ".pressure")).unwrap_or_default();
         if own.is_empty() { pressure::read(&self.roots.proc.join("pressure"), "") } else { own }
     }
-}
-
-/// A reading without a histogram.
-pub(in crate::collect) fn scalar(metric: Metric, labels: &[&str], value: f64) -> Reading {
-    let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-    Reading { metric, labels, value: ReadingValue::Scalar(value) }
 }
 
 #[cfg(test)]

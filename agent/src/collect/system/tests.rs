@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use plimsoll_exporters::ReadingValue;
+
 use super::*;
 
 /// Writes `files` below a temporary folder: `proc/...` and `cg/...`.
