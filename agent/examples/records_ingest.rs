@@ -10,7 +10,7 @@ use plimsoll_agent::records::{Location, Records, RecordsOptions};
 use plimsoll_agent::shutdown::Shutdown;
 use plimsoll_exporters::Registry;
 use plimsoll_rules::mask::{MaskOptions, Masker};
-use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
+use plimsoll_rules::{Exchange, ExchangeText, MaskedText, Timestamp, TokenCount};
 use tokio::sync::mpsc;
 
 /// Exchanges of one run.
@@ -22,24 +22,18 @@ const TEXT: usize = 600;
 
 fn exchange(number: usize, text: &Arc<ExchangeText>) -> Exchange {
     Exchange {
-        id: format!("chatcmpl-{number:08}"),
-        request_id: None,
-        started: Timestamp::from_millis(1_790_000_000_000 + number as i64),
-        source: Source::Push,
-        endpoint: Endpoint::Chat,
-        model: "m".into(),
-        variant: String::new(),
-        assignment: None,
-        outcome: ExchangeOutcome::Ok,
-        status: 200,
         finish_reason: Some("stop".into()),
         stream: true,
         input_tokens: TokenCount::Reported(150),
         output_tokens: TokenCount::Reported(150),
         time_to_first_token: Some(Duration::from_millis(80)),
-        inter_token_seconds: Vec::new(),
         duration: Duration::from_millis(2500),
         text: Some(text.clone()),
+        ..Exchange::chat(
+            format!("chatcmpl-{number:08}"),
+            "m",
+            Timestamp::from_millis(1_790_000_000_000 + number as i64),
+        )
     }
 }
 

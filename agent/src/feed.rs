@@ -167,10 +167,8 @@ fn text_bytes(exchange: &Exchange) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use plimsoll_rules::mask::{MaskOptions, Masker};
-    use plimsoll_rules::{Endpoint, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
+    use plimsoll_rules::{ExchangeText, MaskedText, Source, Timestamp};
 
     use super::*;
 
@@ -178,24 +176,9 @@ mod tests {
         let masker = Masker::new(b"salt of the tests", &MaskOptions::default()).unwrap();
         let prompt = Some(MaskedText::of(&masker, text));
         Exchange {
-            id: "a".into(),
-            request_id: None,
-            started: Timestamp::from_millis(0),
             source: Source::Tap,
-            endpoint: Endpoint::Chat,
-            model: String::new(),
-            variant: String::new(),
-            assignment: None,
-            outcome: ExchangeOutcome::Ok,
-            status: 200,
-            finish_reason: None,
-            stream: false,
-            input_tokens: TokenCount::Unknown,
-            output_tokens: TokenCount::Unknown,
-            time_to_first_token: None,
-            inter_token_seconds: Vec::new(),
-            duration: Duration::ZERO,
             text: Some(Arc::new(ExchangeText { prompt, ..ExchangeText::default() })),
+            ..Exchange::chat("a", "", Timestamp::from_millis(0))
         }
     }
 

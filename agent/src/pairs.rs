@@ -191,10 +191,8 @@ pub fn label(experiment: &str, id: &str, value: f64) -> Option<Label> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use plimsoll_rules::mask::{MaskOptions, Masker};
-    use plimsoll_rules::{Endpoint, ExchangeText, Timestamp, TokenCount};
+    use plimsoll_rules::{ExchangeText, Timestamp};
 
     use super::*;
 
@@ -212,24 +210,11 @@ mod tests {
         let text =
             ExchangeText { prompt: Some(masked("why?")), response: answer.map(masked), ..ExchangeText::default() };
         let exchange = Exchange {
-            id: format!("{}-{number}", source.as_str()),
-            request_id: None,
-            started: Timestamp::from_millis(0),
             source,
-            endpoint: Endpoint::Chat,
-            model: String::new(),
             variant: source.as_str().to_owned(),
             assignment: (source == Source::Mirror).then_some(place),
-            outcome: ExchangeOutcome::Ok,
-            status: 200,
-            finish_reason: None,
-            stream: false,
-            input_tokens: TokenCount::Unknown,
-            output_tokens: TokenCount::Unknown,
-            time_to_first_token: None,
-            inter_token_seconds: Vec::new(),
-            duration: Duration::ZERO,
             text: Some(Arc::new(text)),
+            ..Exchange::chat(format!("{}-{number}", source.as_str()), "", Timestamp::from_millis(0))
         };
         Half { pairing: Pairing { number, asked: true }, exchange }
     }

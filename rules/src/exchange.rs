@@ -150,3 +150,30 @@ pub struct Exchange {
     #[serde(skip)]
     pub text: Option<Arc<ExchangeText>>,
 }
+
+impl Exchange {
+    /// A chat that was answered at once, of which no more is known; whoever knows more sets it.
+    #[must_use]
+    pub fn chat(id: impl Into<String>, model: impl Into<String>, started: Timestamp) -> Self {
+        Self {
+            id: id.into(),
+            request_id: None,
+            started,
+            source: Source::Push,
+            endpoint: Endpoint::Chat,
+            model: model.into(),
+            variant: String::new(),
+            assignment: None,
+            outcome: ExchangeOutcome::Ok,
+            status: 200,
+            finish_reason: None,
+            stream: false,
+            input_tokens: TokenCount::Unknown,
+            output_tokens: TokenCount::Unknown,
+            time_to_first_token: None,
+            inter_token_seconds: Vec::new(),
+            duration: Duration::ZERO,
+            text: None,
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use plimsoll_rules::drift::reference_margin;
 use plimsoll_rules::mask::{MaskOptions, Masker};
-use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
+use plimsoll_rules::{Exchange, ExchangeOutcome, ExchangeText, MaskedText, Timestamp, TokenCount};
 
 use super::act::{Act, ActError};
 use super::audit::{By, Door};
@@ -31,24 +31,13 @@ fn at(second: usize) -> Timestamp {
 fn exchange(rng: &mut fastrand::Rng, factor: f64) -> Exchange {
     let tokens = (100.0 * factor * (0.5 + rng.f64() + rng.f64())).round();
     Exchange {
-        id: "x".into(),
-        request_id: None,
-        started: Timestamp::default(),
-        source: Source::Push,
-        endpoint: Endpoint::Chat,
-        model: "m".into(),
-        variant: String::new(),
-        assignment: None,
-        outcome: ExchangeOutcome::Ok,
-        status: 200,
         finish_reason: Some(if rng.f64() < 0.9 { "stop" } else { "length" }.into()),
         stream: true,
         input_tokens: TokenCount::Reported(tokens as u64),
         output_tokens: TokenCount::Estimated(11),
         time_to_first_token: Some(Duration::from_millis(500)),
-        inter_token_seconds: Vec::new(),
         duration: Duration::from_millis(2500),
-        text: None,
+        ..Exchange::chat("x", "m", Timestamp::default())
     }
 }
 

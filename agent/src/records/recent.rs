@@ -74,35 +74,14 @@ fn ids(exchange: &Exchange) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
     use plimsoll_rules::mask::{MaskOptions, Masker};
-    use plimsoll_rules::{Endpoint, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
+    use plimsoll_rules::{ExchangeText, MaskedText, Source, Timestamp};
+    use std::sync::Arc;
 
     use super::*;
 
     fn exchange(id: usize, text: Option<Arc<ExchangeText>>) -> Exchange {
-        Exchange {
-            id: id.to_string(),
-            request_id: None,
-            started: Timestamp::from_millis(0),
-            source: Source::Tap,
-            endpoint: Endpoint::Chat,
-            model: String::new(),
-            variant: String::new(),
-            assignment: None,
-            outcome: ExchangeOutcome::Ok,
-            status: 200,
-            finish_reason: None,
-            stream: false,
-            input_tokens: TokenCount::Unknown,
-            output_tokens: TokenCount::Unknown,
-            time_to_first_token: None,
-            inter_token_seconds: Vec::new(),
-            duration: Duration::ZERO,
-            text,
-        }
+        Exchange { source: Source::Tap, text, ..Exchange::chat(id.to_string(), "", Timestamp::from_millis(0)) }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use plimsoll_rules::mask::{MaskOptions, Masker};
-use plimsoll_rules::{Endpoint, ExchangeOutcome, ExchangeText, MaskedText, Source, Timestamp, TokenCount};
+use plimsoll_rules::{ExchangeText, MaskedText, Source, Timestamp, TokenCount};
 use serde_json::json;
 
 use super::*;
@@ -24,24 +24,14 @@ pub(super) fn options(path: &Path) -> RecordsOptions {
 
 pub(super) fn exchange(id: &str) -> Exchange {
     Exchange {
-        id: id.into(),
         request_id: Some(format!("req-{id}")),
-        started: crate::clock::wall(),
         source: Source::Tap,
-        endpoint: Endpoint::Chat,
-        model: "m".into(),
-        variant: String::new(),
-        assignment: None,
-        outcome: ExchangeOutcome::Ok,
-        status: 200,
         finish_reason: Some("stop".into()),
         stream: true,
         input_tokens: TokenCount::Reported(10),
         output_tokens: TokenCount::Reported(5),
-        time_to_first_token: None,
-        inter_token_seconds: Vec::new(),
         duration: Duration::from_millis(5),
-        text: None,
+        ..Exchange::chat(id, "m", crate::clock::wall())
     }
 }
 

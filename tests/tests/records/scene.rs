@@ -9,7 +9,7 @@ use plimsoll_agent::records::{Feedback, Location, Records, RecordsOptions};
 use plimsoll_agent::shutdown::Shutdown;
 use plimsoll_exporters::Registry;
 use plimsoll_rules::mask::{MaskOptions, Masker};
-use plimsoll_rules::{Endpoint, Exchange, ExchangeOutcome, Source, TokenCount};
+use plimsoll_rules::{Exchange, Source, TokenCount};
 use plimsoll_tests::Postgres;
 use serde_json::json;
 use sqlx::AnyPool;
@@ -91,24 +91,14 @@ pub fn item(id: &str, metric: &str, value: serde_json::Value) -> Feedback {
 
 pub fn exchange(id: &str) -> Exchange {
     Exchange {
-        id: id.into(),
         request_id: Some(format!("req-{id}")),
-        started: plimsoll_agent::clock::wall(),
         source: Source::Tap,
-        endpoint: Endpoint::Chat,
-        model: "m".into(),
-        variant: String::new(),
-        assignment: None,
-        outcome: ExchangeOutcome::Ok,
-        status: 200,
         finish_reason: Some("stop".into()),
         stream: true,
         input_tokens: TokenCount::Reported(10),
         output_tokens: TokenCount::Reported(5),
-        time_to_first_token: None,
-        inter_token_seconds: Vec::new(),
         duration: Duration::from_millis(5),
-        text: None,
+        ..Exchange::chat(id, "m", plimsoll_agent::clock::wall())
     }
 }
 
