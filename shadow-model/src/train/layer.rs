@@ -162,12 +162,8 @@ impl TrainedLayer {
         gradients: &mut Gradients,
     ) -> Result<Tensor> {
         let heads = |x: &Tensor| x.reshape(((), pass.config.head));
-        let slot = self.norms.get(number);
-        let (dx, dw) = backward::rms_norm(&heads(x)?, weight, pass.config.eps, &heads(grad)?, slot.is_some())?;
-        if let (Some(&slot), Some(dw)) = (slot, dw) {
-            gradients.add(slot, &dw)?;
-        }
-        Ok(dx.reshape(x.shape())?)
+        let rows = (&heads(x)?, &heads(grad)?);
+        Ok(before_norm(rows, weight, self.norms.get(number), pass, gradients)?.reshape(x.shape())?)
     }
 
     fn norm(
@@ -182,11 +178,7 @@ impl TrainedLayer {
             After::Nothing => (&self.layer.before_attention, self.norms.first()),
             After::Attention => (&self.layer.before_feed_forward, self.norms.last()),
         };
-        let (dx, dw) = backward::rms_norm(x, weight, pass.config.eps, grad, slot.is_some())?;
-        if let (Some(&slot), Some(dw)) = (slot, dw) {
-            gradients.add(slot, &dw)?;
-        }
-        Ok(dx)
+        before_norm((x, grad), weight, slot, pass, gradients)
     }
 
     /// Its products.
@@ -201,6 +193,22 @@ impl TrainedLayer {
 enum After {
     Nothing,
     Attention,
+}
+
+/// What is asked of the rows `x` before a norm, when `grad` is asked of those after it; what is asked of its weight is added
+/// to `gradients` where that is trained.
+fn before_norm(
+    (x, grad): (&Tensor, &Tensor),
+    weight: &Tensor,
+    slot: Option<&Slot>,
+    pass: &Pass<'_>,
+    gradients: &mut Gradients,
+) -> Result<Tensor> {
+    let (dx, dw) = backward::rms_norm(x, weight, pass.config.eps, grad, slot.is_some())?;
+    if let (Some(&slot), Some(dw)) = (slot, dw) {
+        gradients.add(slot, &dw)?;
+    }
+    Ok(dx)
 }
 
 fn some(tensor: Option<Tensor>) -> Result<Tensor> {
