@@ -28,8 +28,12 @@ use crate::shutdown::Shutdown;
 const EVERY: Duration = Duration::from_secs(1);
 /// The records get this long to write down what came before the end of a window.
 const GRACE: Duration = Duration::from_secs(2);
-/// How far back other agents' assignments are read: they are written within a second or two.
+/// How far back other agents' assignments are read, by when they were given: they are written with the end of the unit's first
+/// answer. Each time, and now and then, for answers that took long.
 const LATELY: Duration = Duration::from_secs(15);
+const LONG_AGO: Duration = Duration::from_secs(900);
+/// Passes between the latter.
+const SELDOM: u32 = 30;
 /// The start of the agent waits so long for it.
 const BEGUN: Duration = Duration::from_secs(5);
 /// Units taken in at once.
@@ -128,6 +132,7 @@ struct Desk {
     registry: Registry,
     known: BTreeMap<String, Known>,
     judged: Reports,
+    passes: u32,
     views: watch::Sender<Arc<Vec<View>>>,
 }
 
@@ -141,7 +146,8 @@ pub fn start(
     let (wishes, queue) = mpsc::channel(8);
     let (views, seen) = watch::channel(Arc::default());
     let handle = Experiments { wishes, views: seen, records: records.clone(), shelf };
-    let desk = Desk { splitter, records, registry, known: BTreeMap::new(), judged: Reports::default(), views };
+    let desk =
+        Desk { splitter, records, registry, known: BTreeMap::new(), judged: Reports::default(), passes: 0, views };
     shutdown.spawn("experiments", desk.run(queue, shutdown.clone()));
     handle
 }
@@ -174,6 +180,7 @@ impl Desk {
     /// Takes in what is due in every experiment.
     async fn pass(&mut self) {
         let running = self.splitter.all();
+        self.passes = self.passes.wrapping_add(1);
         if running.iter().any(|one| !one.is_restored()) {
             super::restore(&self.splitter, &self.records).await;
         }
@@ -238,7 +245,8 @@ impl Desk {
         if self.known.get(id).is_some_and(|known| known.version != version) {
             self.known.remove(id);
         }
-        for place in self.records.assignments_since(id, clock::wall() - LATELY).await? {
+        let back = if self.passes.is_multiple_of(SELDOM) { LONG_AGO } else { LATELY };
+        for place in self.records.assignments_since(id, clock::wall() - back).await? {
             running.remember(place.unit, place.arm, place.propensity);
         }
         Ok(())

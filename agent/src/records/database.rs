@@ -182,6 +182,15 @@ pub(super) async fn unjoined(pool: &AnyPool, most: i64) -> Result<Vec<String>> {
         .await
 }
 
+/// The same, of what was received since then.
+pub(super) async fn unjoined_since(pool: &AnyPool, since: Timestamp, most: i64) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT DISTINCT target FROM feedback WHERE model IS NULL AND received_ms > $1 LIMIT $2")
+        .bind(since.millis())
+        .bind(most)
+        .fetch_all(pool)
+        .await
+}
+
 /// A scored item as the window takes it: when, model and variant, metric, score.
 pub(super) type Scored = (Timestamp, (String, String), String, f64);
 

@@ -12,6 +12,7 @@ mod pool;
 mod quality;
 mod readings;
 mod recent;
+mod steps;
 pub mod transfer;
 mod window;
 mod writer;
@@ -27,11 +28,11 @@ use plimsoll_rules::Exchange;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, oneshot};
 
-pub use experiments::{ClosedUnit, Decision, OpenUnit, SavedExperiment, Step, UnitExchange, UnitFacts, UnitFeedback};
 pub use item::{Feedback, Meaning};
 pub use judgements::{Judgement, LABEL};
 pub(crate) use local::open as open_local;
 pub use pool::Location;
+pub use steps::{ClosedUnit, Decision, OpenUnit, SavedExperiment, Step, UnitExchange, UnitFacts, UnitFeedback};
 
 use crate::config::StoreText;
 use crate::drift::OutcomeFeed;

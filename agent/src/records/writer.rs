@@ -12,10 +12,11 @@ use sqlx::{Any, AnyConnection, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::database::{self, Before};
-use super::experiments::{self, Step};
+use super::experiments;
 use super::item::{Feedback, Meaning};
 use super::judgements::{self, Judgement};
 use super::pool::Database;
+use super::steps::Step;
 use super::{Refused, Shared};
 use crate::drift::{Outcome, Signal};
 use crate::shadow::Reading;
@@ -30,6 +31,8 @@ const MOST_METRICS: usize = 64;
 
 /// How often feedback that came through other agents is looked for.
 const JOIN: Duration = Duration::from_secs(2);
+/// How old it may be: longer than an answer takes.
+const JOIN_BACK: Duration = Duration::from_secs(900);
 
 /// Something to write.
 #[derive(Debug)]
@@ -131,7 +134,8 @@ impl Writer {
     /// Feedback that another agent has taken may be about an exchange that only we remember.
     async fn join(&mut self, jobs: &mut mpsc::Receiver<Job>) {
         let Some(Database { pool, .. }) = &self.database else { return };
-        let waiting = match database::unjoined(pool, MOST_UNJOINED).await {
+        let since = crate::clock::wall() - JOIN_BACK;
+        let waiting = match database::unjoined_since(pool, since, MOST_UNJOINED).await {
             Ok(waiting) => waiting,
             Err(error) => return self.judge(Err(error)),
         };
@@ -139,7 +143,8 @@ impl Writer {
             let recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.iter().filter_map(|target| recent.find(target).cloned()).collect()
         };
-        self.unjoined = waiting.into_iter().collect();
+        let room = usize::try_from(MOST_UNJOINED).unwrap_or(0).saturating_sub(self.unjoined.len());
+        self.unjoined.extend(waiting.into_iter().take(room));
         self.publish_waiting();
         if !known.is_empty() {
             self.batch(Job::Joined(known), jobs).await;

@@ -5,7 +5,7 @@ For each model an adapter in each of three forms (LoRA, rsLoRA, DoRA) with the l
 one loss by torch autograd; the losses of 200 steps of torch's AdamW on PEFT's adapter, which begins as the folder `begin`
 says. All in f32. Adapters are stored in F16 and read back before anything is computed with them.
 
-tests/bench/train/setup.sh && target/train/venv/bin/python tests/golden/train/adapters.py
+tests/bench/torch.sh target/train/venv 'peft, safetensors, transformers' transformers peft safetensors && target/train/venv/bin/python tests/golden/train/adapters.py
 """
 import json
 import pathlib
