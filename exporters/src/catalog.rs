@@ -189,6 +189,26 @@ catalog! {
     ExperimentJudgeEvidence "experiment_judge_log_e" Gauge, ["experiment", "side"], "Evidence that the judge prefers the treatment's answers (side better) or control's (worse), in nats, one pair a unit. A signal, it decides nothing.";
     ExperimentDecided "experiment_decision_timestamp_seconds" Gauge, ["experiment", "from", "to", "reason", "metric"], "When the last decision was taken, in seconds since the Unix epoch.";
     ExperimentDecisions "experiment_decisions_total" Counter, ["experiment", "action", "reason"], "Decisions since the start of the agent (action: advance, hold, resume, promote, roll_back, keep_control).";
+    // The loop: from falling quality to the next version
+    FinetuneStage "finetune_stage" Gauge, ["stage"], "1 for the stage of the newest run (proposed, curating, training, gating, loading, trying, promoted, rolled_back, kept, refused, failed, cancelled), 0 for the others.";
+    FinetuneHold "finetune_hold" Gauge, ["hold"], "1 for each thing that is in the way of a run (calm: nothing fell, weak, explained, circuit_open, experiment, cooldown, budget, examples, failures).";
+    FinetuneCircuitOpen "finetune_circuit_open" Gauge, [], "1 while two gates in a row have refused: no run begins until somebody has looked.";
+    FinetuneRuns "finetune_runs_total" Counter, ["outcome"], "Runs since the start of the agent by how they ended (promoted, rolled_back, kept, refused, failed, cancelled).";
+    FinetuneStep "finetune_step" Gauge, [], "Steps that the training under way has done.";
+    FinetuneLoss "finetune_loss_nats" Gauge, [], "Loss of its last step, in nats per answer token.";
+    FinetuneHoldoutLoss "finetune_holdout_loss_nats" Gauge, [], "Its last loss on what is held out, in nats per answer token.";
+    FinetuneTokens "finetune_tokens_per_second" Gauge, [], "Tokens that it reads a second.";
+    ModelVersion "model_version_info" Gauge, ["version", "status"], "1 for each version that is kept, with where it stands (candidate, live, retired, rolled_back, kept, refused).";
+    // Distributed training, as its ranks report it
+    FinetuneRankStep "finetune_rank_step_seconds" Gauge, ["run", "rank"], "Seconds a rank of a training job computed in its last step.";
+    FinetuneRankLoss "finetune_rank_loss" Gauge, ["run", "rank"], "Loss of a rank's last step, as the job reports it.";
+    FinetuneRanksDiverged "finetune_ranks_diverged" Gauge, ["run"], "1 once ranks of a training job have reported different checksums of the parameters after one step, until the job begins again before it; else 0.";
+    FinetuneDivergedStep "finetune_ranks_diverged_step" Gauge, ["run"], "The first step after which the ranks of a training job held different parameters.";
+    FinetuneStraggler "finetune_straggler_ratio" Gauge, ["run"], "Usual step time of the slowest rank of a training job as a ratio of the median rank's.";
+    // Capacity
+    RecommendedReplicas "recommended_replicas" Gauge, [], "Pods that this pod's own traffic takes, reserve included; the sum over pods, rounded up, is what the service takes. Absent while peak or capacity are not known.";
+    PeakRequests "peak_requests_per_second" Gauge, [], "Requests per second that were asked of this pod at most in a minute, over `capacity.window`.";
+    CapacityRequests "capacity_requests_per_second" Gauge, ["by"], "Requests per second that this pod can (by: configured, or measured while requests waited all the time).";
     // Shadow model, as the agent sees it
     ShadowRequests "shadow_requests_total" Counter, ["outcome"], "Requests of the agent to the shadow worker by how they ended: ok, busy (it makes way for the served model), failed.";
     ShadowRequestDuration "shadow_request_duration_seconds" Histogram(SECONDS), [], "Seconds of a request of the agent to the shadow worker that was answered.";
@@ -225,6 +245,7 @@ catalog! {
     StoreSamples "store_samples" Gauge, [], "Samples in the in-memory store.";
     TapConnections "tap_connections" Gauge, [], "Client connections open at the tap.";
     QueriesRefused "queries_refused_total" Counter, ["reason"], "Queries over the API that were refused to protect the pod (reason: busy, cost, time).";
+    ApiRefused "api_refused_total" Counter, ["reason"], "Requests to the API that were turned away (reason: no_token, unknown_token, role).";
     ProcessCpu "process_cpu_seconds_total" Counter, [], "User and system CPU time of the agent, in seconds.";
     ProcessResident "process_resident_memory_bytes" Gauge, [], "Resident memory of the agent, in bytes.";
     ProcessFds "process_open_fds" Gauge, [], "File descriptors the agent has open.";

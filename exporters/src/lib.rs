@@ -13,5 +13,5 @@ pub use catalog::{CATALOG, Kind, Metric, Spec};
 pub use docs::markdown;
 pub use prometheus::proto::MetricFamily;
 pub use reading::{Reading, ReadingValue};
-pub use registry::Registry;
+pub use registry::{Registry, Sampled};
 pub use text::TextFormat;

@@ -17,6 +17,15 @@ use crate::reading::{Reading, ReadingValue};
 #[derive(Clone, Debug)]
 pub struct Registry(Arc<Inner>);
 
+/// Every series at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Sampled {
+    /// Those that there are.
+    pub now: Vec<(Labels, f64)>,
+    /// Those that were there the last time and are no more.
+    pub gone: Vec<Labels>,
+}
+
 #[derive(Debug)]
 struct Inner {
     max_series: usize,
@@ -159,8 +168,13 @@ impl Registry {
         by_metric.into_values().map(|(metric, metrics)| family_of(metric, metrics)).collect()
     }
 
-    /// Every current value as a flat sample (`_bucket`, `_sum`, `_count` for histograms), for the store.
+    /// Every current value as a flat sample (`_bucket`, `_sum`, `_count` for histograms).
     pub fn samples(&self) -> Vec<(Labels, f64)> {
+        self.sample().now
+    }
+
+    /// The same, for whoever keeps them: with the series that were there the last time and are gone.
+    pub fn sample(&self) -> Sampled {
         let families = self.gather();
         let mut cache = lock(&self.0.flat);
         let mut fresh = HashMap::with_capacity(cache.len());
@@ -174,8 +188,8 @@ impl Registry {
                 fresh.insert(id, labels);
             }
         }
-        *cache = fresh; // label sets that are gone are forgotten
-        out
+        let gone = std::mem::replace(&mut *cache, fresh).into_values();
+        Sampled { now: out, gone: gone.flat_map(|labels| labels.to_vec()).collect() }
     }
 
     fn child(&self, metric: Metric, labels: &[&str]) -> Option<Child> {
@@ -334,6 +348,19 @@ mod tests {
 
     fn value(registry: &Registry, series: &str) -> Option<f64> {
         registry.samples().into_iter().find(|(labels, _)| labels.to_string() == series).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn what_is_gone_is_told_once() {
+        let registry = Registry::new(100);
+        let reading = |mount: &str| Reading::scalar(Metric::DiskUsed, &[mount], 1.0);
+        registry.publish("system", vec![reading("a"), reading("b")]);
+        assert!(registry.sample().gone.is_empty());
+        registry.publish("system", vec![reading("b")]);
+        let sampled = registry.sample();
+        let mounts: Vec<_> = sampled.gone.iter().map(|labels| labels.get("mount").unwrap_or_default()).collect();
+        assert_eq!((mounts, sampled.now.len()), (vec!["a"], 1));
+        assert!(registry.sample().gone.is_empty());
     }
 
     #[test]

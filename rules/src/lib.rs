@@ -6,6 +6,8 @@
 
 pub mod anomaly;
 mod assignment;
+mod capacity;
+pub mod dataset;
 pub mod drift;
 mod engine;
 mod exchange;
@@ -14,6 +16,8 @@ mod kahan;
 mod labels;
 pub mod mask;
 pub mod promql;
+pub mod ranks;
+pub mod retrain;
 mod store;
 mod summary;
 pub mod text;
@@ -22,6 +26,7 @@ mod units;
 pub mod verdict;
 
 pub use assignment::{Assignment, Phase, arm_at, unit_hash};
+pub use capacity::{Capacity, CapacitySettings, LEAST_WINDOW, Look, MOST_WINDOW, Need};
 pub use engine::{
     Action, ActiveAlert, AlertStanding, AlertState, BUILTIN_RULES, Backtest, BacktestReport, EngineOptions, Episode,
     Failure, Group, GroupReport, GroupStanding, LastRun, Remark, Rule, RuleEngine, RuleOutcome, RuleProblem,
