@@ -277,11 +277,48 @@ fn every_end_of_an_experiment_is_told() {
 }
 
 #[test]
+fn ranks_that_part_are_told_at_once_and_until_the_job_goes_back() {
+    let ranks: Scene = |t, out| {
+        let parted = (100.0..400.0).contains(&t);
+        for (run, value) in [("llama-sft", f64::from(u8::from(parted))), ("other", 0.0)] {
+            gauge(out, "plimsoll_finetune_ranks_diverged", &[("run", run)], value);
+        }
+        if parted {
+            gauge(out, "plimsoll_finetune_ranks_diverged_step", &[("run", "llama-sft")], 1200.0);
+        }
+    };
+    let alert = check("parted", ranks, 300.0, "PlimsollFinetuneRanksDiverged", 105.0..=105.0);
+    assert_eq!(alert.annotations["summary"], "The ranks of training run llama-sft no longer hold the same parameters");
+    assert!(alert.annotations["description"].contains("after step 1200 the"), "{:?}", alert.annotations);
+    assert_eq!((alert.labels.get("severity"), alert.labels.get("run")), (Some("critical"), Some("llama-sft")));
+    assert!(play(ranks, 600.0, 1.0).last.iter().all(over));
+}
+
+#[test]
+fn what_the_loop_wants_of_people_is_told() {
+    fn stage(t: f64, out: &mut Vec<(Labels, f64)>, of: &str) {
+        let on = f64::from(u8::from((100.0..400.0).contains(&t)));
+        gauge(out, "plimsoll_finetune_stage", &[("stage", of)], on);
+        gauge(out, "plimsoll_finetune_stage", &[("stage", "trying")], 1.0 - on);
+    }
+    let scenes: [(&str, Scene); 2] = [
+        ("PlimsollFinetuneProposed", |t, out| stage(t, out, "proposed")),
+        ("PlimsollFinetuneFailed", |t, out| stage(t, out, "failed")),
+    ];
+    for (name, scene) in scenes {
+        check(name, scene, 300.0, name, 105.0..=105.0);
+        assert!(play(scene, 600.0, 1.0).last.iter().all(over));
+    }
+    let circuit: Scene = |t, out| gauge(out, "plimsoll_finetune_circuit_open", &[], f64::from(u8::from(t >= 100.0)));
+    check("circuit", circuit, 300.0, "PlimsollFinetuneCircuitOpen", 105.0..=105.0);
+}
+
+#[test]
 fn fast_motion_is_the_same_only_faster() {
     let text = builtin_scaled(1.0 / 30.0);
     let fast = load_rules("fast.yml", &text, Duration::from_secs(60)).unwrap();
     let slow = load_rules("builtin.yml", BUILTIN_RULES, Duration::from_secs(60)).unwrap();
-    assert_eq!(slow.len(), 6);
+    assert_eq!(slow.len(), 8);
     for (fast, slow) in fast.iter().zip(&slow) {
         assert_eq!((&fast.name, fast.interval), (&slow.name, Duration::from_secs(1)));
         for (fast, slow) in fast.rules.iter().zip(&slow.rules) {
