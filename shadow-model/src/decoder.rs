@@ -20,7 +20,7 @@ use candle_core::Tensor;
 pub(crate) use batch::{Batch, Load};
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use config::{Biases, Config};
-pub(crate) use head::{Head, Target};
+pub(crate) use head::{Head, Predicted, Target};
 pub(crate) use layer::{Layer, Pass, norm_heads};
 pub(crate) use part::Part;
 pub(crate) use rope::{Frequencies, plain as plain_frequencies};

@@ -49,7 +49,7 @@ const LAYER: [(&str, &str); 11] = [
 ];
 
 /// llama.cpp's name for a tensor of transformers, `layers.3.mlp.up_proj.weight`.
-fn stored_name(name: &str) -> Option<String> {
+pub(crate) fn stored_name(name: &str) -> Option<String> {
     let (module, kind) = name.rsplit_once('.')?;
     let module = match module {
         "embed_tokens" => "token_embd".to_owned(),

@@ -36,8 +36,9 @@ pub use error::ModelError;
 pub use folder::{Family, Folder, Settings};
 pub use judge::{Comparison, Judge, Judgement, Preference};
 pub use needs::{Needs, Purpose};
+pub use peft::{adapter_name, write_gguf};
 pub use reward::Reward;
-pub use scorer::{Nll, Pair, Score, Scorer};
+pub use scorer::{AnswerScore, Nll, Pair, Score, Scorer};
 pub use tokens::{Tokens, Vocabulary};
 pub use weights::Weights;
 

@@ -3,12 +3,13 @@
 //! W' = W + s·B·A with s = α/r (Hu et al., arXiv 2106.09685) or α/√r (rsLoRA: Kalajdzievski, arXiv 2312.03732); with
 //! magnitudes m, W' = m ∘ (W + s·B·A) / ‖W + s·B·A‖, row by row (DoRA: Liu et al., arXiv 2402.09353).
 
+mod gguf;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use candle_core::{D, DType, Device, Tensor};
@@ -16,6 +17,7 @@ use candle_core::{D, DType, Device, Tensor};
 use crate::decoder::{Config, Part};
 use crate::{ModelError, Result, Settings, Weights};
 
+pub use gguf::{adapter_name, write_gguf};
 pub(crate) use settings::Form;
 pub(crate) use write::{Item, Numbers, safetensors, sha256, write, write_tensors};
 
@@ -59,34 +61,71 @@ impl Module {
     }
 }
 
-impl Adapter {
-    /// Reads an adapter for a decoder.
+/// An adapter's two files, whose tensors are read one by one.
+struct Stored {
+    form: Form,
+    weights: Weights,
+    /// The matrices that it changes.
+    places: BTreeSet<(usize, Part)>,
+}
+
+impl Stored {
+    /// Opens an adapter for a decoder.
     ///
     /// # Errors
-    /// Where a file is missing or damaged, the adapter does something that is not supported here, or does not fit the model.
-    pub fn read(folder: &Path, config: &Config) -> Result<Self> {
+    /// Where a file is missing or damaged, the adapter does something that is not supported here, or changes other matrices
+    /// than the model has.
+    fn open(folder: &Path, config: &Config) -> Result<Self> {
         let form = Form::read(&Settings::read(&folder.join(SETTINGS))?)?;
         let path = folder.join(TENSORS);
         if !path.exists() {
             return Err(ModelError::file(&path, "no such file; an adapter has it beside adapter_config.json"));
         }
         let weights = Weights::of_files(folder, vec![path.clone()])?;
-        let mut modules = BTreeMap::new();
+        let mut places = BTreeSet::new();
         for (name, _) in weights.shapes() {
             let Some((layer, part, tensor)) = place(name, config) else {
                 let expected = "an adapter of the matrices in the layers of this model";
                 return Err(ModelError::tensor(&path, name, "it", expected));
             };
             if tensor == "lora_A.weight" {
-                modules.insert((layer, part), module(&weights, (part, layer), config, &form)?);
+                places.insert((layer, part));
             } else if !weights.has(&key(part, layer, "lora_A.weight")) {
                 return Err(ModelError::tensor(&path, name, "it without its lora_A.weight", "both"));
             }
         }
-        if modules.is_empty() {
+        if places.is_empty() {
             return Err(ModelError::file(&path, "no tensors of an adapter in it"));
         }
-        Ok(Self { form, modules })
+        Ok(Self { form, weights, places })
+    }
+
+    /// What it adds to a matrix.
+    ///
+    /// # Errors
+    /// Where a tensor is missing, of another shape, or cannot be read.
+    fn module(&self, (layer, part): (usize, Part), config: &Config) -> Result<Module> {
+        let ((inputs, outputs), form) = (part.shape(config), &self.form);
+        let tensor =
+            |name: &str, shape: &[usize]| self.weights.tensor(&key(part, layer, name), shape, DType::F32, &Device::Cpu);
+        Ok(Module {
+            a: tensor("lora_A.weight", &[form.rank, inputs])?,
+            b: tensor("lora_B.weight", &[outputs, form.rank])?,
+            magnitude: form.dora.then(|| tensor("lora_magnitude_vector", &[outputs])).transpose()?,
+            scale: form.scale(),
+        })
+    }
+}
+
+impl Adapter {
+    /// Reads an adapter for a decoder.
+    ///
+    /// # Errors
+    /// Where a file is missing or damaged, the adapter does something that is not supported here, or does not fit the model.
+    pub fn read(folder: &Path, config: &Config) -> Result<Self> {
+        let stored = Stored::open(folder, config)?;
+        let module = |&place| Ok((place, stored.module(place, config)?));
+        Ok(Self { form: stored.form, modules: stored.places.iter().map(module).collect::<Result<_>>()? })
     }
 
     /// What it adds to a part of a layer.
@@ -116,15 +155,4 @@ fn place<'n>(name: &'n str, config: &Config) -> Option<(usize, Part, &'n str)> {
     let tensor = tensor.clone().find(|tensor| name.ends_with(&format!(".{tensor}")))?;
     let part = Part::ALL.into_iter().find(|&part| key(part, layer, tensor) == name)?;
     Some((layer, part, tensor))
-}
-
-fn module(weights: &Weights, (part, layer): (Part, usize), config: &Config, form: &Form) -> Result<Module> {
-    let (inputs, outputs) = part.shape(config);
-    let tensor = |name: &str, shape: &[usize]| weights.tensor(&key(part, layer, name), shape, DType::F32, &Device::Cpu);
-    Ok(Module {
-        a: tensor("lora_A.weight", &[form.rank, inputs])?,
-        b: tensor("lora_B.weight", &[outputs, form.rank])?,
-        magnitude: form.dora.then(|| tensor("lora_magnitude_vector", &[outputs])).transpose()?,
-        scale: form.scale(),
-    })
 }

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decoder::{Batch, Checkpoint, Decoder, Head, Load, Target};
+use crate::decoder::{Batch, Checkpoint, Decoder, Head, Load, Predicted, Target};
+use crate::train::{Example, packed};
 use crate::{Options, Result, Tokens, Vocabulary};
 
 /// A decoder that scores.
@@ -76,6 +77,24 @@ impl Nll {
     fn of(per_token: &[f32]) -> Option<Self> {
         let total = per_token.iter().map(|&nats| f64::from(nats)).sum();
         (!per_token.is_empty()).then(|| Self { total, tokens: per_token.len(), per_token: per_token.to_vec() })
+    }
+}
+
+/// How well a model knows the answers of an example.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AnswerScore {
+    /// −ln p of all answer tokens, nats.
+    pub nll: f64,
+    /// How many there are.
+    pub tokens: usize,
+    /// Of those, how many are the likeliest where they stand: all of them where greedy decoding gives the answer.
+    pub right: usize,
+}
+
+impl AnswerScore {
+    fn of(tokens: &[Predicted]) -> Self {
+        let nll = tokens.iter().map(|token| f64::from(token.nll)).sum();
+        Self { nll, tokens: tokens.len(), right: tokens.iter().filter(|token| token.first).count() }
     }
 }
 
@@ -163,14 +182,41 @@ impl Scorer {
         Ok(())
     }
 
+    /// How well the answers of examples are known, in their order.
+    ///
+    /// # Errors
+    /// Where an example alone takes more memory than allowed, or the device fails.
+    pub fn answers(&self, examples: &[Example]) -> Result<Vec<AnswerScore>> {
+        let load = |example: &Example| {
+            let rows = example.tokens();
+            Load { rows, longest: rows, segments: 1 }
+        };
+        let loads: Vec<Load> = examples.iter().map(load).collect();
+        let mut scores = vec![AnswerScore::default(); examples.len()];
+        for pass in self.decoder.passes(&loads, self.memory)? {
+            let (batch, targets) = packed(pass.iter().map(|&number| &examples[number]));
+            let all = self.predict(&batch, &targets)?;
+            let mut rest = all.as_slice();
+            for number in pass {
+                let (own, after) = rest.split_at(examples[number].learnt());
+                (scores[number], rest) = (AnswerScore::of(own), after);
+            }
+        }
+        Ok(scores)
+    }
+
     /// −ln p of targets in a batch.
     pub(crate) fn nll(&self, batch: &Batch, targets: &[Target]) -> Result<Vec<f32>> {
+        Ok(self.predict(batch, targets)?.iter().map(|token| token.nll).collect())
+    }
+
+    fn predict(&self, batch: &Batch, targets: &[Target]) -> Result<Vec<Predicted>> {
         if targets.is_empty() {
             return Ok(Vec::new());
         }
-        let nll = self.head.nll(&self.decoder.hidden(batch)?, targets)?;
-        if nll.iter().all(|nats| nats.is_finite()) {
-            return Ok(nll);
+        let all = self.head.predict(&self.decoder.hidden(batch)?, targets)?;
+        if all.iter().all(|token| token.nll.is_finite()) {
+            return Ok(all);
         }
         Err(candle_core::Error::Msg("the model gives numbers that are not finite".to_owned()).into())
     }

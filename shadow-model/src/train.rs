@@ -21,6 +21,7 @@ mod trainer;
 
 pub use crate::weights::hash as sha256;
 pub use chat::Message;
+pub(crate) use examples::packed;
 pub use examples::{Example, Reader};
 pub use recipe::{Method, Recipe, Recompute, Schedule};
 pub use saved::write_whole;

@@ -24,6 +24,15 @@ pub(crate) struct Target {
     pub token: u32,
 }
 
+/// How likely a token is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Predicted {
+    /// −ln p, nats.
+    pub nll: f32,
+    /// No other token is likelier: greedy decoding takes it.
+    pub first: bool,
+}
+
 /// The output matrix of a decoder.
 pub(crate) struct Head {
     parts: Vec<Projection>,
@@ -60,7 +69,7 @@ impl Head {
         Ok(Self { parts: checkpoint.output(embeddings, PART)? })
     }
 
-    /// Bytes that [`Head::nll`] of at most `rows` rows takes.
+    /// Bytes that [`Head::predict`] of at most `rows` rows takes.
     pub fn pass_bytes(config: &Config, rows: usize) -> u64 {
         (4 * ROWS.min(rows) * (3 * PART.min(config.vocabulary) + config.hidden)) as u64
     }
@@ -72,27 +81,27 @@ impl Head {
         Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)?)
     }
 
-    /// −ln p of each target in nats, in their order, for `hidden` of shape `[rows, hidden]`.
+    /// How likely each target is, in their order, for `hidden` of shape `[rows, hidden]`.
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn nll(&self, hidden: &Tensor, targets: &[Target]) -> Result<Vec<f32>> {
+    pub fn predict(&self, hidden: &Tensor, targets: &[Target]) -> Result<Vec<Predicted>> {
         let mut by_row: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (number, target) in targets.iter().enumerate() {
             by_row.entry(target.row).or_default().push(number);
         }
         let (rows, followers): (Vec<_>, Vec<_>) = by_row.into_iter().unzip();
-        let mut nll = vec![0.0; targets.len()];
+        let mut all = vec![Predicted::default(); targets.len()];
         for (rows, followers) in rows.chunks(ROWS).zip(followers.chunks(ROWS)) {
             let index: Vec<u32> = rows.iter().filter_map(|&row| u32::try_from(row).ok()).collect();
             let x = hidden.index_select(&Tensor::new(index, hidden.device())?, 0)?;
-            self.rows(&x, followers, targets, &mut nll)?;
+            self.rows(&x, followers, targets, &mut all)?;
         }
-        Ok(nll)
+        Ok(all)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a result of f32 logits")]
-    fn rows(&self, x: &Tensor, followers: &[Vec<usize>], targets: &[Target], nll: &mut [f32]) -> Result<()> {
+    fn rows(&self, x: &Tensor, followers: &[Vec<usize>], targets: &[Target], all: &mut [Predicted]) -> Result<()> {
         let mut sums = vec![Sum::NONE; followers.len()];
         let mut logits = vec![0.0; targets.len()];
         let mut begin = 0;
@@ -112,7 +121,8 @@ impl Head {
         for (sum, &number) in
             sums.iter().zip(followers).flat_map(|(sum, numbers)| numbers.iter().map(move |n| (sum, n)))
         {
-            nll[number] = (sum.ln() - logits[number]) as f32;
+            let first = logits[number] >= sum.largest;
+            all[number] = Predicted { nll: (sum.ln() - logits[number]) as f32, first };
         }
         Ok(())
     }

@@ -52,7 +52,14 @@ fn differences(name: &str) -> (f64, f64) {
         wanted.push(numbers(&case["nll"]));
     }
     let hidden = decoder.hidden(&batch).unwrap();
-    let nll = head.nll(&hidden, &all.concat()).unwrap();
+    let predicted = head.predict(&hidden, &all.concat()).unwrap();
+    let nll: Vec<f32> = predicted.iter().map(|token| token.nll).collect();
+    let rows = head.logits(&hidden).unwrap().to_vec2::<f32>().unwrap();
+    for (target, predicted) in all.concat().iter().zip(&predicted) {
+        let row = &rows[target.row];
+        let first = row.iter().all(|&logit| logit <= row[target.token as usize]);
+        assert_eq!(predicted.first, first, "{name} {target:?}");
+    }
     let (mut rest, mut relative) = (nll.as_slice(), 0.0_f64);
     for wanted in &wanted {
         let (own, later) = rest.split_at(wanted.len());

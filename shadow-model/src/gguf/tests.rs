@@ -68,7 +68,8 @@ fn nll(folder: &Path) -> Vec<f32> {
     let mut batch = Batch::default();
     batch.add(&ids, None);
     let targets: Vec<_> = ids[1..].iter().enumerate().map(|(row, &token)| Target { row, token }).collect();
-    head.nll(&decoder.hidden(&batch).unwrap(), &targets).unwrap()
+    let all = head.predict(&decoder.hidden(&batch).unwrap(), &targets).unwrap();
+    all.iter().map(|token| token.nll).collect()
 }
 
 #[test]

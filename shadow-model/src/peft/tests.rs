@@ -37,8 +37,8 @@ fn what_is_not_supported_is_told() {
         ("bias", serde_json::json!("all"), "`bias`: found \"all\", expected \"none\""),
         ("peft_type", serde_json::json!("IA3"), "`peft_type`: found `IA3`, expected LORA"),
         ("init_lora_weights", serde_json::json!("pissa"), "`init_lora_weights`: found `pissa`, expected true, false"),
-        ("r", serde_json::json!(3), "lora_A.weight`: found shape [2, 64], expected shape [3, 64]"),
-        ("use_dora", serde_json::json!(true), "lora_magnitude_vector`: found none, expected shape [32]"),
+        ("r", serde_json::json!(3), "lora_A.weight`: found shape [2, 32], expected shape [3, 32]"),
+        ("use_dora", serde_json::json!(true), "lora_magnitude_vector`: found none, expected shape [64]"),
     ] {
         let error = refused(changed(key, value).path(), &config);
         assert!(error.contains(message), "{error}");

@@ -85,7 +85,8 @@ pub fn write_whole(path: &Path, content: &mut dyn FnMut(&mut dyn Write) -> std::
         content(&mut file)?;
         file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&beside, path)?;
-        path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     };
     work().map_err(|why| ModelError::file(path, why))
 }
