@@ -216,7 +216,7 @@ fn saved(row: &SqliteRow, notification: Notification, then: Option<Then>) -> Res
 }
 
 async fn write(pool: &SqlitePool, unsaved: &Unsaved) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     for (sink, empty) in unsaved.emptied.iter().flat_map(|sink| EMPTY.map(|empty| (sink, empty))) {
         sqlx::query(empty).bind(&**sink).execute(&mut *transaction).await?;
     }

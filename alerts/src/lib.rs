@@ -39,6 +39,7 @@ pub use notification::{Notification, Status};
 pub use outbox::{OutboxLimits, Pending, Standing};
 pub use rate::Rate;
 pub use route::{Route, Routing, Then};
+pub use sign::{Signer, headers as signed_headers};
 pub use silence::{Silence, SilenceError, SilenceState};
 pub use sink::{AlertmanagerSink, Sink, SinkError, WebhookSink};
 pub use text::{Lang, TextSource};

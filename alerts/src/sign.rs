@@ -21,7 +21,7 @@ pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
 
 /// Signs messages with a shared secret.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Signer {
+pub struct Signer {
     key: Vec<u8>,
 }
 
@@ -36,7 +36,7 @@ impl Signer {
     ///
     /// # Errors
     /// [`SinkError::Secret`] when it is empty or not base64 after `whsec_`.
-    pub(crate) fn new(secret: &str) -> Result<Self, SinkError> {
+    pub fn new(secret: &str) -> Result<Self, SinkError> {
         let wrong = |why: &str| SinkError::Secret { why: why.into() };
         let key = match secret.strip_prefix("whsec_") {
             Some(encoded) => STANDARD.decode(encoded).map_err(|_| wrong("what follows whsec_ is not base64"))?,
@@ -49,14 +49,14 @@ impl Signer {
     }
 
     /// The header `webhook-signature`: `v1,` and base64 of HMAC-SHA256 over `id.seconds.body`.
-    pub(crate) fn sign(&self, id: &str, seconds: i64, body: &[u8]) -> String {
+    pub fn sign(&self, id: &str, seconds: i64, body: &[u8]) -> String {
         let signature = hmac_sha256(&self.key, &[format!("{id}.{seconds}.").as_bytes(), body]);
         format!("v1,{}", STANDARD.encode(signature))
     }
 }
 
-/// The headers that name a message, and sign it when there is a signer.
-pub(crate) fn headers(signer: Option<&Signer>, id: &str, wall: Timestamp, body: &[u8]) -> Vec<(&'static str, String)> {
+/// The headers that name a message, said at `wall` time, and sign it when there is a signer.
+pub fn headers(signer: Option<&Signer>, id: &str, wall: Timestamp, body: &[u8]) -> Vec<(&'static str, String)> {
     let seconds = wall.millis().div_euclid(1000);
     let mut headers = vec![("webhook-id", id.to_owned()), ("webhook-timestamp", seconds.to_string())];
     if let Some(signer) = signer {

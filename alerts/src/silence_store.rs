@@ -48,7 +48,7 @@ pub(crate) async fn save(pool: &SqlitePool, silences: &[Silence]) -> Result<(), 
         rows.push((&silence.id, serde_json::to_string(&row(silence)).map_err(encode)?));
     }
     let rows = serde_json::to_string(&rows).map_err(encode)?;
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::query(CREATE).execute(&mut *transaction).await?;
     sqlx::query(EMPTY).execute(&mut *transaction).await?;
     sqlx::query(KEEP).bind(rows).execute(&mut *transaction).await?;
