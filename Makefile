@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch sim-verdicts bench-verdicts bench-records bench-nab bench-drift-batch bench-drift bench-shadow bench-shadow-kills bench-train
+.PHONY: bench-incidents help demo test setup fmt clippy tests unit e2e doc fuzz bench-tap bench-rss bench-rules bench-mask kill9 kill9-alerts test-vllm sim-drift sim-drift-embedding sim-drift-watch test-loop sim-verdicts bench-verdicts bench-records bench-nab bench-drift-batch bench-drift bench-shadow bench-shadow-kills bench-train
 
 help:
 	@echo 'make demo       build and play the three-minute scene'
@@ -27,8 +27,9 @@ help:
 	@echo 'make bench-train  LoRA training beside PEFT and torch: parity, tokens per second, memory'
 	@echo 'make kill9      200 kills under load: no acknowledged feedback may be lost'
 	@echo 'make kill9-alerts 300 kills under an alert storm: no receiver that works may miss a state'
+	@echo 'make test-loop  quality falls, a version is trained, gated, tried, promoted; two more are not: with real llama.cpp servers'
 	@echo 'make fuzz       each fuzz target for PLIMSOLL_FUZZ_SECONDS (60); needs nightly and cargo-fuzz'
-	@echo 'make test-vllm  scrape and tap against a real vLLM on CPU (downloads 7 GB)'
+	@echo 'make test-vllm  scrape, tap, adapters and the whole loop against a real vLLM on CPU (downloads 7 GB)'
 
 demo:
 	cargo build --release --locked -p plimsoll-agent
@@ -144,10 +145,16 @@ kill9-alerts:
 	cargo build --locked -p plimsoll-agent
 	PLIMSOLL_KILLS=300 cargo test --locked -p plimsoll-tests --test kill9_alerts -- --nocapture
 
+# part of make test; here it prints its timeline
+test-loop: setup
+	cargo build --locked --workspace
+	cargo test --locked --workspace --test the_loop -- --nocapture
+
+# two tests, one after the other
 test-vllm: setup
-	cargo build --locked -p plimsoll-agent
+	cargo build --locked --workspace
 	tests/vllm/setup.sh
-	PLIMSOLL_VLLM=1 cargo test --locked -p plimsoll-tests --test vllm -- --nocapture
+	PLIMSOLL_VLLM=1 cargo test --locked --workspace --test vllm --test vllm_loop -- --nocapture
 
 # what a run finds worth keeping goes to target/fuzz; the corpus in the tree only grows by hand
 fuzz:

@@ -207,8 +207,11 @@ impl Pipeline {
         let (mut late, mut over) = (0_u32, 0_u32);
         let at = in_step(self.last_sampled, now, self.sampling);
         self.last_sampled = at;
-        let samples = self.registry.samples();
-        for (series, value) in &samples {
+        let samples = self.registry.sample();
+        for series in &samples.gone {
+            self.store.mark_stale(series, at);
+        }
+        for (series, value) in &samples.now {
             match self.store.append(series, at, *value) {
                 Append::Stored => {}
                 Append::OutOfOrder => late += 1,

@@ -12,11 +12,13 @@ use anyhow::Context as _;
 use plimsoll_alerts::Dispatcher;
 use plimsoll_exporters::{Metric, Registry};
 use plimsoll_rules::{EngineOptions, Labels, LabelsBuilder, StoreLimits};
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use crate::capacity;
 use crate::clock;
-use crate::config::{self, Checked, Overrides, ShadowModel};
+use crate::config::{self, Checked, LOCAL, Overrides, ShadowModel};
 use crate::drift::{self, Drift, DriftTask, Outcome, OutcomeFeed};
 use crate::experiment::{self, Splitter};
 use crate::feed::{Feed, Feeds, Inbox};
@@ -26,7 +28,9 @@ use crate::http::health::Readiness;
 use crate::masking;
 use crate::pairs::{self, Shelf};
 use crate::pipeline::{Command, Desk, Pipeline, PipelineOptions};
-use crate::records::{Records, RecordsOptions};
+use crate::ranks::Ranks;
+use crate::records::{AuditEntry, Records, RecordsOptions};
+use crate::retrain::{self, Around};
 use crate::shadow::{self, Reading};
 use crate::shutdown::Shutdown;
 use crate::state::{StateFiles, take};
@@ -60,7 +64,11 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => { let _ = agent.reload().await; }
+            _ = signals.hangup.recv() => {
+                let said = agent.reload().await;
+                let detail = json!({"request": "SIGHUP", "pod": pod(&agent.config.borrow()), "said": said.as_ref().ok()});
+                agent.records.audit(AuditEntry::now(LOCAL, "reload", detail));
+            }
             Some(request) = reloads.recv() => { let _ = request.send(agent.reload().await); }
         }
     }
@@ -141,6 +149,14 @@ impl Agent {
         .await;
         let splitter = Splitter::new(&config.experiments, registry.clone());
         experiment::restore(&splitter, &records).await;
+        let around = Around {
+            records: records.clone(),
+            location: config.records.clone(),
+            splitter: splitter.clone(),
+            registry: registry.clone(),
+            models: models_url(&config),
+        };
+        let prepared = retrain::prepare(config.finetune.as_ref(), &config.data, around).await;
         let dispatcher = receivers::start(&config, records.local(), shutdown).await?;
         let drift = match inbox {
             Some(inbox) => {
@@ -164,6 +180,7 @@ impl Agent {
         sources::spawn(&config, &registry, &health, &dispatcher, shutdown);
         let experiments = experiment::start(splitter.clone(), (records.clone(), shelf), registry.clone(), shutdown);
         experiments.begun().await;
+        let retrain = retrain::start(prepared, experiments.clone(), snapshot.clone(), shutdown);
         let api = ApiState {
             config: config.clone(),
             snapshot,
@@ -174,6 +191,9 @@ impl Agent {
             pipeline: Desk::new(commands.clone()),
             drift,
             experiments,
+            retrain,
+            ranks: Ranks::start(registry.clone(), shutdown),
+            need: capacity::start(config.clone(), Desk::new(commands.clone()), registry.clone(), shutdown)?,
         };
         announce(&config.borrow(), &listeners);
         let started_with = config.borrow().clone();
@@ -259,9 +279,19 @@ fn needs_restart(old: &Checked, new: &Checked) -> Vec<&'static str> {
     changed("business", old.business != new.business);
     changed("drift", old.drift != new.drift);
     changed("shadow", old.shadow != new.shadow);
+    changed("finetune", old.finetune != new.finetune);
     changed("limits", old.limits != new.limits);
     changed("log", old.log != new.log);
     keys
+}
+
+/// Where the engine lists its models.
+fn models_url(config: &Checked) -> reqwest::Url {
+    let mut url = config.engine_url.clone();
+    if let Ok(models) = format!("{}/v1/models", config.upstream.to_string().trim_end_matches('/')).parse() {
+        url = models;
+    }
+    url
 }
 
 /// The shortest interval of any source: samples are taken as often as the fastest source has news.
@@ -328,12 +358,17 @@ fn records_options(config: &Checked, outcomes: Option<OutcomeFeed>) -> RecordsOp
 /// Labels that say which pod speaks.
 fn identity(config: &Checked) -> Labels {
     let identity = &config.raw.identity;
-    let host = sysinfo::System::host_name().unwrap_or_default();
     let mut labels = LabelsBuilder::default();
     labels.set("service", &identity.service);
-    labels.set("pod", if identity.pod.is_empty() { &host } else { &identity.pod });
+    labels.set("pod", &pod(config));
     labels.set("variant", &identity.variant);
     labels.build()
+}
+
+/// This pod's name: the host's where none is configured.
+fn pod(config: &Checked) -> String {
+    let name = &config.raw.identity.pod;
+    if name.is_empty() { sysinfo::System::host_name().unwrap_or_default() } else { name.clone() }
 }
 
 fn announce(config: &Checked, listeners: &Listeners) {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use plimsoll_rules::{Store, StoreLimits};
 
 const RULES: &str = "alerts.state.json";
+const CAPACITY: &str = "capacity.json";
 const SALT: &str = "mask.salt";
 const SERIES: &str = "series.snapshot";
 
@@ -55,6 +56,19 @@ impl StateFiles {
     /// The disk is full, read-only or gone.
     pub fn save_rules(&self, json: &str) -> io::Result<PathBuf> {
         Writing::begin(&self.folder, RULES)?.append(json.as_bytes())?.finish()
+    }
+
+    /// What was learned of the pod's capacity.
+    pub fn load_capacity(&self) -> Option<String> {
+        Some(String::from_utf8_lossy(&read(&self.folder.join(CAPACITY))?).into_owned())
+    }
+
+    /// Saves what was learned of the pod's capacity.
+    ///
+    /// # Errors
+    /// The disk is full, read-only or gone.
+    pub fn save_capacity(&self, json: &str) -> io::Result<PathBuf> {
+        Writing::begin(&self.folder, CAPACITY)?.append(json.as_bytes())?.finish()
     }
 
     /// The salt of masking tokens: 244 random bits in hexadecimal, made once, readable by our user only.

@@ -217,6 +217,8 @@ fn mistakes_are_told_with_their_place() {
         (&["--targets", "q_proj,x"][..], "targets: found `x`, expected some of q_proj, k_proj"),
         (&["--alpha", "0"], "alpha: expected a number above 0"),
         (&["--eval", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
+        (&["--gguf", "nowhere/a.gguf"], "--gguf: nowhere is no folder"),
+        (&["--gguf", "a.gguf", "--dora"], "the argument '--gguf <FILE>' cannot be used with '--dora'"),
     ] {
         let output = place.train("none", more);
         assert!(!output.status.success() && said(&output).contains(message), "{more:?}: {}", said(&output));

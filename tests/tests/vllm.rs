@@ -1,54 +1,23 @@
-//! A real vLLM on CPU: scrape, tap, streaming, aborts and errors. Runs only under `make test-vllm` (7 GB).
+//! A real vLLM on CPU: scrape, tap, streaming, aborts, errors, and an adapter of ours. Runs only under `make test-vllm` (7 GB).
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use plimsoll_tests::{Agent, Process, eventually, free_port, get_text, openai_client, series};
+use plimsoll_agent::config::{DeployEngine, DeploySettings};
+use plimsoll_agent::deploy::{Deployer, Served};
+use plimsoll_tests::{Agent, Vllm, binary, eventually, get_text, nats_apart, openai_client, our_nlls, series};
 use serde_json::json;
-
-struct Vllm {
-    process: Process,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Vllm {
-    /// In order, or its engine process outlives it.
-    fn drop(&mut self) {
-        self.process.signal(libc::SIGTERM);
-        let _ = self.process.wait(Duration::from_secs(30));
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "make test-vllm says through the environment that it is wanted")]
-async fn start() -> Option<Vllm> {
-    if std::env::var("PLIMSOLL_VLLM").is_err() {
-        println!("SKIPPED: a real vLLM is 7 GB; run make test-vllm");
-        return None;
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let venv = std::env::var("PLIMSOLL_VLLM_VENV").map_or_else(|_| root.join("target/vllm"), Into::into);
-    let (folder, port) = (tempfile::tempdir().unwrap(), free_port().unwrap());
-    let mut command = Command::new(venv.join("bin/vllm"));
-    command
-        .env("VLLM_CPU_KVCACHE_SPACE", "1")
-        .env("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-        .arg("serve")
-        .arg(root.join("target/vllm-tiny"))
-        .args(["--served-model-name", "tiny", "--host", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--max-model-len", "1024", "--enforce-eager"]);
-    let process = Process::start(&mut command, &folder.path().join("vllm.log")).unwrap();
-    let health = format!("http://127.0.0.1:{port}/health");
-    eventually("vLLM is ready", Duration::from_secs(300), async || get_text(&health).await).await;
-    Some(Vllm { process, port, _folder: folder })
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_vllm_is_watched_exactly() {
-    let Some(vllm) = start().await else { return };
-    let direct = format!("http://127.0.0.1:{}", vllm.port);
+    if !Vllm::is_wanted() {
+        return;
+    }
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/vllm-tiny");
+    let vllm = Vllm::start(&model, &[]).await.unwrap();
+    let direct = vllm.url("");
     let agent = Agent::before(&direct).start().await.unwrap();
     let before = get_text(&format!("{direct}/metrics")).await.unwrap();
     let asked = openai_client(&direct, &agent.tap_url(""), "tiny").unwrap();
@@ -80,6 +49,47 @@ async fn a_real_vllm_is_watched_exactly() {
     })
     .await;
     abort_is_seen(&agent, &direct).await;
+    our_adapter_is_served(&vllm, &direct).await;
+}
+
+/// What is learnt in the test of the adapter.
+const PROMPT: &str = "Where is my parcel?";
+const RESPONSE: &str = " At the station.";
+
+/// Trained by us, loaded while vLLM runs, it answers as `plimsoll score` says; unloaded it is gone.
+async fn our_adapter_is_served(vllm: &Vllm, direct: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let line = json!({"prompt": PROMPT, "response": RESPONSE}).to_string();
+    std::fs::write(at("train.jsonl"), format!("{line}\n").repeat(20)).unwrap();
+    let mut train = Command::new(binary().unwrap());
+    train.args(["finetune", "--device", "cpu", "--max-steps", "20", "--lr", "1e-2", "--batch-tokens", "128"]);
+    train.arg("--model").arg(vllm.model()).arg("--data").arg(at("train.jsonl")).arg("--out").arg(at("parcels"));
+    let output = train.args(["--epochs", "30"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let score = |adapter: Option<&Path>| our_nlls(vllm.model(), adapter, PROMPT, RESPONSE).unwrap();
+    let (plain, ours) = (score(None), score(Some(&at("parcels"))));
+
+    let engine = DeployEngine::Vllm(direct.parse().unwrap());
+    let limit = Duration::from_secs(60);
+    let settings = DeploySettings { engine, token: None, timeout: limit, ready_timeout: limit };
+    let deployer = Deployer::new(&settings, vllm.model()).unwrap();
+    let served = Served { model: Some("parcels".to_owned()), upstream: None };
+    for _ in 0..2 {
+        assert_eq!(deployer.load("parcels", &at("parcels"), None).await.unwrap(), served);
+    }
+    let nlls = async |model| vllm.nlls(model, PROMPT, RESPONSE).await.unwrap();
+    let (without, with) = (nlls("tiny").await, nlls("parcels").await);
+    let [base, adapter, moved] = [(&without, &plain), (&with, &ours), (&ours, &plain)].map(|(a, b)| nats_apart(a, b));
+    println!("nats apart: base {base:.1e}, adapter {adapter:.1e}; the adapter moves them by {moved:.1}");
+    // vLLM computes in bf16, 8 bits of a number's fraction (seen: 2.1e-3 and 4.3e-3, moved by 1.8)
+    assert!(base < 0.02 && adapter < 0.02 && moved > 1.0, "{with:?} {ours:?}");
+    let why = deployer.load("nowhere", folder.path(), None).await.unwrap_err();
+    assert!(!why.is_transient() && why.to_string().contains("/v1/load_lora_adapter"), "{why}");
+    for _ in 0..2 {
+        deployer.unload("parcels").await.unwrap();
+    }
+    assert_eq!(deployer.served("parcels").await.unwrap(), None);
 }
 
 /// A client that goes away in the middle of a long answer: counted as such, and vLLM stops generating.

@@ -3,14 +3,17 @@
 mod backtest;
 mod baselines;
 mod check;
+mod child;
 mod csv_cells;
 mod curves;
+mod dataset;
 pub mod demo;
 mod detect;
 mod drift;
 mod embed;
 mod experiment;
 mod finetune;
+mod gate;
 mod jsonl;
 mod judge;
 mod mask;
@@ -27,6 +30,7 @@ mod score;
 mod shadow;
 mod status;
 mod test_rules;
+mod versions;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -70,6 +74,9 @@ enum Verb {
     /// What is kept of exchanges, feedback and experiments: count it, write it to Parquet files, take it in.
     #[command(after_help = records::HELP)]
     Records(records::Args),
+    /// Examples to learn, chosen from the records: good answers, corrections, what was held out and what not to forget.
+    #[command(after_help = dataset::HELP)]
+    Dataset(dataset::Args),
     /// What is usual: list, show, pin, accept, compare and roll back the baselines of a running agent.
     #[command(after_help = "Example:\n  plimsoll baselines list\n  plimsoll baselines accept --signal input_tokens")]
     Baselines(baselines::Args),
@@ -111,6 +118,12 @@ enum Verb {
     /// Teach a language model from examples: a LoRA adapter that PEFT, vLLM and `plimsoll score` read.
     #[command(after_help = finetune::HELP)]
     Finetune(Box<finetune::Args>),
+    /// Versions of the served model: list, promote, roll back, pin; the runs that made them: begin, approve, cancel.
+    #[command(after_help = versions::HELP)]
+    Versions(versions::Args),
+    /// May a trained version be tried on users? Failures better, anchors not worse, nothing dangerous new. Exit code 2: no.
+    #[command(after_help = gate::HELP)]
+    Gate(gate::Args),
     /// Answer PromQL over standard input and output, one JSON object a line.
     #[command(after_help = promql::HELP)]
     Promql(promql::Args),
@@ -150,6 +163,7 @@ pub fn main() -> ExitCode {
         Verb::Status(args) => status::main(&args),
         Verb::Outbox(args) => outbox::main(&args),
         Verb::Records(args) => records::main(&args),
+        Verb::Dataset(args) => dataset::main(&args),
         Verb::Baselines(args) => baselines::main(&args),
         Verb::Schema(args) => schema::main(&args),
         Verb::Rules(args) => rules::main(&args),
@@ -164,6 +178,8 @@ pub fn main() -> ExitCode {
         Verb::Score(args) => score::main(&args),
         Verb::Judge(args) => judge::main(&args),
         Verb::Finetune(args) => finetune::main(&args),
+        Verb::Gate(args) => gate::main(&args),
+        Verb::Versions(args) => versions::main(&args),
         Verb::Test(args) => test_rules::main(&args),
     }
 }

@@ -1,7 +1,6 @@
 //! `plimsoll records`: what is kept, out to Parquet files, and back.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -10,16 +9,17 @@ use plimsoll_rules::Timestamp;
 use serde_json::json;
 
 use super::backtest::aligned;
-use super::{Format, block_on, print};
+use super::{Format, block_on, print, visible};
 use crate::config::{self, Secret};
-use crate::records::Location;
 use crate::records::transfer::{Days, Files, Partition, TABLES, Table, Transfer};
+use crate::records::{AuditEntry, Location};
 
 /// Shown below `--help`.
 pub(super) const HELP: &str = "Examples:
   plimsoll records stats --config plimsoll.yaml
   plimsoll records export --config plimsoll.yaml --to s3://bucket/plimsoll
   plimsoll records import --url postgres://plimsoll@db/plimsoll --from ./export
+  plimsoll records audit --config plimsoll.yaml --limit 20
 
 Files are TABLE/date=DAY/part-N.parquet, a day of UTC whole: hive partitions, as DuckDB, Spark and Athena read them.
 What the agent keeps without text is exported without text; every export and import is written into the table audit.";
@@ -39,6 +39,8 @@ enum What {
     Export(Export),
     /// Take Parquet files in; rows that are there already stay as they are.
     Import(Import),
+    /// Who did what, and who looked at text: the newest first.
+    Audit(Audit),
 }
 
 /// Which database.
@@ -97,6 +99,15 @@ struct Import {
     dry_run: bool,
 }
 
+#[derive(Clone, Debug, clap::Args)]
+struct Audit {
+    #[command(flatten)]
+    source: Source,
+    /// So many of the newest entries.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    limit: u32,
+}
+
 fn day(text: &str) -> Result<Timestamp, String> {
     let at = (text.len() == 10).then(|| Timestamp::from_rfc3339(&format!("{text}T00:00:00Z"))).flatten();
     let at = at.filter(|at| at.rfc3339().starts_with(text)); // no 30th of February
@@ -110,21 +121,26 @@ fn table(text: &str) -> Result<String, String> {
 
 impl Source {
     fn location(&self) -> anyhow::Result<Location> {
-        if let Some(file) = &self.config {
-            return Ok(config::load(Some(file), &Vec::new()).map_err(|why| anyhow::anyhow!("{why}"))?.records);
+        location(self.config.as_deref(), self.url.as_deref())
+    }
+}
+
+/// Where the records are that `--config` or `--url` names.
+pub(super) fn location(config: Option<&Path>, url: Option<&str>) -> anyhow::Result<Location> {
+    if let Some(file) = config {
+        return Ok(config::load(Some(file), &Vec::new()).map_err(|why| anyhow::anyhow!("{why}"))?.records);
+    }
+    let written = url.unwrap_or_default();
+    let url = match written.strip_prefix("file:") {
+        Some(path) => std::fs::read_to_string(path).with_context(|| path.to_owned())?.trim().to_owned(),
+        None => written.to_owned(),
+    };
+    match url.strip_prefix("sqlite://") {
+        Some(path) => Ok(Location::Sqlite(path.into())),
+        None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+            Ok(Location::Postgres(Secret(url)))
         }
-        let written = self.url.clone().unwrap_or_default();
-        let url = match written.strip_prefix("file:") {
-            Some(path) => std::fs::read_to_string(path).with_context(|| path.to_owned())?.trim().to_owned(),
-            None => written,
-        };
-        match url.strip_prefix("sqlite://") {
-            Some(path) => Ok(Location::Sqlite(path.into())),
-            None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Ok(Location::Postgres(Secret(url)))
-            }
-            None => bail!("--url: write sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
-        }
+        None => bail!("--url: write sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
     }
 }
 
@@ -135,6 +151,7 @@ pub fn main(args: &Args) -> ExitCode {
             What::Stats(stats) => show(stats).await,
             What::Export(export) => write(export).await,
             What::Import(import) => read(import).await,
+            What::Audit(audit) => list(audit).await,
         }
     })
 }
@@ -156,6 +173,18 @@ async fn show(stats: &Stats) -> anyhow::Result<ExitCode> {
         out += &format!("\n{:.1} MiB of data in the file\n", bytes as f64 / f64::from(1 << 20));
     }
     Ok(print(&out))
+}
+
+async fn list(audit: &Audit) -> anyhow::Result<ExitCode> {
+    let entries = Transfer::look_at(&audit.source.location()?).await?.audit_log(audit.limit).await?;
+    if audit.source.format == Format::Json {
+        return Ok(print(&format!("{:#}\n", json!({"audit": entries}))));
+    }
+    let mut rows = vec![["at", "actor", "action", "detail"].map(ToOwned::to_owned)];
+    rows.extend(entries.into_iter().map(|one| [one.at.rfc3339(), one.actor, one.action, one.detail.to_string()]));
+    let mut out = String::new();
+    aligned(&rows, &mut out);
+    Ok(print(&visible(&out, "\n")))
 }
 
 async fn write(export: &Export) -> anyhow::Result<ExitCode> {
@@ -229,8 +258,8 @@ async fn audit(
     let rows: u64 = done.iter().map(|partition| partition.rows).sum();
     let actor = format!("uid {}", rustix::process::getuid().as_raw());
     let end = outcome.as_ref().map_or_else(ToString::to_string, |()| "whole".to_owned());
-    let detail = BTreeMap::from([("place", place.to_owned()), ("rows", rows.to_string()), ("end", end)]);
-    transfer.audit(&actor, action, &detail).await
+    let detail = json!({"place": place, "rows": rows, "end": end});
+    transfer.audit(&AuditEntry::now(&actor, action, detail)).await
 }
 
 fn report(format: Format, done: &[Partition], verb: &str) -> ExitCode {

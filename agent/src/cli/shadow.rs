@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use plimsoll_shadow_model::serve::BatchLimits;
 use reqwest::Url;
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::model_args::ModelArgs;
@@ -111,7 +111,7 @@ pub fn main(args: &Args) -> ExitCode {
     };
     telemetry::start(format, LogLevel::Info);
     if args.child {
-        yield_to_others();
+        super::child::yield_to_others();
     }
     match options(args) {
         Ok(options) => block_on(serve(options)),
@@ -133,13 +133,6 @@ fn check(folder: &std::path::Path, args: &Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// What can be done without rights: an agent's child never competes with the pod it sits in.
-fn yield_to_others() {
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    let _ = nice(19);
-    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }
 
 /// On the CPU, memory beyond the bound is refused by the kernel; what a GPU's driver maps is not ours to count.

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_alerts::{Routing, Sink};
-use plimsoll_rules::{BUILTIN_RULES, Group, load_rules};
+use plimsoll_rules::{BUILTIN_RULES, CapacitySettings, Group, LEAST_WINDOW, MOST_WINDOW, load_rules};
 use reqwest::Url;
 
 use super::experiments::{self, Experiment};
+use super::finetune::{self, Finetune};
+use super::raw::Capacity;
+use super::tokens::{self, Tokens};
 use super::units::Span;
 use super::{Masking, Problem, Raw, ShadowModel, masking, receivers, shadow};
 use crate::records::Location;
@@ -22,24 +25,6 @@ pub struct Secret(pub String);
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
-    }
-}
-
-/// Tokens by role; all empty means that the API is open (and on loopback).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// May read.
-    pub viewers: Vec<Secret>,
-    /// May post feedback and exchanges.
-    pub ingest: Vec<Secret>,
-    /// May do everything.
-    pub admins: Vec<Secret>,
-}
-
-impl Tokens {
-    /// Whether no token is configured at all.
-    pub fn is_empty(&self) -> bool {
-        self.viewers.is_empty() && self.ingest.is_empty() && self.admins.is_empty()
     }
 }
 
@@ -66,12 +51,22 @@ pub struct Checked {
     pub shadow: Option<ShadowModel>,
     /// A/B tests.
     pub experiments: Vec<Arc<Experiment>>,
+    /// The loop from falling quality to the next version.
+    pub finetune: Option<Finetune>,
     /// The pod's own database file.
     pub database: PathBuf,
     /// Where the records are kept.
     pub records: Location,
     /// Where state lives.
     pub data: PathBuf,
+}
+
+impl Checked {
+    /// How the capacity is told.
+    pub fn capacity(&self) -> CapacitySettings {
+        let Capacity { reserve, window, requests_per_second } = &self.raw.capacity;
+        CapacitySettings { window: window.0, reserve: *reserve, configured: *requests_per_second }
+    }
 }
 
 /// Finds the place of a dotted key.
@@ -83,7 +78,17 @@ pub(super) struct Check<'a> {
     problems: Vec<Problem>,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
+    /// Without mistakes yet.
+    pub(super) fn new(locate: Locate<'a>) -> Self {
+        Self { locate, problems: Vec::new() }
+    }
+
+    /// The mistakes that were noted.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
     /// Notes a mistake at a dotted key.
     pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
         self.problems.push((self.locate)(key, message.into()));
@@ -116,10 +121,6 @@ impl Check<'_> {
         Secret(String::new())
     }
 
-    fn secrets(&mut self, key: &str, texts: &[String]) -> Vec<Secret> {
-        texts.iter().enumerate().map(|(i, text)| self.secret(&format!("{key}.{i}"), text)).collect()
-    }
-
     /// Refuses a span shorter than `least`.
     pub(super) fn at_least(&mut self, key: &str, span: Span, least: Duration) {
         if span.0 < least {
@@ -130,9 +131,10 @@ impl Check<'_> {
 
 /// Checks what a schema cannot.
 pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Checked, Vec<Problem>> {
-    let mut c = Check { locate, problems: Vec::new() };
+    let mut c = Check::new(locate);
     spans(&mut c, &raw);
     texts(&mut c, &raw);
+    capacity(&mut c, &raw);
     super::drift::check(&mut c, &raw.drift);
     listeners(&mut c, &raw);
     let upstream = c.url("sources.tap.upstream", &raw.sources.tap.upstream);
@@ -150,13 +152,14 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
             None
         }
     };
-    let tokens = tokens(&mut c, &raw);
+    let tokens = tokens::check(&mut c, &raw.api);
     let (sinks, routing) = receivers::check(&mut c, &raw.alerts);
     let data = raw.limits.data.as_ref().map_or_else(default_data, PathBuf::from);
     let (database, records) = databases(&mut c, &raw, &data);
     let masking = masking::check(&mut c, &raw.masking);
     let shadow = shadow::check(&mut c, &raw.shadow);
     let experiments = experiments::check(&mut c, &raw);
+    let finetune = finetune::check(&mut c, &raw, folder);
     let groups = groups(&mut c, &raw, folder);
     match (upstream, engine_url) {
         (Some(upstream), Some(engine_url)) if c.problems.is_empty() => Ok(Checked {
@@ -169,12 +172,13 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
             masking,
             shadow,
             experiments,
+            finetune,
             database,
             records,
             data,
             raw,
         }),
-        _ => Err(c.problems),
+        _ => Err(c.into_problems()),
     }
 }
 
@@ -205,6 +209,21 @@ fn texts(c: &mut Check<'_>, raw: &Raw) {
     let most = raw.text.max_bytes;
     if !(256..=64 << 10).contains(&most.0) {
         c.refuse("text.max_bytes", format!("{most} is outside 256B to 64KiB"));
+    }
+}
+
+fn capacity(c: &mut Check<'_>, raw: &Raw) {
+    let Capacity { reserve, window, requests_per_second } = &raw.capacity;
+    if !(1.0..=100.0).contains(reserve) {
+        c.refuse("capacity.reserve", format!("{reserve} found; 1 to 100 is right, such as 1.5"));
+    }
+    if !(LEAST_WINDOW..=MOST_WINDOW).contains(&window.0) {
+        c.refuse("capacity.window", format!("{window} is outside 1m to 90d"));
+    }
+    if let Some(rate) = requests_per_second
+        && !(*rate > 0.0 && rate.is_finite())
+    {
+        c.refuse("capacity.requests_per_second", format!("{rate} found; a number above 0 is right, or none"));
     }
 }
 
@@ -255,14 +274,6 @@ fn loops(c: &mut Check<'_>, raw: &Raw, upstream: &Url) {
         host == target || (is_any(host) && is_loopback(target)) || (is_loopback(host) && is_loopback(target));
     if raw.sources.tap.enabled && port != 0 && upstream.port_or_known_default() == Some(port) && same_host {
         c.refuse("sources.tap.upstream", format!("{upstream} is the tap itself; name the inference server"));
-    }
-}
-
-fn tokens(c: &mut Check<'_>, raw: &Raw) -> Tokens {
-    Tokens {
-        viewers: c.secrets("api.viewers", &raw.api.viewers),
-        ingest: c.secrets("api.ingest", &raw.api.ingest),
-        admins: c.secrets("api.admins", &raw.api.admins),
     }
 }
 

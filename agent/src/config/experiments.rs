@@ -152,6 +152,30 @@ pub(super) fn check(c: &mut Check<'_>, raw: &Raw) -> Vec<Arc<Experiment>> {
     checked
 }
 
+/// What the experiments of trained versions have in common; their variants are not in it.
+pub(super) fn template(c: &mut Check<'_>, key: &str, one: &raw::Experiment, raw: &Raw) -> Option<Experiment> {
+    let plain = raw::Variant::default();
+    for (name, given) in [
+        ("id", !one.id.is_empty()),
+        ("control", one.control != plain),
+        ("treatment", one.treatment != plain),
+        ("split", one.split != SplitKind::Route),
+    ] {
+        if given {
+            c.refuse(&format!("{key}.{name}"), "is the loop's own; leave it out");
+        }
+    }
+    let model = Some("candidate".to_owned());
+    let filled = raw::Experiment {
+        id: "finetune".to_owned(),
+        split: SplitKind::Route,
+        control: plain.clone(),
+        treatment: raw::Variant { model, ..plain },
+        ..one.clone()
+    };
+    experiment(c, key, &filled, raw)
+}
+
 /// One experiment; `None` when something it is made of cannot be told.
 fn experiment(c: &mut Check<'_>, key: &str, one: &raw::Experiment, raw: &Raw) -> Option<Experiment> {
     let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';

@@ -3,14 +3,17 @@
 //! Two types: [`Raw`] is the file as written, [`Checked`] what it means (secrets read, rules compiled, paths resolved).
 
 mod checked;
+mod deploy;
 pub mod docs;
 mod drift;
 mod experiments;
+mod finetune;
 mod masking;
 mod raw;
 mod receivers;
 mod schema;
 mod shadow;
+mod tokens;
 mod tree;
 mod units;
 
@@ -19,13 +22,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-pub use checked::{Checked, Secret, Tokens};
+pub use checked::{Checked, Secret};
+pub use deploy::{Engine as DeployEngine, Settings as DeploySettings, Slot as DeploySlot};
 pub use drift::{Drift, HourOfWeek, Setting, Signals, Tuning};
 pub use experiments::{Experiment, Judge, Split, Tells, UnitSource, Variant};
+pub use finetune::{Dataset as DatasetSettings, Finetune, Trainer};
 pub use masking::Masking;
-pub use raw::{EngineKind, LogFormat, LogLevel, Numbers, Raw, StoreText};
+pub use raw::{EngineKind, LogFormat, LogLevel, Mode, Numbers, Raw, StoreText};
 pub use schema::schema;
 pub use shadow::{Reader, ShadowModel, WorkerUrl};
+pub use tokens::{Admin, LOCAL, Tokens};
 pub use units::{AlarmBudget, ByteSize, Margin, Share, Span};
 
 use tree::{Data, Node, Place};

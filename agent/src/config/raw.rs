@@ -25,11 +25,16 @@ macro_rules! section {
 pub(super) use section;
 
 mod alerts;
+mod api;
+pub mod deploy;
 pub mod experiments;
+pub mod finetune;
 mod shadow;
 mod text;
 
 pub use alerts::{Alerts, Language, Receiver, Room, SignedRoom};
+pub use api::{AdminToken, Api};
+pub use finetune::Mode;
 pub use shadow::{Numbers, Shadow};
 pub use text::{MaskKind, Masking, Records, StoreText, Text};
 
@@ -56,12 +61,16 @@ section! {
         shadow: Shadow = Shadow::default(),
         /// A/B tests on live traffic: at most 8, and a request takes part in the first that it matches (docs/experiments.md).
         experiments: Vec<experiments::Experiment> = Vec::new(),
+        /// Falling quality begins a training, a gate and an experiment decide about what comes of it.
+        finetune: finetune::Finetune = finetune::Finetune::default(),
         /// What is judged.
         rules: Rules = Rules::default(),
         /// Who is told.
         alerts: Alerts = Alerts::default(),
         /// Who may use the API.
         api: Api = Api::default(),
+        /// How many pods the traffic takes.
+        capacity: Capacity = Capacity::default(),
         /// Bounds on our own use of the pod.
         limits: Limits = Limits::default(),
         /// Our own log, on standard error.
@@ -217,15 +226,16 @@ section! {
 }
 
 section! {
-    /// Who may use the API. Each entry is the token itself, `${NAME}` or `file:/path`. Without any token the API is open,
-    /// and may listen on loopback only.
-    Api {
-        /// May read.
-        viewers: Vec<String> = Vec::new(),
-        /// May post feedback and exchanges.
-        ingest: Vec<String> = Vec::new(),
-        /// May do everything.
-        admins: Vec<String> = Vec::new(),
+    /// How many pods the traffic takes: `reserve * peak / capacity`, as `plimsoll_recommended_replicas` and at
+    /// `GET /api/v1/scaling` (docs/api.md).
+    Capacity {
+        /// Pods for so many times the peak.
+        #[schemars(range(min = 1.0, max = 100.0))]
+        reserve: f64 = 1.5,
+        /// The peak is that of the last so long, 1m to 90d.
+        window: Span = Span::secs(7 * 86_400),
+        /// Requests per second that a pod can; measured while requests wait in the engine's queue all the time, when absent.
+        requests_per_second: Option<f64> = None,
     }
 }
 

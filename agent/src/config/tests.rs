@@ -66,6 +66,16 @@ fn meaning_is_checked_too() {
     check("one port twice", "listen: {metrics: '0.0.0.0:9465'}", &["listen.api: port 9465 is taken by listen.metrics"]);
     check("an open API", "listen: {api: '0.0.0.0:9465'}", &["is not loopback, so it needs tokens"]);
     check("with tokens", "listen: {api: '0.0.0.0:9465'}\napi: {admins: ['${TOKEN}']}", &[]);
+    check("a name", "api: {admins: [{name: ann, token: t}, u]}", &[]);
+    check("no name", "api: {admins: [{name: '', token: t}]}", &["api.admins.0.name: \"\" is no name; write 1 to 64"]);
+    check("nobody's", "api: {admins: [{name: local, token: t}]}", &["api.admins.0.name: \"local\" is no name"]);
+    check("one name twice", "api: {admins: [{name: a, token: t}, {name: a, token: u}]}", &["\"a\" is taken"]);
+    check("a name without a token", "api: {admins: [{name: ann}]}", &["api.admins.0.token: is empty"]);
+    check("a key too many", "api: {admins: [{name: ann, tokn: t}]}", &["tokn"]);
+    check("capacity", "capacity: {reserve: 2, window: 1d, requests_per_second: 3.5}", &[]);
+    check("no reserve", "capacity: {reserve: 0.5}", &["capacity.reserve"]);
+    check("no window", "capacity: {window: 1s}", &["capacity.window: 1s is outside 1m to 90d"]);
+    check("no capacity", "capacity: {requests_per_second: 0}", &["0 found; a number above 0 is right"]);
     check("a loop", "sources: {tap: {upstream: 'http://localhost:8080'}}", &["is the tap itself"]);
     check("no url", "alerts: {alertmanagers: [{}]}", &["alerts.alertmanagers.0: has no url"]);
     check("no secret", "api: {admins: ['file:/nowhere/token']}", &["/nowhere/token cannot be read"]);

@@ -128,23 +128,39 @@ impl Running {
 #[derive(Clone, Debug)]
 pub struct Splitter {
     running: Arc<Mutex<Arc<[Arc<Running>]>>>,
+    /// The experiment of trained versions, which no configuration names; behind all others.
+    route: Arc<Mutex<Option<Arc<Experiment>>>>,
     registry: Registry,
 }
 
 impl Splitter {
     /// These experiments, all off until they are restored or somebody sets their courses.
     pub fn new(experiments: &[Arc<Experiment>], registry: Registry) -> Self {
-        let splitter = Self { running: Arc::new(Mutex::new(Arc::from([]))), registry };
+        let splitter = Self { running: Arc::new(Mutex::new(Arc::from([]))), route: Arc::default(), registry };
         splitter.reconfigure(experiments);
         splitter
     }
 
     /// Takes other experiments; one whose id was there before keeps its course and its units.
     pub fn reconfigure(&self, experiments: &[Arc<Experiment>]) {
+        let route = self.route.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.put(experiments.iter().cloned().chain(route));
+    }
+
+    /// Takes another experiment of trained versions, or none; the others stay.
+    pub fn set_route(&self, experiment: Option<Arc<Experiment>>) {
+        let before =
+            std::mem::replace(&mut *self.route.lock().unwrap_or_else(PoisonError::into_inner), experiment.clone());
+        let is_before = |one: &Experiment| before.as_ref().is_some_and(|before| before.spec.id == one.spec.id);
+        let others = self.all();
+        let others = others.iter().map(|running| running.experiment().clone()).filter(|one| !is_before(one));
+        self.put(others.chain(experiment));
+    }
+
+    fn put(&self, experiments: impl Iterator<Item = Arc<Experiment>>) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let before = |one: &Experiment| running.iter().find(|old| *old.id == *one.spec.id).map(|old| &**old);
-        let new: Vec<Arc<Running>> =
-            experiments.iter().map(|one| Arc::new(Running::new(one.clone(), before(one)))).collect();
+        let new: Vec<Arc<Running>> = experiments.map(|one| Arc::new(Running::new(one.clone(), before(&one)))).collect();
         *running = new.into();
     }
 
@@ -259,6 +275,22 @@ mod tests {
         assert!(before.iter().zip(&after).all(|(a, b)| a.arm == b.arm && !b.first));
         splitter.reconfigure(&[]);
         assert!(splitter.all().is_empty());
+    }
+
+    #[test]
+    fn the_route_of_versions_stands_behind_the_others_and_outlives_a_reload() {
+        let splitter = splitter(PLAIN);
+        let ids = || splitter.all().iter().map(|one| one.experiment().spec.id.clone()).collect::<Vec<_>>();
+        let route = |id: &str| Some(experiments(&PLAIN.replace("id: a", &format!("id: {id}"))).remove(0));
+        splitter.set_route(route("finetune-1"));
+        splitter.set("finetune-1", Course::Treatment);
+        splitter.reconfigure(&experiments(&PLAIN.replace("id: a", "id: b")));
+        assert_eq!(ids(), ["b", "finetune-1"]);
+        assert_eq!(splitter.find("finetune-1").unwrap().course(), Course::Treatment);
+        splitter.set_route(route("finetune-2"));
+        assert_eq!(ids(), ["b", "finetune-2"]);
+        splitter.set_route(None);
+        assert_eq!(ids(), ["b"]);
     }
 
     #[test]

@@ -7,17 +7,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use plimsoll_alerts::Dispatcher;
-use plimsoll_rules::{AlertState, Timestamp};
+use plimsoll_rules::{AlertState, Need, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::audit::Note;
 use crate::config::Checked;
 use crate::drift::{Drift, State as DriftState};
 use crate::experiment::Experiments;
 use crate::health::Health;
 use crate::pipeline::{Desk, Snapshot};
+use crate::ranks::Ranks;
+use crate::retrain::Retrain;
 
 /// A request to reload the configuration; the answer is what changed, or every mistake.
 pub type ReloadRequest = oneshot::Sender<Result<String, String>>;
@@ -43,6 +46,12 @@ pub struct ApiState {
     pub drift: Drift,
     /// Where experiments are looked at.
     pub experiments: Experiments,
+    /// Where the loop is looked at.
+    pub retrain: Retrain,
+    /// Where ranks of training jobs report.
+    pub ranks: Ranks,
+    /// How many pods the traffic takes.
+    pub need: watch::Receiver<Need>,
 }
 
 /// Routes of the status and `/-/reload`.
@@ -104,7 +113,7 @@ async fn reload(State(state): State<ApiState>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response();
     }
     match tokio::time::timeout(Duration::from_secs(30), result).await {
-        Ok(Ok(Ok(changed))) => (StatusCode::OK, changed + "\n").into_response(),
+        Ok(Ok(Ok(changed))) => (Extension(Note::each(json!({"said": changed}))), changed + "\n").into_response(),
         Ok(Ok(Err(mistakes))) => (StatusCode::UNPROCESSABLE_ENTITY, mistakes + "\n").into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "the reload did not finish\n").into_response(),
     }

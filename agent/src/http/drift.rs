@@ -5,11 +5,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::audit::Note;
+use super::auth::Caller;
 use crate::drift::{Act, Ask, By, Door, Drift, Refusal, Signal, Which};
 
 /// Header by which `plimsoll baselines` says that it is the caller.
@@ -59,13 +61,28 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
-async fn list(State(drift): State<Drift>) -> Response {
+/// Examples are text of the traffic: who may not see it gets the rest.
+async fn list(State(drift): State<Drift>, caller: Option<Extension<Caller>>) -> Response {
     let snapshot = drift.snapshot();
     if let Some(why) = &snapshot.unread {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, why);
     }
-    let data = json!({"enabled": drift.is_on(), "at": snapshot.at.rfc3339(), "signals": snapshot.signals});
-    Json(json!({"status": "success", "data": data})).into_response()
+    let mut signals = snapshot.signals.clone();
+    let text_shown = caller.is_some_and(|Extension(caller)| caller.sees_text());
+    let mut examples = 0;
+    for why in signals.iter_mut().filter_map(|signal| signal.explanation.as_mut()) {
+        match text_shown {
+            true => examples += why.examples.len(),
+            false => why.examples.clear(),
+        }
+    }
+    let data =
+        json!({"enabled": drift.is_on(), "at": snapshot.at.rfc3339(), "text_shown": text_shown, "signals": signals});
+    let answer = Json(json!({"status": "success", "data": data}));
+    match examples {
+        0 => answer.into_response(),
+        shown => (Extension(Note::hourly(json!({"examples": shown}))), answer).into_response(),
+    }
 }
 
 /// How many of the newest acts.
@@ -132,7 +149,9 @@ async fn act(
         ("rollback", None) => return refuse(StatusCode::BAD_REQUEST, "id is missing: the baseline to go back to"),
         _ => return refuse(StatusCode::NOT_FOUND, &format!("{act:?} is not one of accept, pin, unpin, rollback")),
     };
-    respond(&drift, &signal, Which { model: wanted.model, variant: wanted.variant }, Ask::Do(act, by(&headers))).await
+    let note = Note::each(json!({"model": wanted.model, "variant": wanted.variant, "baseline": wanted.id}));
+    let which = Which { model: wanted.model, variant: wanted.variant };
+    (Extension(note), respond(&drift, &signal, which, Ask::Do(act, by(&headers))).await).into_response()
 }
 
 async fn respond(drift: &Drift, signal: &str, which: Which, ask: Ask) -> Response {

@@ -4,10 +4,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use plimsoll_rules::verdict::experiment::Act;
 use serde_json::{Value, json};
 
+use super::audit::Note;
 use crate::experiment::{Denied, Experiments, View};
 use crate::records::LABEL;
 
@@ -81,7 +82,10 @@ async fn pairs(State(experiments): State<Experiments>, Path(id): Path<String>) -
         return refuse(StatusCode::NOT_FOUND, &why);
     }
     match experiments.pairs(&id).await {
-        Ok(found) => told(&json!({"pairs": found, "metric_name": LABEL})),
+        Ok(found) => {
+            let note = Note::each(json!({"pairs": found.len()}));
+            (Extension(note), told(&json!({"pairs": found, "metric_name": LABEL}))).into_response()
+        }
         Err(why) => refuse(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
     }
 }

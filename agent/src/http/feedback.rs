@@ -24,7 +24,7 @@ use crate::records::{Feedback, Records, Refused};
 const AHEAD: Duration = Duration::from_secs(300);
 
 /// Largest body, in bytes, and most items in it.
-const LARGEST: usize = 1 << 20;
+pub(super) const LARGEST: usize = 1 << 20;
 const MOST: usize = 1000;
 
 /// What stands at the door: text is masked here.
@@ -60,6 +60,9 @@ async fn feedback(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> 
         let one = list.len() == 1; // a key of the request can only stand for one item
         every(&list, &door.masker, |item| {
             let feedback = Feedback::parse(item, key.filter(|_| one), &door.masker)?;
+            if feedback.text.is_some() && !door.records.stores_text() {
+                return Err(vec!["value: corrections are not kept here; records.store_text: masked keeps them".into()]);
+            }
             let units = if item.get("episode_id").is_some() { door.units(&feedback.target) } else { Vec::new() };
             Ok(Feedback { units, ..feedback })
         })
@@ -99,12 +102,12 @@ fn answer(result: Result<(), Refused>, count: usize) -> Response {
     }
 }
 
-fn refusal(status: StatusCode, mistakes: &[String]) -> Box<Response> {
+pub(super) fn refusal(status: StatusCode, mistakes: &[String]) -> Box<Response> {
     Box::new((status, Json(json!({"error": mistakes.join("; "), "mistakes": mistakes}))).into_response())
 }
 
 /// One object, an array, or one object a line.
-fn items(body: &[u8]) -> Result<Vec<Value>, Box<Response>> {
+pub(super) fn items(body: &[u8]) -> Result<Vec<Value>, Box<Response>> {
     let bad = |message: String| refusal(StatusCode::BAD_REQUEST, &[message]);
     let text =
         std::str::from_utf8(body).map_err(|e| bad(format!("the body is not UTF-8 (byte {})", e.valid_up_to())))?;
@@ -126,7 +129,7 @@ fn items(body: &[u8]) -> Result<Vec<Value>, Box<Response>> {
 
 /// All items, or every mistake of every item with the item's place in the list. What a mistake quotes is masked: answers
 /// end up in logs.
-fn every<T>(
+pub(super) fn every<T>(
     list: &[Value],
     masker: &Masker,
     parse: impl Fn(&Value) -> Result<T, Vec<String>>,

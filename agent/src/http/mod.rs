@@ -1,6 +1,7 @@
 //! Our own HTTP faces: open metrics and health on one port, the API on another.
 
 pub mod api;
+pub mod audit;
 pub mod auth;
 pub mod capped;
 pub mod drift;
@@ -10,6 +11,9 @@ pub mod health;
 pub mod metrics;
 pub mod outbox;
 pub mod query;
+pub mod ranks;
+pub mod retrain;
+pub mod scaling;
 pub mod silences;
 
 use axum::Router;

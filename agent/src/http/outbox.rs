@@ -4,10 +4,12 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use plimsoll_alerts::{Dispatcher, Pending, Standing};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use super::audit::Note;
 
 /// What to try again; nothing said means everything.
 #[derive(Debug, Default, Deserialize)]
@@ -69,5 +71,6 @@ async fn retry(State(dispatcher): State<Dispatcher>, body: String) -> Response {
         return (StatusCode::NOT_FOUND, Json(json!({"error": error}))).into_response();
     }
     let retried = dispatcher.retry(wanted.sink.as_deref(), wanted.id.as_deref()).await;
-    Json(json!({"status": "success", "data": {"retried": retried}})).into_response()
+    let note = Note::each(json!({"sink": wanted.sink, "id": wanted.id, "retried": retried}));
+    (Extension(note), Json(json!({"status": "success", "data": {"retried": retried}}))).into_response()
 }

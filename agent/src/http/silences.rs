@@ -6,12 +6,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use plimsoll_alerts::{Dispatcher, Equal, Kind, Matcher, Silence, SilenceError};
 use plimsoll_rules::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::audit::Note;
 use crate::clock;
 use crate::config::Span;
 
@@ -83,9 +84,10 @@ async fn add(State(dispatcher): State<Dispatcher>, body: String) -> Response {
     } else if !dispatcher.silences().iter().any(|known| known.id == silence.id) {
         return refusal(&SilenceError::Unknown { id: silence.id });
     }
-    let id = silence.id.clone();
+    let (id, told) = (silence.id.clone(), shown(&silence, clock::wall()));
+    let note = Note::each(json!({"silence": id, "matchers": told["matchers"], "endsAt": told["endsAt"]}));
     match dispatcher.silence(silence).await {
-        Ok(()) => Json(json!({"silenceID": id})).into_response(),
+        Ok(()) => (Extension(note), Json(json!({"silenceID": id}))).into_response(),
         Err(why) => refusal(&why),
     }
 }

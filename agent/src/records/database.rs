@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use plimsoll_rules::{Exchange, MaskedText, Timestamp, TokenCount};
+use plimsoll_rules::{Exchange, ExchangeText, MaskedText, Timestamp, TokenCount};
 use sqlx::AnyPool;
 use sqlx::any::AnyRow;
 use sqlx::pool::PoolConnection;
@@ -55,9 +55,10 @@ pub(super) async fn put_feedback(
     now: Timestamp,
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO feedback (key, target, metric, value, score, received_ms, model, variant, tags)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value, score = excluded.score, tags = excluded.tags",
+        "INSERT INTO feedback (key, target, metric, value, score, received_ms, model, variant, tags, text)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value, score = excluded.score, tags = excluded.tags,
+         text = excluded.text",
     )
     .bind(plain(&item.key))
     .bind(plain(&item.target))
@@ -68,6 +69,7 @@ pub(super) async fn put_feedback(
     .bind(owner.map(|(model, _)| plain(model)))
     .bind(owner.map(|(_, variant)| plain(variant)))
     .bind(item.tags.as_deref().map(plain))
+    .bind(item.text.as_ref().map(|text| plain(text.as_str())))
     .execute(&mut *tx)
     .await?;
     for (experiment, unit) in &item.units {
@@ -97,7 +99,6 @@ const INSERT: &str = "INSERT INTO exchanges (id, request_id, started_ms, source,
 pub(super) async fn put_exchange(tx: &mut AnyConnection, exchange: &Exchange, store_text: StoreText) -> Result<bool> {
     let word = |value: &dyn erased::Word| value.word();
     let text = exchange.text.as_ref().filter(|_| store_text == StoreText::Masked);
-    let words = |text: Option<&MaskedText>| text.map(|text| plain(text.as_str()));
     let inserted = sqlx::query(INSERT)
         .bind(plain(&exchange.id))
         .bind(exchange.request_id.as_deref().map(plain))
@@ -123,6 +124,9 @@ pub(super) async fn put_exchange(tx: &mut AnyConnection, exchange: &Exchange, st
         .bind(exchange.assignment.as_ref().map(|place| place.unit.cast_signed()))
         .execute(&mut *tx)
         .await?;
+    if let (0, Some(text)) = (inserted.rows_affected(), text) {
+        put_text(tx, &exchange.id, text).await?;
+    }
     if let Some(place) = &exchange.assignment {
         put_assignment(tx, place, exchange.started).await?;
     }
@@ -134,6 +138,26 @@ pub(super) async fn put_exchange(tx: &mut AnyConnection, exchange: &Exchange, st
         .execute(&mut *tx)
         .await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+fn words(text: Option<&MaskedText>) -> Option<String> {
+    text.map(|text| plain(text.as_str()))
+}
+
+/// Stores the text of an exchange that was stored without it, when too much was waiting for the disk.
+async fn put_text(tx: &mut AnyConnection, id: &str, text: &ExchangeText) -> Result<()> {
+    sqlx::query(
+        "UPDATE exchanges SET prompt = $2, response = $3, prompt_truncated = $4, response_truncated = $5
+         WHERE id = $1 AND prompt_truncated IS NULL",
+    )
+    .bind(plain(id))
+    .bind(words(text.prompt.as_ref()))
+    .bind(words(text.response.as_ref()))
+    .bind(i64::from(text.prompt_truncated))
+    .bind(i64::from(text.response_truncated))
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Stores what the shadow model said of an exchange that is kept; of another one nothing.

@@ -1,6 +1,7 @@
 //! Feedback as posted, checked: every mistake with the field it is in. Text in it is masked here.
 
 use plimsoll_rules::MaskedText;
+use plimsoll_rules::dataset::CORRECTION;
 use plimsoll_rules::mask::Masker;
 use serde_json::{Map, Value};
 
@@ -32,12 +33,17 @@ pub struct Feedback {
     pub meaning: Meaning,
     /// Tags as JSON, if any, their text masked.
     pub tags: Option<String>,
+    /// Of a correction: the answer that would have been right.
+    pub text: Option<MaskedText>,
     /// Units of experiments that it is about: an episode may be one.
     pub units: Vec<(String, u64)>,
 }
 
 /// Longest id, metric name, key or tags text, in bytes.
 const LONGEST: usize = 512;
+
+/// Longest correction, in bytes, before it is masked.
+const LONGEST_CORRECTION: usize = 16 << 10;
 
 /// What a metric name means.
 pub fn meaning(metric: &str) -> Meaning {
@@ -70,7 +76,7 @@ impl Feedback {
                 )),
             }
         }
-        let target = match (text(object, "inference_id", &mut wrong), text(object, "episode_id", &mut wrong)) {
+        let target = match (name(object, "inference_id", &mut wrong), name(object, "episode_id", &mut wrong)) {
             (Some(id), None) | (None, Some(id)) => id,
             (Some(_), Some(_)) => {
                 wrong.push("inference_id: given together with episode_id; give one of them".into());
@@ -81,25 +87,47 @@ impl Feedback {
                 String::new()
             }
         };
-        let metric = text(object, "metric_name", &mut wrong).unwrap_or_else(|| {
+        let metric = name(object, "metric_name", &mut wrong).unwrap_or_else(|| {
             wrong.push("metric_name: missing; task_completed, thumbs, rating, or a name of your own".into());
             String::new()
         });
         let tags = tags(object, masker, &mut wrong);
-        let (value, score) = number(&metric, object, &mut wrong).unwrap_or((0.0, None));
-        let key = text(object, "id", &mut wrong).or_else(|| header_key.map(ToOwned::to_owned));
+        let text = (metric == CORRECTION).then(|| correction(object, masker, &mut wrong)).flatten();
+        let (value, score) = match metric == CORRECTION {
+            true => (1.0, None),
+            false => number(&metric, object, &mut wrong).unwrap_or((0.0, None)),
+        };
+        let key = name(object, "id", &mut wrong).or_else(|| header_key.map(ToOwned::to_owned));
         let user = tags.as_ref().and_then(|tags| tags.get("user")).and_then(Value::as_str).unwrap_or("");
         let key = key.unwrap_or_else(|| format!("{target}\u{1f}{metric}\u{1f}{user}"));
         let (meaning, tags) = (meaning(&metric), tags.map(|tags| Value::Object(tags).to_string()));
         if wrong.is_empty() {
-            Ok(Self { key, target, metric, value, score, meaning, tags, units: Vec::new() })
+            Ok(Self { key, target, metric, value, score, meaning, tags, text, units: Vec::new() })
         } else {
             Err(wrong)
         }
     }
 }
 
-fn text(object: &Map<String, Value>, field: &str, wrong: &mut Vec<String>) -> Option<String> {
+/// The answer that would have been right, masked. What is wrong with it is told without it.
+fn correction(object: &Map<String, Value>, masker: &Masker, wrong: &mut Vec<String>) -> Option<MaskedText> {
+    if object.contains_key("episode_id") {
+        wrong.push("episode_id: a correction is the answer to one request; give its inference_id".into());
+    }
+    match object.get("value") {
+        Some(Value::String(text)) if text.len() > LONGEST_CORRECTION => {
+            wrong.push(format!("value: {} bytes long; a correction has at most {LONGEST_CORRECTION}", text.len()));
+            None
+        }
+        Some(Value::String(text)) if !text.trim().is_empty() => Some(MaskedText::of(masker, text)),
+        _ => {
+            wrong.push("value: a correction is the text that would have been the right answer, and not empty".into());
+            None
+        }
+    }
+}
+
+fn name(object: &Map<String, Value>, field: &str, wrong: &mut Vec<String>) -> Option<String> {
     match object.get(field)? {
         Value::String(text) if text.is_empty() => wrong.push(format!("{field}: is empty")),
         Value::String(text) if text.len() > LONGEST => {
@@ -246,6 +274,16 @@ mod tests {
                 vec!["comment: text belongs in tags"],
             ),
             (json!({"inference_id": "a", "metric_name": "x", "value": 1, "tagz": 1}), vec!["tagz: unknown field"]),
+            (json!({"inference_id": "a", "metric_name": "correction", "value": true}), vec!["value: a correction is"]),
+            (json!({"inference_id": "a", "metric_name": "correction", "value": " "}), vec!["value: a correction is"]),
+            (
+                json!({"inference_id": "a", "metric_name": "correction", "value": "é".repeat(9000)}),
+                vec!["value: 18000 bytes long; a correction has at most 16384"],
+            ),
+            (
+                json!({"episode_id": "a", "metric_name": "correction", "value": "x"}),
+                vec!["episode_id: a correction is the answer to one request"],
+            ),
             (
                 json!({"inference_id": "a", "metric_name": "x", "value": 1, "tags": {"why": ["it was too long"]}}),
                 vec!["tags.why: [\"it was too long\"] found"],
@@ -257,6 +295,14 @@ mod tests {
                 assert!(said.contains(wanted), "{said}");
             }
         }
+    }
+
+    #[test]
+    fn a_correction_is_a_text_and_masked() {
+        let item = json!({"inference_id": "a", "metric_name": "correction", "value": "ask ann@example.org"});
+        let feedback = Feedback::parse(&item, None, &masker()).unwrap();
+        assert!(feedback.text.as_ref().unwrap().as_str().starts_with("ask <EMAIL:"));
+        assert_eq!((feedback.value, feedback.score, feedback.meaning), (1.0, None, Meaning::Other));
     }
 
     #[test]

@@ -3,15 +3,18 @@
 //! Feedback and posted exchanges wait for the disk; exchanges of the tap do not, a share of them is kept and what gets
 //! feedback is always kept. When the file cannot be used, feedback is refused (503) until it can, and the rest goes on.
 
+mod audit;
 mod database;
 mod experiments;
 mod item;
+mod judged;
 mod judgements;
 mod local;
 mod pool;
 mod quality;
 mod readings;
 mod recent;
+mod retrain;
 mod steps;
 pub mod transfer;
 mod window;
@@ -28,10 +31,13 @@ use plimsoll_rules::Exchange;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, oneshot};
 
+pub use audit::AuditEntry;
 pub use item::{Feedback, Meaning};
+pub use judged::{Source, SourceKind};
 pub use judgements::{Judgement, LABEL};
 pub(crate) use local::open as open_local;
 pub use pool::Location;
+pub use retrain::{Document, LoopChange, LoopSaved};
 pub use steps::{ClosedUnit, Decision, OpenUnit, SavedExperiment, Step, UnitExchange, UnitFacts, UnitFeedback};
 
 use crate::config::StoreText;
@@ -175,6 +181,17 @@ impl Records {
     /// Whether other agents write these records too.
     pub fn is_shared(&self) -> bool {
         self.shared.options.location.is_shared()
+    }
+
+    /// Whether the text of exchanges and corrections is stored.
+    pub fn stores_text(&self) -> bool {
+        self.shared.options.store_text == StoreText::Masked
+    }
+
+    /// Where what was stored can be read for a dataset; `None` while the database is not open.
+    pub fn source(&self) -> Option<Source> {
+        let database = self.shared.database.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        database.map(Source::of)
     }
 
     /// Starts the writer and the intake of the tap's exchanges.

@@ -44,7 +44,7 @@ impl fmt::Display for Location {
 #[derive(Clone, Debug)]
 pub(super) struct Database {
     pub(super) pool: AnyPool,
-    is_postgres: bool,
+    pub(super) is_postgres: bool,
 }
 
 /// Set for every connection to a file. The first one makes the file, so `auto_vacuum` has to come first.
@@ -52,7 +52,7 @@ const PRAGMAS: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = W
     PRAGMA busy_timeout = 2000; PRAGMA cache_size = -2000;";
 
 /// Columns that the first files did not have.
-const LATER: [(&str, &str, &str); 7] = [
+const LATER: [(&str, &str, &str); 8] = [
     ("exchanges", "experiment", "TEXT"),
     ("exchanges", "unit", "INTEGER"),
     ("exchanges", "prompt", "TEXT"),
@@ -60,6 +60,7 @@ const LATER: [(&str, &str, &str); 7] = [
     ("exchanges", "prompt_truncated", "INTEGER"),
     ("exchanges", "response_truncated", "INTEGER"),
     ("experiment_states", "version", "INTEGER NOT NULL DEFAULT 0"),
+    ("feedback", "text", "TEXT"),
 ];
 
 /// On columns that came later.

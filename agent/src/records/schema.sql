@@ -17,10 +17,11 @@ CREATE TABLE IF NOT EXISTS readings (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS readings_read ON readings (read_ms);
 
--- One row per idempotency key; the last value wins. model is NULL until the exchange is known.
+-- One row per idempotency key; the last value wins. model is NULL until the exchange is known. text is NULL or masked: the
+-- answer that a correction says would have been right.
 CREATE TABLE IF NOT EXISTS feedback (
   key TEXT PRIMARY KEY, target TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, score REAL, received_ms INTEGER NOT NULL,
-  model TEXT, variant TEXT, tags TEXT
+  model TEXT, variant TEXT, tags TEXT, text TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS feedback_target ON feedback (target);
 CREATE INDEX IF NOT EXISTS feedback_received ON feedback (received_ms);
@@ -51,8 +52,9 @@ CREATE TABLE IF NOT EXISTS judgements (
 CREATE INDEX IF NOT EXISTS judgements_of ON judgements (experiment, treatment, judged_ms);
 CREATE INDEX IF NOT EXISTS judgements_judged ON judgements (judged_ms);
 
--- Who took records out or brought some in.
+-- Who did what, and who looked at text. Kept longer than the rest (audit.rs).
 CREATE TABLE IF NOT EXISTS audit (at_ms INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, detail TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS audit_at ON audit (at_ms);
 
 -- What was decided, and where each experiment stands.
 CREATE TABLE IF NOT EXISTS decisions (
@@ -63,3 +65,8 @@ CREATE TABLE IF NOT EXISTS decisions (
 CREATE TABLE IF NOT EXISTS experiment_states (
   experiment TEXT PRIMARY KEY, spec_hash TEXT NOT NULL, state TEXT NOT NULL, seq INTEGER NOT NULL, course TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- The loop: each run, each version, and where the whole stands; doc is JSON of agent/src/retrain/.
+CREATE TABLE IF NOT EXISTS finetunes (id BIGINT PRIMARY KEY, begun_ms BIGINT NOT NULL, stage TEXT NOT NULL, doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS versions (number BIGINT PRIMARY KEY, made_ms BIGINT NOT NULL, status TEXT NOT NULL, doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS loop_state (id BIGINT PRIMARY KEY, doc TEXT NOT NULL);

@@ -152,13 +152,17 @@ async fn an_older_file_gets_the_columns_it_lacks() {
         stream INTEGER NOT NULL, input_tokens INTEGER, output_tokens INTEGER, estimated INTEGER NOT NULL,
         time_to_first_token_ms REAL, duration_ms REAL NOT NULL) WITHOUT ROWID;
         INSERT INTO exchanges VALUES
-        ('old', NULL, 9e15, 'tap', 'chat', 'm', '', 'ok', 200, NULL, 0, 1, 2, 0, NULL, 5.0)";
+        ('old', NULL, 9e15, 'tap', 'chat', 'm', '', 'ok', 200, NULL, 0, 1, 2, 0, NULL, 5.0);
+        CREATE TABLE feedback (key TEXT PRIMARY KEY, target TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL,
+        score REAL, received_ms INTEGER NOT NULL, model TEXT, variant TEXT, tags TEXT) WITHOUT ROWID";
     sqlx::Executor::execute(&pool, first).await.unwrap();
     pool.close().await;
     let running = Running::start(RecordsOptions { store_text: StoreText::Masked, ..options(&path) }).await;
     running.records.exchanges(vec![said("new", "hello")]).await.unwrap();
+    running.records.feedback(vec![item("new", "correction", json!("goodbye"))]).await.unwrap();
     running.stop().await;
     assert_eq!(rows(&path, "SELECT count(*) FROM exchanges WHERE prompt = 'hello' OR id = 'old'").await, 2);
+    assert_eq!(rows(&path, "SELECT count(*) FROM feedback WHERE text = 'goodbye'").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,4 +206,32 @@ async fn a_connection_whose_trim_failed_is_not_used_again() {
     assert_eq!(database::trim(&pool, Timestamp::from_millis(5), 1 << 30).await.unwrap(), 5);
     let both = (pool.begin().await, pool.pool.acquire().await);
     assert!(both.0.is_ok() && both.1.is_ok(), "{both:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_outlives_the_records_and_what_it_cannot_take_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let running = Running::start(options(&path)).await;
+    let (now, day) = (crate::clock::wall(), Duration::from_secs(86_400));
+    for (action, age) in [("old", 399 * day), ("older", 401 * day), ("new", Duration::ZERO)] {
+        running.records.audit(AuditEntry { at: now - age, ..AuditEntry::now("ann", action, json!({"n": 1})) });
+    }
+    running.records.exchanges(vec![exchange("x")]).await.unwrap(); // is written after them
+    running.stop().await;
+    let database = open(&path).await;
+    audit::trim(&database.pool, Duration::from_secs(60)).await.unwrap();
+    let left = audit::newest(&database.pool, 10).await.unwrap();
+    assert_eq!(left.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["new", "old"]);
+    assert_eq!((left[0].actor.as_str(), &left[0].detail), ("ann", &json!({"n": 1})));
+
+    let bad = folder.path().join("bad.db");
+    std::fs::write(&bad, vec![b'x'; 8192]).unwrap();
+    let running = Running::start(options(&bad)).await;
+    running.records.audit(AuditEntry::now("ann", "reload", json!({})));
+    assert!(running.records.audit_log(10).await.is_err());
+    let registry = running.records.shared.registry.clone();
+    running.stop().await;
+    let dropped = registry.samples().into_iter().find(|(labels, _)| labels.get("what") == Some("audit"));
+    assert_eq!(dropped.map(|(_, count)| count), Some(1.0));
 }

@@ -11,6 +11,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
+use super::audit::{self, AuditEntry};
 use super::database::{self, Before};
 use super::experiments;
 use super::item::{Feedback, Meaning};
@@ -49,6 +50,8 @@ pub(super) enum Job {
     Read(Box<Reading>),
     /// What the judge said of a pair; nobody waits.
     Judged(Box<Judgement>),
+    /// Who did what; nobody waits.
+    Audit(Box<AuditEntry>),
     /// What the desk of the experiments took in and decided; answered once durable.
     Step(Box<Step>, oneshot::Sender<Result<(), Refused>>),
 }
@@ -154,7 +157,10 @@ impl Writer {
     async fn trim(&mut self) {
         let Some(database) = &self.database else { return };
         let oldest = crate::clock::wall() - self.shared.options.retention;
-        let gone = database::trim(database, oldest, self.shared.options.disk).await.map(|_| ());
+        let gone = match database::trim(database, oldest, self.shared.options.disk).await {
+            Ok(_) => audit::trim(&database.pool, self.shared.options.retention).await,
+            Err(error) => Err(error),
+        };
         self.judge(gone);
     }
 
@@ -200,6 +206,11 @@ impl Writer {
                     }
                 }
                 Job::Joined(_) => {}
+                Job::Audit(entry) => {
+                    if let Some(why) = &failed {
+                        entry.drop_into_log(&self.shared.registry, why);
+                    }
+                }
                 Job::Seen(exchanges) => {
                     self.shared.text_waiting.fetch_sub(super::text_bytes(&exchanges), Ordering::Relaxed);
                     if failed.is_some() {
@@ -261,6 +272,7 @@ impl Writer {
                     }
                 }
                 Job::Read(reading) => database::put_reading(&mut tx, reading).await?,
+                Job::Audit(entry) => audit::put(&mut tx, entry).await?,
                 Job::Judged(judgement) => judgements::put(&mut tx, judgement).await?,
                 Job::Posted(exchanges, _) | Job::Seen(exchanges) | Job::Joined(exchanges) => {
                     for exchange in exchanges {

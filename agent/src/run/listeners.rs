@@ -16,7 +16,9 @@ use crate::http::api::ApiState;
 use crate::http::capped::Capped;
 use crate::http::health::Readiness;
 use crate::http::query::{self, QueryLimits};
-use crate::http::{api, auth, drift, experiments, feedback, open_router, outbox, silences};
+use crate::http::{
+    api, audit, auth, drift, experiments, feedback, open_router, outbox, ranks, retrain, scaling, silences,
+};
 use crate::records::Records;
 use crate::shutdown::Shutdown;
 use crate::tap;
@@ -66,6 +68,7 @@ impl Listeners {
         shutdown: &Shutdown,
     ) {
         let door = feedback::router(records.clone(), outlets.masker.clone(), config.clone());
+        let ranks = ranks::router(api.ranks.clone(), outlets.masker.clone());
         if let Some(listener) = self.tap {
             let options = tap_options(config.clone(), splitter, shutdown);
             let (registry, inner) = (registry.clone(), shutdown.clone());
@@ -74,20 +77,27 @@ impl Listeners {
         let open = open_router(registry.clone(), readiness.clone());
         spawn_http("metrics", self.metrics, open, shutdown);
         let (dispatcher, drift) = (api.dispatcher.clone(), api.drift.clone());
-        let decided = api.experiments.clone();
+        let (decided, retrain) = (api.experiments.clone(), api.retrain.clone());
+        let scaling = scaling::router(api.need.clone(), config.clone());
         let limits = {
             let config = config.borrow();
             QueryLimits { time: config.raw.limits.query_time.0, samples: config.raw.limits.query_samples }
         };
         let queries = query::router(api.pipeline.clone(), registry.clone(), limits);
+        let audit = audit::Audit::new(records.clone(), &super::pod(&config.borrow()));
+        let guard = auth::Guard { config, audit, registry: registry.clone() };
         let guarded = api::router(api)
             .merge(queries)
             .merge(drift::router(drift))
             .merge(experiments::router(decided))
+            .merge(retrain::router(retrain))
             .merge(silences::router(dispatcher.clone()))
             .merge(outbox::router(dispatcher))
+            .merge(audit::router(records.clone()))
+            .merge(ranks)
+            .merge(scaling)
             .merge(door)
-            .layer(middleware::from_fn_with_state(config, auth::guard));
+            .layer(middleware::from_fn_with_state(guard, auth::guard));
         spawn_http("api", self.api, guarded, shutdown);
     }
 }
@@ -126,7 +136,7 @@ fn tap_options(
             response_timeout: tap.response_timeout.0,
             idle_timeout: tap.idle_timeout.0,
             inject_usage: tap.inject_usage,
-            splitter: (!config.experiments.is_empty()).then(|| splitter.clone()),
+            splitter: (!config.experiments.is_empty() || config.finetune.is_some()).then(|| splitter.clone()),
             variant: config.raw.identity.variant.as_str().into(),
             text_sample: config.raw.text.sample,
             text_bytes: usize::try_from(config.raw.text.max_bytes.0).unwrap_or(usize::MAX),

@@ -33,6 +33,7 @@ on_both! {
     promises::an_id_that_stands_for_something_else_is_refused_with_its_whole_request,
     promises::text_is_stored_where_that_is_asked_for_and_nowhere_else,
     promises::what_gets_feedback_later_is_stored_with_its_text,
+    promises::corrections_are_kept_the_last_one_wins_and_an_exchange_gets_the_text_it_lacks,
     promises::names_with_zeros_in_them_are_stored,
     experiments::a_unit_goes_through_the_records_and_is_closed_once,
     experiments::judgements_and_labels_meet,

@@ -122,6 +122,21 @@ pub async fn what_gets_feedback_later_is_stored_with_its_text(store: Store) {
     assert_eq!(store.rows("SELECT count(*) FROM exchanges WHERE prompt = 'hello'").await, 1);
 }
 
+pub async fn corrections_are_kept_the_last_one_wins_and_an_exchange_gets_the_text_it_lacks(store: Store) {
+    let Some(store) = store.open().await else { return };
+    let running = Running::start(RecordsOptions { store_text: StoreText::Masked, ..store.options() }).await;
+    running.records.exchanges(vec![exchange("a")]).await.unwrap();
+    running.seen.send(said("a", "hello")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for right in ["ask bob@example.org", "ask ann@example.org, \u{0} please"] {
+        running.records.feedback(vec![item("a", "correction", json!(right))]).await.unwrap();
+    }
+    running.stop().await;
+    assert_eq!(store.rows("SELECT count(*) FROM exchanges WHERE prompt = 'hello'").await, 1);
+    let kept = "SELECT count(*) FROM feedback WHERE value = 1.0 AND score IS NULL AND text LIKE 'ask <EMAIL:%please'";
+    assert_eq!((store.rows(kept).await, store.rows("SELECT count(*) FROM feedback").await), (1, 1));
+}
+
 /// PostgreSQL's texts hold no zero; one must not keep everything else from being stored.
 pub async fn names_with_zeros_in_them_are_stored(store: Store) {
     let Some(store) = store.open().await else { return };

@@ -13,14 +13,14 @@ use crate::cli::jsonl;
 use crate::shadow::worker::mistake;
 
 /// A file and what was read from it.
-pub(super) struct Examples {
+pub(in crate::cli) struct Examples {
     pub all: Vec<Example>,
     pub file: FileFacts,
 }
 
 /// What `training.json` says of a file.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct FileFacts {
+pub(in crate::cli) struct FileFacts {
     file: String,
     sha256: String,
     examples: usize,
@@ -33,18 +33,9 @@ pub(super) struct FileFacts {
 ///
 /// # Errors
 /// Where it cannot be read, is empty, or a line is no example.
-pub(super) fn read(path: &Path, reader: &Reader) -> anyhow::Result<Examples> {
+pub(in crate::cli) fn read(path: &Path, reader: &Reader) -> anyhow::Result<Examples> {
     let name = path.display().to_string();
-    let mut input = BufReader::new(File::open(path).with_context(|| format!("{name} cannot be read"))?);
-    let (mut number, mut all) = (0, Vec::new());
-    while let Some(line) = jsonl::next(&mut input, &name, &mut number)? {
-        if !line.trim().is_empty() {
-            all.push(example(&line, reader).with_context(|| format!("{name}:{number}"))?);
-        }
-    }
-    if all.is_empty() {
-        bail!("{name}: no examples in it");
-    }
+    let all = each(path, |line| example(&object(line)?, reader))?;
     let sum = |of: fn(&Example) -> usize| all.iter().map(of).sum();
     let file = FileFacts {
         sha256: sha256(&[path.to_owned()])?,
@@ -57,14 +48,54 @@ pub(super) fn read(path: &Path, reader: &Reader) -> anyhow::Result<Examples> {
     Ok(Examples { all, file })
 }
 
-fn example(line: &str, reader: &Reader) -> anyhow::Result<Example> {
+/// Questions with the answer that is wanted and, as `rejected`, one that must not be given; each is read with either.
+///
+/// # Errors
+/// As [`read`].
+pub(in crate::cli) fn read_pairs(path: &Path, reader: &Reader) -> anyhow::Result<Vec<[Example; 2]>> {
+    each(path, |line| {
+        let wanted = object(line)?;
+        let rejected = Value::from(text(&wanted, "rejected", "rejected")?);
+        let mut other = wanted.clone();
+        match other.get_mut("messages").and_then(Value::as_array_mut) {
+            Some(messages) => {
+                let last = messages.last_mut().and_then(Value::as_object_mut);
+                last.and_then(|last| last.insert("content".to_owned(), rejected));
+            }
+            None => other["response"] = rejected,
+        }
+        Ok([example(&wanted, reader)?, example(&other, reader)?])
+    })
+}
+
+/// What every line that is not blank is; at least one.
+fn each<T>(path: &Path, one: impl Fn(&str) -> anyhow::Result<T>) -> anyhow::Result<Vec<T>> {
+    let name = path.display().to_string();
+    let mut input = BufReader::new(File::open(path).with_context(|| format!("{name} cannot be read"))?);
+    let (mut number, mut all) = (0, Vec::new());
+    while let Some(line) = jsonl::next(&mut input, &name, &mut number)? {
+        if !line.trim().is_empty() {
+            all.push(one(&line).with_context(|| format!("{name}:{number}"))?);
+        }
+    }
+    if all.is_empty() {
+        bail!("{name}: no examples in it");
+    }
+    Ok(all)
+}
+
+fn object(line: &str) -> anyhow::Result<Value> {
     let value: Value = serde_json::from_str(line).map_err(|why| anyhow::anyhow!("{}", mistake(&why)))?;
     if !value.is_object() {
         bail!("found {}, expected an object with messages, or with prompt and response", kind(Some(&value)));
     }
+    Ok(value)
+}
+
+fn example(value: &Value, reader: &Reader) -> anyhow::Result<Example> {
     match value.get("messages") {
         Some(messages) => Ok(reader.conversation(&conversation(messages)?)?),
-        None => Ok(reader.pair(text(&value, "prompt", "prompt")?, text(&value, "response", "response")?)?),
+        None => Ok(reader.pair(text(value, "prompt", "prompt")?, text(value, "response", "response")?)?),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `plimsoll finetune`: a model learns from examples.
 
-mod data;
+pub(super) mod data;
 mod html;
 mod out;
 mod run;
@@ -45,6 +45,9 @@ pub struct Args {
     /// Where to write.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Also write the adapter as a GGUF file, for `llama-server --lora FILE`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["full", "dora"])]
+    gguf: Option<PathBuf>,
     /// Go on from an adapter of the same form, such as that of the stage before.
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
@@ -69,6 +72,9 @@ pub struct Args {
     memory: Option<u64>,
     #[command(flatten)]
     place: ModelArgs,
+    /// A child of the agent: the lowest priority, and ends with it.
+    #[arg(long, hide = true)]
+    child: bool,
     /// How to print the outcome.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -191,6 +197,9 @@ impl Args {
 
 /// Trains; exit code 1 when something cannot be read or the training fails.
 pub fn main(args: &Args) -> ExitCode {
+    if args.child {
+        super::child::yield_to_others();
+    }
     run::run(args).unwrap_or_else(|why| {
         super::complain(&format!("plimsoll: {why:#}"));
         ExitCode::FAILURE

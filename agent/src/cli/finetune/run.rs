@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use plimsoll_shadow_model::Folder;
 use plimsoll_shadow_model::train::{self, Data, Example, Reader, Recipe, Trainer};
+use plimsoll_shadow_model::{Folder, write_gguf};
 use serde_json::{Value, json};
 
 use super::data::{self, Examples};
@@ -85,6 +85,10 @@ fn train(args: &Args, recipe: &Recipe, read: &Read) -> anyhow::Result<Value> {
     if args.what.full {
         copy_settings(&args.model, &args.out)?;
     }
+    if let Some(gguf) = &args.gguf {
+        let name = args.out.file_name().unwrap_or_default().display().to_string();
+        write_gguf(&args.out, &args.model, &name, gguf)?;
+    }
     let told = out::summary(args, &trainer, &read.facts(), spent);
     let whole = out::with_losses(&told, trainer.course());
     train::write_whole(&args.out.join("training.json"), &mut |file| writeln!(file, "{whole:#}"))?;
@@ -95,6 +99,10 @@ fn train(args: &Args, recipe: &Recipe, read: &Read) -> anyhow::Result<Value> {
 
 /// Refuses a folder whose files are somebody else's: they would be written over.
 fn free(args: &Args) -> anyhow::Result<()> {
+    let folder = args.gguf.as_deref().map(|file| file.parent().unwrap_or(file));
+    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        bail!("--gguf: {} is no folder; make it first", folder.display());
+    }
     let Ok(out) = args.out.canonicalize() else { return Ok(()) };
     let shown = args.out.display();
     if args.model.canonicalize().is_ok_and(|model| model == out) {

@@ -98,7 +98,7 @@ impl Files {
     }
 
     /// Every file of a table of ours, by table and day.
-    pub(super) async fn all(&self) -> anyhow::Result<Vec<(&'static Table, String, Vec<Path>)>> {
+    pub(in crate::records) async fn all(&self) -> anyhow::Result<Vec<(&'static Table, String, Vec<Path>)>> {
         let root = Some(&self.root).filter(|root| !root.as_ref().is_empty());
         let found: Vec<_> = self.store.list(root).try_collect().await.with_context(|| self.written.clone())?;
         let mut days: BTreeMap<(String, String), Vec<Path>> = BTreeMap::new();

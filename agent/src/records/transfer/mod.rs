@@ -4,18 +4,20 @@ mod files;
 mod parquet;
 mod tables;
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, bail};
 use futures_util::TryStreamExt as _;
+use object_store::path::Path as FilePath;
 use plimsoll_rules::Timestamp;
 use sqlx::AssertSqlSafe;
 use sqlx::Row as _;
 
 use super::Location;
+use super::audit::{self, AuditEntry};
 use super::pool::Database;
 pub use files::Files;
-use tables::{Batch, Cell};
+pub(crate) use parquet::write as parquet_file;
+use tables::Cell;
+pub(crate) use tables::{Batch, Kind, Values};
 pub use tables::{TABLES, Table};
 
 const DAY: i64 = 86_400_000;
@@ -193,10 +195,9 @@ impl Transfer {
         for (table, date, files) in from.all().await? {
             let mut done = Partition { table: table.name, date, rows: 0, known: 0, parts: 0, skipped: false };
             for file in files {
-                let shown = from.shown(&file);
-                let batch = parquet::read(table, from.read(&file).await?).with_context(|| shown.clone())?;
+                let batch = rows_of(table, from, &file).await?;
                 let new = match into {
-                    Some(into) => into.store(&batch).await.with_context(|| shown)?,
+                    Some(into) => into.store(&batch).await.with_context(|| from.shown(&file))?,
                     None => batch.rows() as u64,
                 };
                 done.rows += batch.rows() as u64;
@@ -232,14 +233,28 @@ impl Transfer {
     ///
     /// # Errors
     /// It cannot be stored.
-    pub async fn audit(&self, actor: &str, action: &str, detail: &BTreeMap<&str, String>) -> anyhow::Result<()> {
-        let detail = serde_json::to_string(detail)?;
-        let sql = "INSERT INTO audit (at_ms, actor, action, detail) VALUES ($1, $2, $3, $4)";
-        let at = crate::clock::wall().millis();
-        let query = sqlx::query(sql).bind(at).bind(actor.to_owned()).bind(action.to_owned()).bind(detail);
-        query.execute(&self.database.pool).await?;
-        Ok(())
+    pub async fn audit(&self, entry: &AuditEntry) -> anyhow::Result<()> {
+        let mut connection = self.database.pool.acquire().await?;
+        Ok(audit::put(&mut connection, entry).await?)
     }
+
+    /// The newest `limit` entries of the audit log, the newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn audit_log(&self, limit: u32) -> anyhow::Result<Vec<AuditEntry>> {
+        audit::newest(&self.database.pool, limit).await.context("the table audit")
+    }
+
+    /// The same records, to be read for a dataset.
+    pub fn source(&self) -> super::Source {
+        super::Source::of(self.database.clone())
+    }
+}
+
+/// The rows of a file of an export.
+pub(super) async fn rows_of(table: &'static Table, files: &Files, file: &FilePath) -> anyhow::Result<Batch> {
+    parquet::read(table, files.read(file).await?).with_context(|| files.shown(file))
 }
 
 impl Partition {

@@ -16,7 +16,7 @@ use parquet::schema::parser::parse_message_type;
 use super::tables::{Batch, Kind, Table, Values};
 
 /// The file of a batch.
-pub(super) fn write(batch: &Batch) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn write(batch: &Batch) -> anyhow::Result<Vec<u8>> {
     let schema = Arc::new(parse_message_type(&message(batch.table()))?);
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;

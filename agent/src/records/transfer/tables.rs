@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     Integer,
     /// Milliseconds since the Unix epoch.
@@ -21,9 +21,9 @@ pub struct Table {
     /// Its name.
     pub name: &'static str,
     /// The column of the time by which it is partitioned.
-    pub(super) at: &'static str,
+    pub(crate) at: &'static str,
     /// Its columns, the first ones its primary key.
-    pub(super) columns: &'static [(&'static str, Kind)],
+    pub(crate) columns: &'static [(&'static str, Kind)],
 }
 
 use Kind::{Bytes, Integer, Real, Text, Time};
@@ -85,6 +85,7 @@ pub const TABLES: [Table; 7] = [
             ("model", Text),
             ("variant", Text),
             ("tags", Text),
+            ("text", Text),
         ],
     },
     Table {
@@ -174,7 +175,7 @@ pub(super) enum Cell {
 
 /// Values of one column.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Values {
+pub(crate) enum Values {
     Text(Vec<Option<String>>),
     Integer(Vec<Option<i64>>),
     Real(Vec<Option<f64>>),
@@ -183,7 +184,7 @@ pub(super) enum Values {
 
 /// Rows of a table.
 #[derive(Clone, Debug)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     table: &'static Table,
     pub(super) columns: Vec<Values>,
     rows: usize,
@@ -202,7 +203,7 @@ impl Batch {
     }
 
     /// Of columns that are all of `rows` values.
-    pub(super) fn from_columns(table: &'static Table, columns: Vec<Values>, rows: usize) -> Self {
+    pub(crate) fn from_columns(table: &'static Table, columns: Vec<Values>, rows: usize) -> Self {
         Self { table, columns, rows, bytes: 0 }
     }
 
@@ -210,7 +211,7 @@ impl Batch {
         self.table
     }
 
-    pub(super) fn rows(&self) -> usize {
+    pub(in crate::records) fn rows(&self) -> usize {
         self.rows
     }
 
@@ -244,6 +245,35 @@ impl Batch {
         }
         self.rows += 1;
         Ok(())
+    }
+
+    /// A text of a row; nothing where there is no such column.
+    pub(in crate::records) fn text(&self, column: &str, row: usize) -> Option<&str> {
+        match self.column(column)? {
+            Values::Text(all) => all.get(row)?.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// A whole number or time of a row; nothing where there is no such column.
+    pub(in crate::records) fn integer(&self, column: &str, row: usize) -> Option<i64> {
+        match self.column(column)? {
+            Values::Integer(all) => *all.get(row)?,
+            _ => None,
+        }
+    }
+
+    /// A number of a row; nothing where there is no such column.
+    pub(in crate::records) fn real(&self, column: &str, row: usize) -> Option<f64> {
+        match self.column(column)? {
+            Values::Real(all) => *all.get(row)?,
+            _ => None,
+        }
+    }
+
+    fn column(&self, name: &str) -> Option<&Values> {
+        let at = self.table.columns.iter().position(|(column, _)| *column == name)?;
+        self.columns.get(at)
     }
 
     /// The values of a row, in the order of the columns.

@@ -1,0 +1,161 @@
+//! The loop over HTTP: runs, versions, and what a person may do about them.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::retrain::{Act, Denied, Retrain};
+
+/// Routes of `/api/v1/finetunes` and `/api/v1/versions`.
+pub fn router(retrain: Retrain) -> Router {
+    Router::new()
+        .route("/api/v1/finetunes", get(runs).post(begin))
+        .route("/api/v1/finetunes/{id}", get(run))
+        .route("/api/v1/finetunes/{id}/approve", post(approve))
+        .route("/api/v1/finetunes/{id}/cancel", post(cancel))
+        .route("/api/v1/finetunes/{id}/trained", post(trained))
+        .route("/api/v1/finetunes/circuit/close", post(close))
+        .route("/api/v1/versions", get(versions))
+        .route("/api/v1/versions/{version}", get(version))
+        .route("/api/v1/versions/{version}/promote", post(promote))
+        .route("/api/v1/versions/{version}/pin", post(pin))
+        .route("/api/v1/versions/{version}/unpin", post(unpin))
+        .route("/api/v1/versions/{version}/rollback", post(roll_back))
+        .with_state(retrain)
+}
+
+async fn runs(State(retrain): State<Retrain>) -> Response {
+    let view = retrain.view();
+    told(&json!({
+        "mode": view.mode, "circuit_open": view.circuit_open, "holds": view.holds, "trouble": view.trouble,
+        "runs": view.runs,
+    }))
+}
+
+async fn run(State(retrain): State<Retrain>, Path(id): Path<u32>) -> Response {
+    match retrain.view().runs.iter().find(|run| run.id == id) {
+        Some(run) => told(&json!(run)),
+        None => refuse(StatusCode::NOT_FOUND, &format!("there is no run {id}")),
+    }
+}
+
+async fn versions(State(retrain): State<Retrain>) -> Response {
+    let view = retrain.view();
+    told(&json!({"live": view.live, "route": view.route, "versions": view.versions}))
+}
+
+async fn version(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
+    match number(&version) {
+        Ok(number) => match retrain.view().versions.iter().find(|version| version.number == number) {
+            Some(version) => told(&json!(version)),
+            None => refuse(StatusCode::NOT_FOUND, &format!("there is no version {number}")),
+        },
+        Err(why) => refuse(StatusCode::NOT_FOUND, &why),
+    }
+}
+
+/// When examples are new, in seconds since the Unix epoch.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Begin {
+    since: Option<f64>,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "milliseconds of a date")]
+async fn begin(State(retrain): State<Retrain>, body: String) -> Response {
+    let wanted = if body.trim().is_empty() { Ok(Begin::default()) } else { serde_json::from_str::<Begin>(&body) };
+    match wanted {
+        Ok(begin) => act(&retrain, Act::Begin(begin.since.map(|seconds| (seconds * 1000.0) as i64))).await,
+        Err(why) => refuse(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &format!("the body is {{\"since\": SECONDS}}, seconds since 1970, or empty: {why}"),
+        ),
+    }
+}
+
+async fn approve(State(retrain): State<Retrain>, Path(id): Path<u32>) -> Response {
+    act(&retrain, Act::Approve(id)).await
+}
+
+async fn cancel(State(retrain): State<Retrain>, Path(id): Path<u32>) -> Response {
+    act(&retrain, Act::Cancel(id)).await
+}
+
+async fn trained(State(retrain): State<Retrain>, Path(id): Path<u32>, body: String) -> Response {
+    let said = if body.trim().is_empty() { Ok(json!({})) } else { serde_json::from_str::<Value>(&body) };
+    match said {
+        Ok(said @ Value::Object(_)) => act(&retrain, Act::Trained(id, said)).await,
+        _ => refuse(StatusCode::UNPROCESSABLE_ENTITY, "the body is a JSON object with what is known of the training"),
+    }
+}
+
+async fn close(State(retrain): State<Retrain>) -> Response {
+    act(&retrain, Act::CloseCircuit).await
+}
+
+async fn promote(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
+    with_number(&retrain, &version, Act::Promote).await
+}
+
+async fn pin(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
+    with_number(&retrain, &version, |number| Act::Pin(number, true)).await
+}
+
+async fn unpin(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
+    with_number(&retrain, &version, |number| Act::Pin(number, false)).await
+}
+
+/// From this version, if it is the one that serves, or from `live`.
+async fn roll_back(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
+    let live = retrain.view().live;
+    if version == "live" {
+        return act(&retrain, Act::RollBack).await;
+    }
+    match number(&version) {
+        Ok(number) if live == Some(number) => act(&retrain, Act::RollBack).await,
+        Ok(number) => refuse(StatusCode::CONFLICT, &format!("version {number} does not serve")),
+        Err(why) => refuse(StatusCode::NOT_FOUND, &why),
+    }
+}
+
+/// `3`, `v3`, `plimsoll-v3`, or `base` for the model without an adapter.
+fn number(text: &str) -> Result<u32, String> {
+    if text == "base" {
+        return Ok(0);
+    }
+    let digits = text.trim_start_matches("plimsoll-").trim_start_matches('v');
+    digits.parse().map_err(|_| format!("{text:?} is no version; write its number, such as 3, or base"))
+}
+
+async fn with_number(retrain: &Retrain, version: &str, wish: impl FnOnce(u32) -> Act) -> Response {
+    match number(version) {
+        Ok(number) => act(retrain, wish(number)).await,
+        Err(why) => refuse(StatusCode::NOT_FOUND, &why),
+    }
+}
+
+async fn act(retrain: &Retrain, act: Act) -> Response {
+    match retrain.act(act).await {
+        Ok(()) => (StatusCode::ACCEPTED, Json(json!({"status": "success"}))).into_response(),
+        Err(why) => {
+            let status = match why {
+                Denied::Unknown(_) => StatusCode::NOT_FOUND,
+                Denied::Conflict(_) => StatusCode::CONFLICT,
+                Denied::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            refuse(status, &why.to_string())
+        }
+    }
+}
+
+fn told(data: &Value) -> Response {
+    Json(json!({"status": "success", "data": data})).into_response()
+}
+
+fn refuse(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({"error": why}))).into_response()
+}
