@@ -124,49 +124,59 @@ impl Running {
     }
 }
 
+#[derive(Debug, Default)]
+struct Known {
+    configured: Vec<Arc<Experiment>>,
+    /// The experiment of trained versions, which no configuration names; behind all others.
+    route: Option<Arc<Experiment>>,
+    running: Arc<[Arc<Running>]>,
+}
+
+impl Known {
+    /// One whose id was there before keeps its course and its units.
+    fn renew(&mut self) {
+        let before = |one: &Experiment| self.running.iter().find(|old| *old.id == *one.spec.id).map(|old| &**old);
+        let all = self.configured.iter().chain(&self.route);
+        self.running = all.map(|one| Arc::new(Running::new(one.clone(), before(one)))).collect();
+    }
+}
+
 /// All experiments; clones share them.
 #[derive(Clone, Debug)]
 pub struct Splitter {
-    running: Arc<Mutex<Arc<[Arc<Running>]>>>,
-    /// The experiment of trained versions, which no configuration names; behind all others.
-    route: Arc<Mutex<Option<Arc<Experiment>>>>,
+    known: Arc<Mutex<Known>>,
     registry: Registry,
 }
 
 impl Splitter {
     /// These experiments, all off until they are restored or somebody sets their courses.
     pub fn new(experiments: &[Arc<Experiment>], registry: Registry) -> Self {
-        let splitter = Self { running: Arc::new(Mutex::new(Arc::from([]))), route: Arc::default(), registry };
+        let splitter = Self { known: Arc::default(), registry };
         splitter.reconfigure(experiments);
         splitter
     }
 
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes other experiments; one whose id was there before keeps its course and its units.
     pub fn reconfigure(&self, experiments: &[Arc<Experiment>]) {
-        let route = self.route.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.put(experiments.iter().cloned().chain(route));
+        let mut known = self.lock();
+        known.configured = experiments.to_vec();
+        known.renew();
     }
 
     /// Takes another experiment of trained versions, or none; the others stay.
     pub fn set_route(&self, experiment: Option<Arc<Experiment>>) {
-        let before =
-            std::mem::replace(&mut *self.route.lock().unwrap_or_else(PoisonError::into_inner), experiment.clone());
-        let is_before = |one: &Experiment| before.as_ref().is_some_and(|before| before.spec.id == one.spec.id);
-        let others = self.all();
-        let others = others.iter().map(|running| running.experiment().clone()).filter(|one| !is_before(one));
-        self.put(others.chain(experiment));
-    }
-
-    fn put(&self, experiments: impl Iterator<Item = Arc<Experiment>>) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = |one: &Experiment| running.iter().find(|old| *old.id == *one.spec.id).map(|old| &**old);
-        let new: Vec<Arc<Running>> = experiments.map(|one| Arc::new(Running::new(one.clone(), before(&one)))).collect();
-        *running = new.into();
+        let mut known = self.lock();
+        known.route = experiment;
+        known.renew();
     }
 
     /// Every experiment, in the order of the configuration.
     pub fn all(&self) -> Arc<[Arc<Running>]> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().running.clone()
     }
 
     /// The experiment of this id.
