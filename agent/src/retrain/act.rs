@@ -20,6 +20,9 @@ impl From<Refused> for Denied {
 impl Task {
     /// Does what is wanted.
     pub(super) async fn grant(&mut self, act: Act) -> Result<(), Denied> {
+        if !self.restored {
+            return Err(Denied::Unavailable("what the loop did before cannot be read yet; try again".to_owned()));
+        }
         match act {
             Act::Begin(since) => self.begin_by_hand(since).await,
             Act::Approve(id) => self.approve(id).await,

@@ -15,7 +15,7 @@ use super::watch::Watch;
 use super::work::{self, Done, Places, What, Work};
 use super::{Around, Wish, route};
 use crate::clock;
-use crate::config::Finetune;
+use crate::config::{Finetune, Mode};
 use crate::deploy::{DeployError, Deployer};
 use crate::experiment::{self, Experiments};
 use crate::pipeline::Snapshot;
@@ -44,7 +44,7 @@ pub(super) struct Task {
     pub(super) holds: Vec<Hold>,
     /// What kept the loop from going on last.
     pub(super) trouble: Option<String>,
-    restored: bool,
+    pub(super) restored: bool,
     view: channel::Sender<Arc<View>>,
 }
 
@@ -127,6 +127,7 @@ impl Task {
                 // work under way ends with us; it is done again at the next start
                 () = shutdown.begun() => return,
                 Some((act, answer)) = wishes.recv() => {
+                    self.restore().await;
                     let _ = answer.send(self.grant(act).await);
                 }
                 _ = tick.tick() => {}
@@ -146,6 +147,7 @@ impl Task {
 
     async fn pass(&mut self, looks: bool, experiments: &Experiments, alerts: &Snapshot) -> Result<(), Refused> {
         if looks {
+            self.trouble = None;
             self.tidy().await?;
             self.heal().await;
             self.prune().await?;
@@ -160,6 +162,7 @@ impl Task {
         self.try_route(experiments).await?;
         if self.work.is_none() {
             match self.open() {
+                Some(_) if self.settings.mode == Mode::Off => {}
                 Some(at) => self.begin_stage(at),
                 None if looks => self.look(experiments, alerts).await?,
                 None => {}
@@ -343,6 +346,7 @@ impl Task {
         gone.retain(|number| {
             Some(*number) != before && self.open().is_none_or(|at| self.runs[at].version != Some(*number))
         });
+        self.forget_failures().await;
         if gone.is_empty() {
             return Ok(());
         }
@@ -350,14 +354,28 @@ impl Task {
         let (left, kept) = std::mem::take(&mut self.versions).into_iter().partition(|v| gone.contains(&v.number));
         self.versions = kept;
         for version in left {
-            let folder = self.places.run(version.run);
             tracing::info!(version = version.name, "finetune: pruned");
-            let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
-            if let Ok(Err(why)) = removed {
-                tracing::warn!(version = version.name, %why, "finetune: its files stay");
-            }
+            self.remove(version.run).await;
         }
         Ok(())
+    }
+
+    /// What runs without a version have left goes once a later one has begun.
+    async fn forget_failures(&self) {
+        let Some((_, earlier)) = self.runs.split_last() else { return };
+        for run in earlier.iter().filter(|run| run.stage.is_over() && run.version.is_none()) {
+            if self.places.run(run.id).exists() {
+                self.remove(run.id).await;
+            }
+        }
+    }
+
+    async fn remove(&self, run: u32) {
+        let folder = self.places.run(run);
+        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+        if let Ok(Err(why)) = removed {
+            tracing::warn!(run, %why, "finetune: its files stay");
+        }
     }
 
     fn publish(&self) {

@@ -169,22 +169,23 @@ impl Task {
             return;
         }
         let tried = self.open().map(|at| &self.runs[at]).filter(|run| run.stage == Stage::Trying);
-        let needed = [self.standing.live, tried.and_then(|run| run.version)];
-        for number in needed.into_iter().flatten() {
+        let tried = tried.and_then(|run| run.version);
+        // each is loaded without disturbing the other
+        for (number, other) in [(self.standing.live, tried), (tried, self.standing.live)] {
+            let Some(number) = number else { continue };
             let Some(version) = self.version(number).cloned() else { continue };
             match self.deployer.served(&version.name).await {
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     tracing::warn!(version = version.name, "finetune: the engine has lost it; it is loaded again");
-                    let live = self.live_name().filter(|live| *live != version.name);
-                    let load = work::load(self.deployer.clone(), version, live);
+                    let other = other.and_then(|other| self.version(other)).map(|other| other.name.clone());
+                    let load = work::load(self.deployer.clone(), version, other);
                     self.work = Some(Work::start(What::Heal(number), load));
                     return;
                 }
                 Err(why) => return self.fault(&why.to_string()),
             }
         }
-        self.trouble = None;
     }
 
     /// It may be somewhere else now.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::retrain::{Check, FAILURES_BETTER, GateReport};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
@@ -21,6 +22,8 @@ use crate::records::Location;
 
 /// Bytes of what a child said on standard error that are told.
 const MOST_TOLD: usize = 2000;
+/// Bytes of what it printed that are read.
+const MOST_TOLD_OUT: usize = 1 << 20;
 /// How often a load that may succeed later is tried, and the wait before the next time.
 const LOADS: u32 = 5;
 const LOAD_WAIT: Duration = Duration::from_secs(2);
@@ -224,12 +227,24 @@ fn ourselves() -> anyhow::Result<Command> {
 pub(super) async fn finish(mut command: Command) -> anyhow::Result<(bool, String, String)> {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
     let program = command.as_std().get_program().display().to_string();
-    let output = child.with_context(|| program.clone())?.wait_with_output().await.context(program)?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let begin = said.ceil_char_boundary(said.len().saturating_sub(MOST_TOLD));
-    let said = said[begin..].trim().to_owned();
-    let said = if said.is_empty() { format!("it ended ({})", output.status) } else { said };
-    Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned(), said))
+    let mut child = child.with_context(|| program.clone())?;
+    let (out, errors) = (child.stdout.take(), child.stderr.take());
+    let (out, said, status) = tokio::join!(end(out, MOST_TOLD_OUT), end(errors, MOST_TOLD), child.wait());
+    let (status, said) = (status.context(program)?, said.trim().to_owned());
+    let said = if said.is_empty() { format!("it ended ({status})") } else { said };
+    Ok((status.success(), out, said))
+}
+
+/// The last `most` bytes of what is written there: whoever talks much costs no memory.
+async fn end(from: Option<impl AsyncRead + Unpin>, most: usize) -> String {
+    let Some(mut from) = from else { return String::new() };
+    let (mut kept, mut part) = (Vec::new(), vec![0; 8 << 10]);
+    while let Ok(read @ 1..) = from.read(&mut part).await {
+        kept.extend_from_slice(&part[..read]);
+        let over = kept.len().saturating_sub(most);
+        kept.drain(..over);
+    }
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 /// What the gate says of the adapter of a run.
