@@ -12,6 +12,6 @@ mod text;
 pub use catalog::{CATALOG, Kind, Metric, Spec};
 pub use docs::markdown;
 pub use prometheus::proto::MetricFamily;
-pub use reading::{Reading, ReadingValue};
-pub use registry::{Registry, Sampled};
+pub use reading::{Reading, ReadingValue, Sampled};
+pub use registry::Registry;
 pub use text::TextFormat;

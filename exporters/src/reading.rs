@@ -1,5 +1,7 @@
 //! One series as a source has read it.
 
+use plimsoll_rules::Labels;
+
 use crate::catalog::Metric;
 
 /// What a source read for one series.
@@ -36,4 +38,13 @@ impl Reading {
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
         Self { metric, labels, value: ReadingValue::Scalar(value) }
     }
+}
+
+/// Every series at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Sampled {
+    /// Those that there are.
+    pub now: Vec<(Labels, f64)>,
+    /// Those that were there the last time and are no more.
+    pub gone: Vec<Labels>,
 }

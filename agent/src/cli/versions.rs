@@ -32,7 +32,7 @@ pub struct Args {
 #[derive(Clone, Debug, clap::Subcommand)]
 enum What {
     /// List the versions that are kept, and which one serves.
-    List(Plain),
+    List(Asked),
     /// Show all that is known of a version.
     Show(One),
     /// Serve a version from now on.
@@ -44,7 +44,7 @@ enum What {
     /// Let a version go when newer ones come.
     Unpin(One),
     /// List the runs, and what is in the way of the next one.
-    Runs(Plain),
+    Runs(Asked),
     /// Begin a run now, whatever the trigger says.
     Train(Train),
     /// Let a proposed run begin.
@@ -53,6 +53,12 @@ enum What {
     Cancel(Run),
     /// Let runs begin again after two gates in a row have refused.
     CloseCircuit(Plain),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Asked {
+    #[command(flatten)]
+    agent: Running,
 }
 
 #[derive(Clone, Debug, clap::Args)]

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::answer::{self, refuse};
 use super::audit::Note;
 use super::auth::Caller;
 use crate::drift::{Act, Ask, By, Door, Drift, Refusal, Signal, Which};
@@ -164,7 +165,7 @@ async fn respond(drift: &Drift, signal: &str, which: Which, ask: Ask) -> Respons
 
 fn told(answer: Result<Value, Refusal>) -> Response {
     match answer {
-        Ok(data) => Json(json!({"status": "success", "data": data})).into_response(),
+        Ok(data) => answer::told(&data),
         Err(refusal) => refuse(status(&refusal), &refusal.to_string()),
     }
 }
@@ -176,8 +177,4 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Act(_) => StatusCode::CONFLICT,
         Refusal::NotReady(_) | Refusal::Disk(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
-}
-
-fn refuse(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({"error": why}))).into_response()
 }

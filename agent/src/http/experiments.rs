@@ -8,6 +8,7 @@ use axum::{Extension, Json, Router};
 use plimsoll_rules::verdict::experiment::Act;
 use serde_json::{Value, json};
 
+use super::answer::{refuse, told};
 use super::audit::Note;
 use crate::experiment::{Denied, Experiments, View};
 use crate::records::LABEL;
@@ -111,12 +112,4 @@ async fn act(State(experiments): State<Experiments>, Path((id, act)): Path<(Stri
             refuse(status, &why.to_string())
         }
     }
-}
-
-fn told(data: &Value) -> Response {
-    Json(json!({"status": "success", "data": data})).into_response()
-}
-
-fn refuse(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({"error": why}))).into_response()
 }

@@ -8,6 +8,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::answer::{refuse, told};
 use crate::retrain::{Act, Denied, Retrain};
 
 /// Routes of `/api/v1/finetunes` and `/api/v1/versions`.
@@ -150,12 +151,4 @@ async fn act(retrain: &Retrain, act: Act) -> Response {
             refuse(status, &why.to_string())
         }
     }
-}
-
-fn told(data: &Value) -> Response {
-    Json(json!({"status": "success", "data": data})).into_response()
-}
-
-fn refuse(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({"error": why}))).into_response()
 }

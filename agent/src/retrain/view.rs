@@ -46,7 +46,7 @@ impl View {
             live: task.standing.live,
             circuit_open: task.standing.circuit_open,
             holds: task.holds.iter().map(ToString::to_string).collect(),
-            hold_names: task.holds.iter().map(name).collect(),
+            hold_names: task.holds.iter().map(Hold::as_str).collect(),
             trouble: task.trouble.clone(),
             route: task.standing.route.clone(),
             runs: task.runs.clone(),
@@ -82,20 +82,6 @@ impl View {
             }
         }
         all
-    }
-}
-
-fn name(hold: &Hold) -> &'static str {
-    match hold {
-        Hold::Calm => "calm",
-        Hold::Weak { .. } => "weak",
-        Hold::Explained { .. } => "explained",
-        Hold::CircuitOpen => "circuit_open",
-        Hold::Experiment { .. } => "experiment",
-        Hold::Cooldown { .. } => "cooldown",
-        Hold::Budget { .. } => "budget",
-        Hold::Examples { .. } => "examples",
-        Hold::Failures { .. } => "failures",
     }
 }
 

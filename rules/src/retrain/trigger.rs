@@ -76,8 +76,7 @@ pub struct Reason {
 }
 
 /// What is in the way of a training.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error)]
-#[serde(tag = "hold", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Hold {
     /// Nothing fell.
     #[error("no alert of quality fires")]
@@ -141,6 +140,24 @@ pub enum Hold {
         /// Least.
         needed: u64,
     },
+}
+
+impl Hold {
+    /// Its name, without figures.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Weak { .. } => "weak",
+            Self::Explained { .. } => "explained",
+            Self::CircuitOpen => "circuit_open",
+            Self::Experiment { .. } => "experiment",
+            Self::Cooldown { .. } => "cooldown",
+            Self::Budget { .. } => "budget",
+            Self::Examples { .. } => "examples",
+            Self::Failures { .. } => "failures",
+        }
+    }
 }
 
 /// The day of a moment, counted from 1970 in UTC.
