@@ -136,6 +136,7 @@ bench-train:
 	cargo build --release --locked -p plimsoll-agent
 	target/train/venv/bin/python tests/bench/train/parity.py target/release/plimsoll
 	target/train/venv/bin/python tests/bench/train/speed.py target/release/plimsoll
+	target/train/venv/bin/python tests/bench/train/memory.py target/release/plimsoll
 
 kill9:
 	cargo build --locked -p plimsoll-agent

@@ -190,7 +190,7 @@ catalog! {
     ExperimentDecided "experiment_decision_timestamp_seconds" Gauge, ["experiment", "from", "to", "reason", "metric"], "When the last decision was taken, in seconds since the Unix epoch.";
     ExperimentDecisions "experiment_decisions_total" Counter, ["experiment", "action", "reason"], "Decisions since the start of the agent (action: advance, hold, resume, promote, roll_back, keep_control).";
     // The loop: from falling quality to the next version
-    FinetuneStage "finetune_stage" Gauge, ["stage"], "1 for the stage of the newest run (proposed, curating, training, gating, loading, trying, promoted, rolled_back, kept, refused, failed, cancelled), 0 for the others.";
+    FinetuneStage "finetune_stage" Gauge, ["stage"], "1 for the stage of the newest run (proposed, curating, training, gating, loading, mirroring, trying, promoted, rolled_back, kept, refused, failed, cancelled), 0 for the others.";
     FinetuneHold "finetune_hold" Gauge, ["hold"], "1 for each thing that is in the way of a run (calm: nothing fell, weak, explained, circuit_open, experiment, cooldown, budget, examples, failures).";
     FinetuneCircuitOpen "finetune_circuit_open" Gauge, [], "1 while two gates in a row have refused: no run begins until somebody has looked.";
     FinetuneRuns "finetune_runs_total" Counter, ["outcome"], "Runs since the start of the agent by how they ended (promoted, rolled_back, kept, refused, failed, cancelled).";

@@ -75,6 +75,7 @@ impl LoopScene {
             "gate": {"anchor_loss": "25%"},
             "trainer": {"options": ["--rank", "8", "--epochs", "4", "--lr", "5e-3", "--batch-tokens", "512", "--threads", "2"]},
             "deploy": deploy,
+            "mirror": {"units": 40, "share": "50%"},
             "experiment": {
                 "unit": {"header": "x-user-id"},
                 "ramp": [{"share": "50%", "units": 0, "time": "0s"}],
@@ -223,7 +224,7 @@ impl LoopScene {
             }
             assert!(begun.elapsed() < PATIENCE, "{run:#}");
             // a training has the lowest priority: users who never pause would leave it nothing of two cores
-            let pause = if stage == "trying" { 300 } else { 2000 };
+            let pause = if ["mirroring", "trying"].contains(&stage) { 300 } else { 2000 };
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
     }

@@ -14,6 +14,11 @@ type Seen = Arc<Mutex<Vec<Message>>>;
 
 /// An engine that says its own name, and keeps what it was asked.
 async fn engine(name: &'static str) -> (Upstream, Seen) {
+    engine_without(name, "\0").await
+}
+
+/// An engine that has lost a model: it answers 404 to who names it, as vLLM does.
+async fn engine_without(name: &'static str, lost: &'static str) -> (Upstream, Seen) {
     let seen = Seen::default();
     let log = seen.clone();
     let upstream = Upstream::start(move |mut wire, _| {
@@ -21,8 +26,10 @@ async fn engine(name: &'static str) -> (Upstream, Seen) {
         async move {
             while let Some(request) = wire.request().await {
                 let id = format!("{name}-{}", request.header("x-call").unwrap_or("none"));
+                let gone = String::from_utf8_lossy(&request.body).contains(lost);
                 log.lock().unwrap().push(request);
-                if wire.send(answer(name, &id)).await.is_err() {
+                let none = "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}".to_owned();
+                if wire.send(if gone { none } else { answer(name, &id) }).await.is_err() {
                     return;
                 }
             }
@@ -198,6 +205,29 @@ async fn a_dead_treatment_costs_no_answer_and_is_not_forgiven() {
         count(&pool, "SELECT count(*) FROM exchanges WHERE variant = 'base' AND outcome = 'ok'").await,
         60 - failed
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_the_engine_has_lost_costs_no_answer_and_is_not_forgiven() {
+    let (engine, seen) = engine_without("base", "\"m2\"").await;
+    let agent = agent(&engine, &json!({"treatment": {"name": "v2", "model": "m2"}, "ramp": [{"share": "50%"}]})).await;
+    let mut client = wire(&agent).await;
+    for unit in 0..60 {
+        assert_eq!(ask(&mut client, Some(&format!("user-{unit}")), &format!("l-{unit}")).await, "base");
+    }
+    let pool = database(&agent).await;
+    counted(&pool, "SELECT count(*) FROM exchanges", 60).await;
+    let failed = count(&pool, "SELECT count(*) FROM exchanges WHERE variant = 'v2' AND outcome = 'unreachable'").await;
+    assert!((14..=46).contains(&failed), "{failed}");
+    assert_eq!(seen.lock().unwrap().len() as i64, 60 + failed, "who was told 404 is asked once more, without m2");
+    // one that serves all of the traffic
+    let promote = agent.api_url("/api/v1/experiments/support-v2/promote");
+    assert!(reqwest::Client::new().post(promote).send().await.unwrap().status().is_success());
+    seen.lock().unwrap().clear();
+    for unit in 0..5 {
+        assert_eq!(ask(&mut client, Some(&format!("late-{unit}")), &format!("p-{unit}")).await, "base");
+    }
+    assert_eq!(seen.lock().unwrap().len(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]

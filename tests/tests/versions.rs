@@ -26,10 +26,15 @@ const QUICK: [&str; 8] = ["--max-steps", "80", "--lr", "1e-2", "--batch-tokens",
 impl Scene {
     /// An agent whose records hold old good answers and new failures with their corrections.
     async fn start(trainer: impl FnOnce(&Hook, &Path) -> Value) -> Option<Self> {
+        Self::start_with(trainer, &json!({"mirror": {"units": 0}})).await
+    }
+
+    /// The same with some keys of `finetune` otherwise.
+    async fn start_with(trainer: impl FnOnce(&Hook, &Path) -> Value, more: &Value) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let model = TinyModel::make(&folder.path().join("model"), 11).unwrap()?;
         let (engine, hook) = (LlamaCpp::start().await.unwrap()?, Hook::start(Mood::Well).await.unwrap());
-        let finetune = json!({
+        let mut finetune = json!({
             "mode": "propose",
             "model": model.folder,
             "interval": "1s",
@@ -37,6 +42,7 @@ impl Scene {
             "deploy": {"kind": "webhook", "url": hook.url("/deploy"), "secret": "s3cret"},
             "experiment": {"unit": {"header": "x-user-id"}},
         });
+        finetune.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let agent = Agent::before(&format!("http://127.0.0.1:{}", engine.port))
             .set("records.store_text", json!("masked"))
             .set("records.sample", json!(1.0))
@@ -116,6 +122,23 @@ impl Scene {
             if count().await? > before { Ok(()) } else { Err("not yet".to_owned()) }
         })
         .await;
+    }
+
+    /// Users come, each with one request, until the run is somewhere; all are answered.
+    async fn users_until(&self, stage: &str) -> Value {
+        let mut users = 0;
+        eventually(&format!("the run is {stage}"), Duration::from_secs(120), async || {
+            for _ in 0..10 {
+                users += 1;
+                let body = json!({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hello"}]});
+                let asked = self.client.post(self.agent.tap_url("/v1/chat/completions"));
+                let asked = asked.header("x-user-id", format!("user-{users}")).json(&body).send().await.unwrap();
+                assert!(asked.status().is_success(), "{}", asked.status());
+            }
+            let run = self.get("/api/v1/finetunes/1").await;
+            if run["stage"] == stage { Ok(run) } else { Err(format!("{run:#}")) }
+        })
+        .await
     }
 
     /// What the webhook heard of a version, oldest first.
@@ -258,4 +281,42 @@ async fn a_job_is_written_from_a_template() {
     scene.train(Path::new(words[0]), Path::new(words[1]));
     std::fs::write(Path::new(words[1]).join("trained.json"), r#"{"by": "a job"}"#).unwrap();
     assert_eq!(scene.until("trying").await["training"]["by"], "a job");
+}
+
+/// Settings of the loop with a mirror, and windows that close soon.
+fn mirrored(units: u64) -> Value {
+    let experiment = json!({"unit": {"header": "x-user-id"}, "window": "1s"});
+    json!({"mirror": {"units": units, "share": "50%"}, "experiment": experiment})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_go_to_a_version_before_users_do() {
+    let Some(scene) = Scene::start_with(program, &mirrored(40)).await else { return };
+    scene.until("mirroring").await;
+    let run = scene.users_until("trying").await;
+    assert_eq!(run["experiment"], "finetune-2", "{run:#}");
+    let text = scene.agent.scrape().await.unwrap();
+    let copied = series(&text, "plimsoll_requests_total", &["source=\"mirror\"", "outcome=\"ok\""]);
+    assert!(copied.is_some_and(|copied| copied >= 5.0), "{copied:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_fails_copies_is_sent_back_and_nobody_saw_it() {
+    let nobody = format!("http://127.0.0.1:{}", plimsoll_tests::free_port().unwrap());
+    let told = json!({"upstream": nobody}).to_string();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{told}", told.len());
+    let engine = plimsoll_tests::Upstream::start(move |mut wire, _| {
+        let answer = answer.clone();
+        async move { while wire.request().await.is_some() && wire.send(answer.clone()).await.is_ok() {} }
+    });
+    let engine = engine.await.unwrap();
+    let mut more = mirrored(400);
+    more["deploy"] = json!({"kind": "webhook", "url": format!("{}/deploy", engine.url())});
+    let Some(scene) = Scene::start_with(program, &more).await else { return };
+    scene.until("mirroring").await;
+    let run = scene.users_until("rolled_back").await;
+    assert!(run["why"].as_str().unwrap().contains("error"), "{run:#}");
+    assert_eq!(scene.get("/api/v1/versions").await["live"], Value::Null);
+    let text = scene.agent.scrape().await.unwrap();
+    assert_eq!(series(&text, "plimsoll_requests_total", &["source=\"tap\"", "variant=\"plimsoll-v1\""]), None);
 }

@@ -165,7 +165,7 @@ async fn act(agent: &Running, path: &str, dry_run: bool, body: Option<Value>) ->
 }
 
 fn is_open(run: &Value) -> bool {
-    ["proposed", "curating", "training", "gating", "loading", "trying"].iter().any(|stage| run["stage"] == *stage)
+    ["proposed", "curating", "training", "gating", "loading", "mirroring", "trying"].iter().any(|stage| run["stage"] == *stage)
 }
 
 async fn list(agent: &Running) -> anyhow::Result<ExitCode> {

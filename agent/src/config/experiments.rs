@@ -18,6 +18,8 @@ use metrics::metrics;
 const MOST: usize = 8;
 /// Steps of a ramp.
 const MOST_STEPS: usize = 16;
+/// What is told of a copy is told soon.
+const MIRROR_WINDOW: Duration = Duration::from_secs(60);
 /// Longest id, name and model, in bytes.
 const LONGEST: usize = 64;
 
@@ -174,6 +176,21 @@ pub(super) fn template(c: &mut Check<'_>, key: &str, one: &raw::Experiment, raw:
         ..one.clone()
     };
     experiment(c, key, &filled, raw)
+}
+
+/// The mirror before an experiment: what the traffic itself says of so many units, a share of them copied.
+pub(super) fn mirror(experiment: &Experiment, units: u64, share: f64) -> Experiment {
+    let mut mirror = experiment.clone();
+    let spec = &mut mirror.spec;
+    spec.metrics.retain(|metric| metrics::FROM_TRAFFIC.contains(&metric.name.as_str()));
+    if !spec.metrics.iter().any(|metric| metric.name == "error") {
+        spec.metrics.push(metrics::errors());
+    }
+    spec.ramp = vec![RampStep { share, units: 0, time: Duration::ZERO }];
+    (spec.aa_units, spec.max_units, spec.promotes) = (0, units, false);
+    spec.window = spec.window.min(MIRROR_WINDOW);
+    mirror.split = Split::Mirror;
+    mirror
 }
 
 /// One experiment; `None` when something it is made of cannot be told.

@@ -62,6 +62,8 @@ pub struct Finetune {
     pub safety: Option<PathBuf>,
     /// The engine.
     pub deploy: DeploySettings,
+    /// The mirror before that experiment, where there is one; its variants aside.
+    pub mirror: Option<Arc<Experiment>>,
     /// The experiment of a version, its variants aside.
     pub experiment: Arc<Experiment>,
     /// How many versions stay.
@@ -133,6 +135,8 @@ pub(super) fn check(c: &mut Check<'_>, raw: &Raw, folder: &Path) -> Option<Finet
     let safety = file(c, "finetune.gate.safety", &one.gate.safety);
     let experiment = experiments::template(c, "finetune.experiment", &one.experiment, raw);
     let trainer = trainer(c, &one.trainer, folder);
+    let units_share = share(c, "finetune.mirror.share", one.mirror.share);
+    let mirror = experiment.as_ref().filter(|_| one.mirror.units > 0);
     Some(Finetune {
         mode: one.mode,
         model,
@@ -153,6 +157,7 @@ pub(super) fn check(c: &mut Check<'_>, raw: &Raw, folder: &Path) -> Option<Finet
         gate: gate(c, &one.gate),
         safety,
         deploy: deploy?,
+        mirror: mirror.map(|experiment| Arc::new(experiments::mirror(experiment, one.mirror.units, units_share))),
         experiment: Arc::new(experiment?),
         keep: usize::try_from(one.keep).unwrap_or(usize::MAX),
     })

@@ -82,7 +82,7 @@ impl Task {
 
     async fn cancel(&mut self, id: u32) -> Result<(), Denied> {
         let mut run = self.runs[self.opened(id)?].clone();
-        if run.stage == Stage::Trying {
+        if run.stage.has_experiment() {
             let experiment = run.experiment.unwrap_or_default();
             return Err(Denied::Conflict(format!(
                 "run {id} is before users; POST /api/v1/experiments/{experiment}/rollback ends it"

@@ -24,6 +24,8 @@ pub enum Stage {
     Gating,
     /// The engine loads it.
     Loading,
+    /// Copies of requests go to it; nobody sees its answers.
+    Mirroring,
     /// The experiment runs.
     Trying,
     /// It serves.
@@ -42,12 +44,13 @@ pub enum Stage {
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Proposed,
         Self::Curating,
         Self::Training,
         Self::Gating,
         Self::Loading,
+        Self::Mirroring,
         Self::Trying,
         Self::Promoted,
         Self::RolledBack,
@@ -65,6 +68,7 @@ impl Stage {
             Self::Training => "training",
             Self::Gating => "gating",
             Self::Loading => "loading",
+            Self::Mirroring => "mirroring",
             Self::Trying => "trying",
             Self::Promoted => "promoted",
             Self::RolledBack => "rolled_back",
@@ -73,6 +77,11 @@ impl Stage {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// Whether the engine holds the version, and an experiment decides about it.
+    pub fn has_experiment(self) -> bool {
+        matches!(self, Self::Mirroring | Self::Trying)
     }
 
     /// Whether nothing more happens.
@@ -227,6 +236,9 @@ impl Version {
 pub struct Route {
     /// Its id.
     pub id: String,
+    /// Nobody sees the treatment's answers.
+    #[serde(default)]
+    pub mirror: bool,
     /// What is compared with.
     pub control: Side,
     /// What may serve, or does.

@@ -102,7 +102,9 @@ impl Task {
     /// Puts the route in force.
     pub(super) async fn set_route(&self) {
         let route = self.standing.route.as_ref();
-        let experiment = route.map(|route| route::experiment(&self.settings.experiment, route)).transpose();
+        let template = self.settings.mirror.as_ref().filter(|_| route.is_some_and(|route| route.mirror));
+        let template = template.unwrap_or(&self.settings.experiment);
+        let experiment = route.map(|route| route::experiment(template, route)).transpose();
         if let Err(why) = &experiment {
             tracing::error!(why, "finetune: the base model serves");
         }

@@ -2,7 +2,7 @@
 
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::retrain::Status;
-use plimsoll_rules::verdict::experiment::{Act, State};
+use plimsoll_rules::verdict::experiment::{Act, Reason, State};
 
 use super::route;
 use super::run::{Address, Route, Run, Stage};
@@ -13,28 +13,40 @@ use crate::experiment::{Denied, Experiments, View};
 use crate::records::{LoopChange, Refused};
 
 impl Task {
-    /// The engine has the version: an experiment of its own begins.
-    pub(super) async fn try_out(&mut self, mut run: Run, address: Address, now: Timestamp) -> Result<(), Refused> {
+    /// The engine has the version: copies of requests go to it, or an experiment of its own begins.
+    pub(super) async fn try_out(&mut self, run: Run, address: Address, now: Timestamp) -> Result<(), Refused> {
         let mut change = LoopChange::default();
         let Some(number) = run.version else { return Ok(()) };
         if let Some(version) = self.version_mut(number) {
             version.address = Some(address);
             change.versions.push(version.document());
         }
-        run.experiment = Some(self.route_to(Some(number)));
-        run.reach(Stage::Trying, now);
+        let mirror = self.settings.mirror.is_some();
+        self.before_users(run, mirror, change, now).await
+    }
+
+    /// A mirror, or the experiment after it, begins.
+    async fn before_users(
+        &mut self,
+        mut run: Run,
+        mirror: bool,
+        change: LoopChange,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        run.experiment = Some(self.route_to(run.version, mirror));
+        run.reach(if mirror { Stage::Mirroring } else { Stage::Trying }, now);
         self.keep(run, change).await?;
         self.set_route().await;
         Ok(())
     }
 
     /// A new route from what serves to another version, with an id of its own; gives the id.
-    pub(super) fn route_to(&mut self, treatment: Option<u32>) -> String {
+    pub(super) fn route_to(&mut self, treatment: Option<u32>, mirror: bool) -> String {
         self.standing.routes += 1;
         let id = format!("finetune-{}", self.standing.routes);
         let side = |number: Option<u32>| route::side(number.and_then(|number| self.version(number)));
         let (control, treatment) = (side(self.standing.live), side(treatment));
-        self.standing.route = Some(Route { id: id.clone(), control, treatment });
+        self.standing.route = Some(Route { id: id.clone(), mirror, control, treatment });
         id
     }
 
@@ -47,6 +59,14 @@ impl Task {
         if by_hand {
             self.settle(&route, view, experiments).await;
             return Ok(());
+        }
+        let done = |view: &View| {
+            let last = view.last_decision.as_ref().map(|decision| decision.reason);
+            view.state == State::KeptControl && last == Some(Reason::OutOfUnits)
+        };
+        if route.mirror && (self.settings.mirror.is_none() || done(view)) {
+            let Some(run) = self.open().map(|at| self.runs[at].clone()) else { return Ok(()) };
+            return self.before_users(run, false, LoopChange::default(), clock::wall()).await;
         }
         match view.state {
             State::Promoted => self.decided(Stage::Promoted, Status::Live, view).await,
@@ -153,7 +173,7 @@ impl Task {
             }
             change.versions.push(version.document());
         }
-        self.route_to(number);
+        self.route_to(number, false);
         self.standing.live = number;
         (self.standing.attempts, self.standing.refused) = (0, 0);
         change.standing = serde_json::to_string(&self.standing).ok();
@@ -168,7 +188,7 @@ impl Task {
         if self.work.is_some() {
             return;
         }
-        let tried = self.open().map(|at| &self.runs[at]).filter(|run| run.stage == Stage::Trying);
+        let tried = self.open().map(|at| &self.runs[at]).filter(|run| run.stage.has_experiment());
         let tried = tried.and_then(|run| run.version);
         // each is loaded without disturbing the other
         for (number, other) in [(self.standing.live, tried), (tried, self.standing.live)] {

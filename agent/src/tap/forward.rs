@@ -64,7 +64,7 @@ pub(super) struct Exchange {
     repeatable: bool,
     /// The usage of the answer was asked for by us, not by the client.
     injected: bool,
-    /// What is sent to control if the treatment cannot be reached.
+    /// What is sent to others if the variant that is to serve is not there.
     fallback: Option<Box<Fallback>>,
 }
 
@@ -112,15 +112,11 @@ pub(super) async fn forward(
         None if inject => exchange.inject(&mut parts.headers, body).await,
         None => Ok(exchange.upload(body)),
     };
-    let mut outcome = match upload {
+    let outcome = match upload {
         Ok(upload) => exchange.run(parts, upload, upgrade.is_some()).await,
         Err(failure) => Err(failure),
     };
-    if matches!(outcome, Err(Failure::Connect(_)))
-        && let Some(fallback) = exchange.fallback.take()
-    {
-        outcome = exchange.fall_back(*fallback, upgrade.is_some(), recorder.as_mut()).await;
-    }
+    let outcome = exchange.fall_back(outcome, upgrade.is_some(), recorder.as_mut()).await;
     if let Some(recorder) = &mut recorder {
         exchange.tell_request(recorder);
     }
@@ -380,7 +376,7 @@ fn strip_answer(headers: &mut HeaderMap, switching: bool, http2: bool) {
 }
 
 /// A copy of everything but the body.
-fn head_of(request: &Request<Upload>) -> Request<()> {
+fn head_of<B>(request: &Request<B>) -> Request<()> {
     let mut head = Request::new(());
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = request.uri().clone();

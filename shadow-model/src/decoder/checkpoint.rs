@@ -129,6 +129,20 @@ impl Checkpoint {
         held + if twice { (self.config.vocabulary * self.config.hidden * width) as u64 } else { 0 }
     }
 
+    /// Bytes that frozen weights take in training.
+    pub fn frozen_bytes(&self) -> u64 {
+        let Stored::Safetensors { weights, .. } = &self.stored else { return self.bytes() };
+        let width = self.numbers.dtype.size_in_bytes();
+        weights.held(|name, stored| match name.rsplit('.').nth(1).unwrap_or(name) {
+            "lm_head" if self.config.tied => 0,
+            "embed_tokens" if self.config.tied => width,
+            module if self.numbers.device.is_cpu() && (module == "embed_tokens" || module.ends_with("_proj")) => {
+                stored.min(width)
+            }
+            _ => width,
+        })
+    }
+
     /// Numbers in the weights, and bytes as they are stored.
     pub fn stored(&self) -> (u64, u64) {
         match &self.stored {
@@ -137,17 +151,21 @@ impl Checkpoint {
         }
     }
 
-    /// The weight of a layer's part, `[outputs, inputs]`, with what an adapter adds to it, and its bias.
+    /// The weight of a layer's part, `[outputs, inputs]`, with what an adapter adds to it, and its bias. With `narrow` it
+    /// may be in fewer bits than the computation: on the CPU in the numbers in which it is stored.
     ///
     /// # Errors
     /// Where one is missing, of another shape, or cannot be read; where the weights are a GGUF's, in blocks of few bits.
-    pub fn matrix(&self, part: Part, layer: usize) -> Result<(Tensor, Option<Tensor>)> {
+    pub fn matrix(&self, part: Part, layer: usize, narrow: bool) -> Result<(Tensor, Option<Tensor>)> {
         let ((inputs, outputs), name) = (part.shape(&self.config), part.path(layer));
         let Stored::Safetensors { weights, prefix } = &self.stored else {
             return Err(needs_safetensors());
         };
         let Numbers { dtype, device, .. } = &self.numbers;
         let stored = format!("{prefix}{name}.weight");
+        let fits = |kind: &DType| kind.is_float() && kind.size_in_bytes() <= dtype.size_in_bytes();
+        let as_stored = weights.dtype(&stored).filter(|kind| narrow && device.is_cpu() && fits(kind));
+        let dtype = &as_stored.unwrap_or(*dtype);
         let weight = match self.adapter.as_ref().and_then(|adapter| adapter.module(part, layer)) {
             None => weights.tensor(&stored, &[outputs, inputs], *dtype, device)?,
             Some(module) => {
@@ -166,7 +184,7 @@ impl Checkpoint {
     pub fn projection(&self, part: Part, layer: usize) -> Result<Projection> {
         match &self.stored {
             Stored::Safetensors { .. } => {
-                let (weight, bias) = self.matrix(part, layer)?;
+                let (weight, bias) = self.matrix(part, layer, false)?;
                 Linear::from_tensor(&weight, bias.as_ref(), &self.numbers).map(Projection::Dense)
             }
             Stored::Gguf(gguf) => {

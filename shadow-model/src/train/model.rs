@@ -1,7 +1,8 @@
 //! The decoder in training: loss and derivatives over a batch, layer by layer, with a bound on what is held.
 //!
-//! Frozen weights are held once, in the numbers of the computation, and nothing is derived by them. Of each layer either
-//! what its backward pass needs is kept, or its input alone, and the rest is computed again (Chen et al., arXiv 1604.06174).
+//! Frozen weights are held once, and nothing is derived by them; on the CPU those of layers in the numbers in which they
+//! are stored, each widened while it is used. Of each layer either what its backward pass needs is kept, or its input
+//! alone, and the rest is computed again (Chen et al., arXiv 1604.06174).
 
 use std::cell::RefCell;
 
@@ -68,7 +69,7 @@ impl Model {
             (Recompute::Always, _) => 0,
             (Recompute::AsNeeded, None) => u64::MAX,
             (Recompute::AsNeeded, Some(memory)) => {
-                memory.saturating_sub(Size::of(&model.config, recipe, model.numbers.dtype)?.least)
+                memory.saturating_sub(Size::of(checkpoint, recipe)?.least)
             }
         };
         model.refresh()?;
@@ -219,7 +220,8 @@ impl Making<'_> {
     }
 
     fn product(&self, part: Part, layer: usize) -> Result<Trained> {
-        let (weight, bias) = self.checkpoint.matrix(part, layer)?;
+        let frozen = self.recipe.method != Method::Full;
+        let (weight, bias) = self.checkpoint.matrix(part, layer, frozen)?;
         let lora = match (self.recipe.form(), self.parts.contains(&part)) {
             (Some(_), true) => Some(self.lora(part, layer, &weight)?),
             _ => None,

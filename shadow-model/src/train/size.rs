@@ -5,7 +5,7 @@ use candle_core::DType;
 use super::loss::MOST_LOGITS;
 use super::recipe::{Method, Recipe, Recompute};
 use crate::Result;
-use crate::decoder::{Config, Part};
+use crate::decoder::{Checkpoint, Config, Part};
 
 /// Parameters and bytes of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +21,17 @@ pub struct Size {
 }
 
 impl Size {
-    /// The size of a training of a model in numbers of `dtype`.
+    /// The size of a training of a model.
     ///
     /// # Errors
     /// Where a target is no matrix of a layer.
-    pub(crate) fn of(config: &Config, recipe: &Recipe, dtype: DType) -> Result<Self> {
+    pub(crate) fn of(checkpoint: &Checkpoint, recipe: &Recipe) -> Result<Self> {
+        let (config, dtype) = (&checkpoint.config, checkpoint.numbers.dtype);
         let (parameters, trained) = (parameters(config), trained(config, recipe)?);
         let (width, rows, layers) = (dtype.size_in_bytes() as u64, recipe.batch_tokens, config.layers.len() as u64);
-        let frozen = if recipe.method == Method::Full { 0 } else { parameters * width };
+        // with the largest matrix as it is widened
+        let widened = (config.hidden * config.inner) as u64 * width;
+        let frozen = if recipe.method == Method::Full { 0 } else { checkpoint.frozen_bytes() + widened };
         // value, derivative as it is summed and on the host, two moments: f32
         let state = frozen + trained * 4 * 5;
         let logits = 3 * 4 * MOST_LOGITS.min(rows * config.vocabulary) as u64;

@@ -262,3 +262,36 @@ fn the_form_for_gpus_has_the_same_derivatives_within_its_numbers() {
         }
     }
 }
+
+/// Weights that are stored in bf16 stay so, and widening them as they are used changes no bit.
+#[test]
+fn frozen_weights_stay_as_they_are_stored() {
+    let texts = [example((1..50).collect(), 3), example((40..52).collect(), 2)];
+    let passes = [texts.iter().collect::<Vec<_>>()];
+    let folders = [DType::BF16, DType::F32].map(|dtype| {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(golden("qwen3")).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+        let file = folder.path().join("model.safetensors");
+        let tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap().into_iter();
+        let rounded = |tensor: Tensor| tensor.to_dtype(DType::BF16).unwrap().to_dtype(dtype).unwrap();
+        let tensors = tensors.map(|(name, tensor)| (name, rounded(tensor))).collect();
+        candle_core::safetensors::save(&tensors, &file).unwrap();
+        folder
+    });
+    for form in FORMS {
+        let [narrow, wide] = folders.each_ref().map(|folder| {
+            let mut checkpoint = Checkpoint::open(folder.path(), &cpu()).unwrap();
+            checkpoint.numbers.products = Products::Plain;
+            let adapter = Adapter::read(&trained(&format!("qwen3-{form}")), &checkpoint.config).unwrap();
+            let model = Model::load(&checkpoint, &recipe(form), Some(&adapter), None).unwrap();
+            let (loss, asked) = derivatives(&model, &passes, None).unwrap();
+            let bits: Vec<u32> = asked.into_iter().flatten().flatten().map(f32::to_bits).collect();
+            ((loss.to_bits(), bits), checkpoint.frozen_bytes())
+        });
+        assert!(narrow.0 == wide.0, "{form}");
+        assert!(narrow.1 < wide.1, "{form}: {} {}", narrow.1, wide.1);
+    }
+}

@@ -138,7 +138,7 @@ impl Trainer {
             adapter: from.map(peft::sha256).transpose()?,
         };
         let model = Model::load(&checkpoint, recipe, adapter.as_ref(), options.memory)?;
-        let size = Size::of(&model.config, recipe, model.numbers.dtype)?;
+        let size = Size::of(&checkpoint, recipe)?;
         Ok(Self {
             optimiser: AdamW::new(&model.parameters),
             steps: plan::steps(&lengths, new, recipe),
@@ -292,7 +292,7 @@ impl Trainer {
 pub fn size(folder: &Path, options: &Options, recipe: &Recipe) -> Result<(Size, u64)> {
     recipe.check()?;
     let checkpoint = checkpoint(folder, options)?;
-    let size = Size::of(&checkpoint.config, recipe, checkpoint.numbers.dtype)?;
+    let size = Size::of(&checkpoint, recipe)?;
     Ok((size, size.expected(recipe.recompute, options.memory)))
 }
 

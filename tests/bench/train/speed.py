@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""Training beside PEFT and torch: tokens a second on the same threads, in f32, in one run, turn by turn; and what LoRA
-saves against training everything.
+"""Training beside PEFT and torch: tokens a second on the same threads, in f32, in one run, turn by turn.
 
 cargo build --release -p plimsoll-agent && tests/bench/torch.sh target/train/venv 'peft, safetensors, transformers' transformers peft safetensors
 target/train/venv/bin/python tests/bench/train/speed.py target/release/plimsoll [ROUNDS]
@@ -9,11 +8,9 @@ the answer. Both do the same steps: rank 16 on all seven matrices, AdamW, clippi
 one padded batch of texts of one length (so none of it is padding) and computes logits for all rows, as its users' trainers
 do; plimsoll packs them. torch's time is of its steps alone, plimsoll's as training.json says: of its steps alone.
 """
-import gc
 import json
 import os
 import pathlib
-import resource
 import shutil
 import statistics
 import subprocess
@@ -109,11 +106,3 @@ print(f"plimsoll {mine:.0f} tokens/s, PEFT + torch {other:.0f} tokens/s, ratio {
       + ", ".join(f"{a / b:.2f}" for a, b, _ in rounds) + ")")
 print(f"plimsoll with every layer computed again: {again:.0f} tokens/s, ratio "
       f"{statistics.median(c / b for _, b, c in rounds):.2f}")
-del theirs
-gc.collect()
-print("| training | parameters trained | share | peak memory |\n| --- | --- | --- | --- |")
-for name, flags in [("everything", ["--full"]), ("LoRA, rank 16", []), ("LoRA, rank 16, layers computed again", ["--recompute"]),
-                    ("LoRA, rank 4, q and v", ["--rank", "4", "--targets", "q_proj,v_proj", "--recompute"])]:
-    told = ours(path, *flags)[1]
-    print(f"| {name} | {told['trained_parameters']} of {told['parameters']} | {100 * told['trained_share']:.2f} % | "
-          f"{told['peak_memory_bytes'] / 1e6:.0f} MB |")

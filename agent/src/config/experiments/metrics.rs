@@ -1,6 +1,6 @@
 //! The metrics of an experiment as meant.
 
-use plimsoll_rules::verdict::experiment::{MetricKind, MetricSpec, Role};
+use plimsoll_rules::verdict::experiment::{Direction, MetricKind, MetricSpec, Role};
 
 use super::super::checked::Check;
 use super::super::raw::experiments::{Better, Kind, MetricRow};
@@ -8,6 +8,20 @@ use super::LONGEST;
 
 /// Metrics of an experiment.
 const MOST: usize = 16;
+
+/// Metrics that need no feedback.
+pub(super) const FROM_TRAFFIC: [&str; 4] = ["error", "duration_seconds", "time_to_first_token_seconds", "output_tokens"];
+
+/// Whether a request failed.
+pub(super) fn errors() -> MetricSpec {
+    MetricSpec {
+        name: FROM_TRAFFIC[0].to_owned(),
+        kind: MetricKind::Binary,
+        direction: Direction::Decrease,
+        role: Role::Primary,
+        margin: 0.01,
+    }
+}
 
 pub(super) fn metrics(c: &mut Check<'_>, key: &str, rows: &[MetricRow]) -> Vec<MetricSpec> {
     if rows.len() > MOST {

@@ -57,11 +57,23 @@ section! {
         gate: Gate = Gate::default(),
         /// The engine that it is loaded into.
         deploy: Deploy = Deploy::default(),
+        /// Before the experiment, copies of requests go to it; nobody sees its answers.
+        mirror: Mirror = Mirror::default(),
         /// The experiment that it takes part in, as one of `experiments`, without `id`, `control` and `treatment`.
         experiment: Experiment = Experiment::default(),
         /// How many versions are kept, with their datasets; one that serves, is tried or is pinned always is.
         #[schemars(range(min = 1, max = 1000))]
         keep: u64 = 12,
+    }
+}
+
+section! {
+    /// Copies of requests to a version before users see it: errors and latencies that are shown to be worse send it back.
+    Mirror {
+        /// Units that are taken in before the experiment begins, of both halves; 0 begins it at once.
+        units: u64 = 200,
+        /// Share of the units whose requests are copied.
+        share: Share = Share(0.2),
     }
 }
 

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, request};
+use http::{Request, StatusCode, request};
 use hyper::body::Incoming;
-use plimsoll_rules::verdict::experiment::Arm;
 
-use super::{Answer, Exchange, read};
+use super::{Answer, Exchange, head_of, read};
+use crate::config::Variant;
 use crate::experiment::{Splitter, Unenrolled};
 use crate::tap::failure::Failure;
 use crate::tap::headers::endpoint;
@@ -19,11 +19,57 @@ use crate::tap::options::{TapOptions, Upstream};
 use crate::tap::split::{self, Asked, Plan};
 use crate::tap::upload::{Log, Upload};
 
-/// A request as control is to get it.
+/// A request as it came, for when the variant that is to serve it is not there.
 #[derive(Debug)]
 pub(super) struct Fallback {
     request: Request<Bytes>,
-    options: Arc<TapOptions>,
+    plain: Arc<TapOptions>,
+    inject: bool,
+    /// Who is asked now.
+    now: Way,
+    /// Who may be asked after that, the last one first.
+    left: Vec<Way>,
+}
+
+/// Who a request goes to.
+#[derive(Clone, Debug, PartialEq)]
+struct Way {
+    /// The model it names; as the client does when absent.
+    model: Option<Arc<str>>,
+    upstream: Arc<Upstream>,
+}
+
+impl Way {
+    fn to(variant: &Variant, plain: &TapOptions) -> Self {
+        let upstream = variant.upstream.clone().unwrap_or_else(|| plain.upstream.clone());
+        Self { model: variant.model.clone(), upstream }
+    }
+}
+
+impl Fallback {
+    /// After the variant comes control, and then what the client asked for.
+    fn new(plan: &Plan, request: Request<Bytes>, inject: bool, plain: Arc<TapOptions>) -> Option<Self> {
+        let experiment = plan.running.experiment();
+        let now = Way::to(plan.variant()?, &plain);
+        let mut left = vec![Way { model: None, upstream: plain.upstream.clone() }, Way::to(&experiment.control, &plain)];
+        left.dedup();
+        left.retain(|way| *way != now);
+        (!left.is_empty()).then_some(Self { request, plain, inject, now, left })
+    }
+
+    /// Where the request goes after this outcome, which is not the client's then; `None` where it is.
+    fn next(&mut self, outcome: &Result<Answer, Failure>) -> Option<Way> {
+        let useful = |way: &Way| match outcome {
+            Err(Failure::Connect(_)) => way.upstream != self.now.upstream,
+            // an engine that was started again knows its adapters no more
+            Ok(answer) => answer.response.status() == StatusCode::NOT_FOUND && self.now.model.is_some(),
+            Err(_) => false,
+        };
+        let at = self.left.iter().rposition(useful)?;
+        self.now = self.left.remove(at);
+        self.left.truncate(at);
+        Some(self.now.clone())
+    }
 }
 
 impl Exchange {
@@ -61,7 +107,8 @@ impl Exchange {
         };
         if let (Some(plan), Some(asked)) = (&plan, &asked) {
             self.copies(splitter, plan, parts, asked, &plain);
-            self.keep_fallback(plan, parts, (asked, &read.text, inject), &plain);
+            let request = with_body(parts, asked.body());
+            self.fallback = Fallback::new(plan, request, inject, plain).map(Box::new);
         }
         Ok(match dressed {
             Some(body) => {
@@ -107,37 +154,27 @@ impl Exchange {
         }
     }
 
-    /// A treatment on a server of its own can be away while control is not.
-    fn keep_fallback(
-        &mut self,
-        plan: &Plan,
-        parts: &request::Parts,
-        (asked, text, inject): (&Asked<'_>, &[u8], bool),
-        plain: &Arc<TapOptions>,
-    ) {
-        let control = &plan.running.experiment().control;
-        let upstream = control.upstream.clone().unwrap_or_else(|| plain.upstream.clone());
-        if plan.serve != Some(Arm::Treatment) || Arc::ptr_eq(&upstream, &self.options.upstream) {
-            return;
-        }
-        let renamed = control.model.as_ref().and_then(|model| asked.with_model(model));
-        let body = self.dressed(renamed, text, inject).unwrap_or_else(|| asked.body());
-        self.fallback = Some(Box::new(Fallback { request: with_body(parts, body), options: towards(plain, upstream) }));
-    }
-
-    /// Asks control, for the treatment cannot be reached. Not a byte has been answered.
+    /// Asks somebody else for as long as who was asked is not there. Not a byte has been answered.
     pub(super) async fn fall_back(
         &mut self,
-        fallback: Fallback,
+        mut outcome: Result<Answer, Failure>,
         upgrade: bool,
-        recorder: Option<&mut Recorder>,
+        mut recorder: Option<&mut Recorder>,
     ) -> Result<Answer, Failure> {
-        if let Some(recorder) = recorder {
-            recorder.fails_over();
+        let Some(mut fallback) = self.fallback.take() else { return outcome };
+        while let Some(way) = fallback.next(&outcome) {
+            if let Some(recorder) = &mut recorder {
+                recorder.fails_over();
+            }
+            let text = fallback.request.body();
+            let renamed = way.model.as_ref().and_then(|model| Asked::read(text)?.with_model(model));
+            let body = self.dressed(renamed, text, fallback.inject).unwrap_or_else(|| text.clone());
+            (self.options, self.log) = (towards(&fallback.plain, way.upstream), Log::new(true));
+            let (mut parts, ()) = head_of(&fallback.request).into_parts();
+            inject::set_length(&mut parts.headers, body.len());
+            outcome = self.run(parts, self.whole(body), upgrade).await;
         }
-        let (parts, body) = fallback.request.into_parts();
-        (self.options, self.log) = (fallback.options, Log::new(true));
-        self.run(parts, self.whole(body), upgrade).await
+        outcome
     }
 }
 
