@@ -109,7 +109,6 @@ impl Scene {
 
     /// Asks through the tap until an answer is labelled with a variant.
     async fn until_asked(&self, variant: &str) {
-        let body = json!({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hello"}]});
         let label = format!("variant=\"{variant}\"");
         let count = async || {
             let text = self.agent.scrape().await.map_err(|why| why.to_string())?;
@@ -117,23 +116,27 @@ impl Scene {
         };
         let before = count().await.unwrap();
         eventually(&format!("{variant} answers"), Duration::from_secs(30), async || {
-            let asked = self.client.post(self.agent.tap_url("/v1/chat/completions")).header("x-user-id", "ann");
-            assert!(asked.json(&body).send().await.unwrap().status().is_success());
+            self.user("ann").await;
             if count().await? > before { Ok(()) } else { Err("not yet".to_owned()) }
         })
         .await;
     }
 
-    /// Users come, each with one request, until the run is somewhere; all are answered.
+    /// A user comes with one request, and is answered.
+    async fn user(&self, name: &str) {
+        let body = json!({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hello"}]});
+        let asked = self.client.post(self.agent.tap_url("/v1/chat/completions")).header("x-user-id", name);
+        let answer = asked.json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// Users come until the run is somewhere.
     async fn users_until(&self, stage: &str) -> Value {
         let mut users = 0;
         eventually(&format!("the run is {stage}"), Duration::from_secs(120), async || {
             for _ in 0..10 {
                 users += 1;
-                let body = json!({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hello"}]});
-                let asked = self.client.post(self.agent.tap_url("/v1/chat/completions"));
-                let asked = asked.header("x-user-id", format!("user-{users}")).json(&body).send().await.unwrap();
-                assert!(asked.status().is_success(), "{}", asked.status());
+                self.user(&format!("user-{users}")).await;
             }
             let run = self.get("/api/v1/finetunes/1").await;
             if run["stage"] == stage { Ok(run) } else { Err(format!("{run:#}")) }
@@ -298,6 +301,19 @@ async fn copies_go_to_a_version_before_users_do() {
     let text = scene.agent.scrape().await.unwrap();
     let copied = series(&text, "plimsoll_requests_total", &["source=\"mirror\"", "outcome=\"ok\""]);
     assert!(copied.is_some_and(|copied| copied >= 5.0), "{copied:?}");
+    // what is said of episodes counts for it
+    for at in 0..10 {
+        let episode = format!("episode-{at}");
+        scene.user(&episode).await;
+        let said = json!({"episode_id": episode, "metric_name": "task_success", "value": true});
+        assert_eq!(scene.post("/api/v1/feedback", &said).await.0, 202);
+    }
+    eventually("ten outcomes are in", Duration::from_secs(30), async || {
+        let metric = scene.get("/api/v1/experiments/finetune-2").await["metrics"][0].clone();
+        let units: u64 = metric["units"].as_array().map_or(0, |units| units.iter().filter_map(Value::as_u64).sum());
+        if metric["name"] == "task_success" && units == 10 { Ok(()) } else { Err(metric) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

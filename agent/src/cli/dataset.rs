@@ -37,6 +37,9 @@ enum What {
     Verify(Verify),
     /// Print what is in a folder, and what was left out.
     Show(Show),
+    /// A child of the agent: what it wants comes on standard input.
+    #[command(hide = true)]
+    Child,
 }
 
 /// Which records.
@@ -180,6 +183,7 @@ pub fn main(args: &Args) -> ExitCode {
             What::Build(build) => write(build).await,
             What::Verify(check) => verify(check).await,
             What::Show(what) => show(what),
+            What::Child => obey().await,
         }
     })
 }
@@ -215,6 +219,12 @@ async fn verify(check: &Verify) -> anyhow::Result<ExitCode> {
     }
     let again = if source.is_some() { ", and the records give it again" } else { "" };
     Ok(print(&format!("{}: whole{again}\n", check.folder.display())))
+}
+
+async fn obey() -> anyhow::Result<ExitCode> {
+    super::child::yield_to_others();
+    let order = serde_json::from_str(&std::io::read_to_string(std::io::stdin())?)?;
+    Ok(print(&dataset::child(&order).await?.to_string()))
 }
 
 fn show(what: &Show) -> anyhow::Result<ExitCode> {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::backtest::aligned;
 use super::{Format, block_on, print, visible};
-use crate::config::{self, Secret};
+use crate::config;
 use crate::records::transfer::{Days, Files, Partition, TABLES, Table, Transfer};
 use crate::records::{AuditEntry, Location};
 
@@ -135,13 +135,7 @@ pub(super) fn location(config: Option<&Path>, url: Option<&str>) -> anyhow::Resu
         Some(path) => std::fs::read_to_string(path).with_context(|| path.to_owned())?.trim().to_owned(),
         None => written.to_owned(),
     };
-    match url.strip_prefix("sqlite://") {
-        Some(path) => Ok(Location::Sqlite(path.into())),
-        None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-            Ok(Location::Postgres(Secret(url)))
-        }
-        None => bail!("--url: write sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
-    }
+    Location::parse(&url).context("--url")
 }
 
 /// Exit code 1 where the database or a file cannot be used.

@@ -4,6 +4,7 @@
 //! whoever trains.
 
 mod anchors;
+mod child;
 mod files;
 mod manifest;
 mod verify;
@@ -18,6 +19,7 @@ use serde_json::json;
 
 pub use crate::records::{Source, SourceKind};
 use anchors::Anchors;
+pub use child::{Order, child};
 pub use manifest::{FileFacts, MANIFEST, Manifest};
 pub use verify::verify;
 

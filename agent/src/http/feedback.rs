@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::config::{Checked, Experiment, Split};
+use crate::experiment::Splitter;
 use crate::records::{Feedback, Records, Refused};
 
 /// How far a clock may be ahead of ours.
@@ -33,25 +34,31 @@ struct Door {
     records: Records,
     masker: Arc<Masker>,
     config: watch::Receiver<Arc<Checked>>,
+    splitter: Splitter,
 }
 
 impl Door {
     /// The units that an episode would be, one for each experiment and phase that users see the variants of.
     fn units(&self, episode: &str) -> Vec<(String, u64)> {
-        let config = self.config.borrow();
         let of = |id: &String, phase| (id.clone(), unit_hash(id, phase, episode.as_bytes()));
-        let ids = config.experiments.iter().map(|one| &one.spec.id);
+        let all = self.splitter.all();
+        let ids = all.iter().map(|one| &one.experiment().spec.id);
         ids.flat_map(|id| [Phase::Aa, Phase::Split].map(|phase| of(id, phase))).collect()
     }
 }
 
 /// Routes of the ingest side. `config` says how long a text may be.
-pub fn router(records: Records, masker: Arc<Masker>, config: watch::Receiver<Arc<Checked>>) -> Router {
+pub fn router(
+    records: Records,
+    masker: Arc<Masker>,
+    config: watch::Receiver<Arc<Checked>>,
+    splitter: Splitter,
+) -> Router {
     Router::new()
         .route("/api/v1/feedback", post(feedback))
         .route("/api/v1/exchanges", post(exchanges))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(Door { records, masker, config })
+        .with_state(Door { records, masker, config, splitter })
 }
 
 async fn feedback(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> Response {

@@ -32,7 +32,11 @@ pub enum SourceKind {
 
 /// Records that can be read.
 #[derive(Debug)]
-pub struct Source(Place);
+pub struct Source {
+    place: Place,
+    /// Who takes them, as the audit log calls them.
+    actor: String,
+}
 
 #[derive(Debug)]
 enum Place {
@@ -55,16 +59,26 @@ impl Source {
     /// # Errors
     /// The place is not there, or its URL says nothing to us.
     pub fn export(place: &str) -> anyhow::Result<Self> {
-        Ok(Self(Place::Export(Files::at(place, false)?)))
+        Ok(Self::at(Place::Export(Files::at(place, false)?)))
     }
 
     pub(super) fn of(database: Database) -> Self {
-        Self(Place::Database(database))
+        Self::at(Place::Database(database))
+    }
+
+    fn at(place: Place) -> Self {
+        Self { place, actor: format!("uid {}", rustix::process::getuid().as_raw()) }
+    }
+
+    /// The same, taken by the agent itself.
+    #[must_use]
+    pub fn for_agent(self) -> Self {
+        Self { actor: "agent".to_owned(), ..self }
     }
 
     /// What kind it is.
     pub fn kind(&self) -> SourceKind {
-        match &self.0 {
+        match &self.place {
             Place::Database(database) if database.is_postgres => SourceKind::Postgres,
             Place::Database(_) => SourceKind::Sqlite,
             Place::Export(_) => SourceKind::Export,
@@ -83,7 +97,7 @@ impl Source {
         take: &mut (dyn FnMut(Told) + Send),
     ) -> anyhow::Result<()> {
         let span = (since.map_or(i64::MIN, Timestamp::millis), until.millis());
-        match &self.0 {
+        match &self.place {
             Place::Database(database) => pages(database, span, take).await.context("the records cannot be read"),
             Place::Export(files) => parts(files, span, take).await,
         }
@@ -94,10 +108,9 @@ impl Source {
     /// # Errors
     /// It cannot be stored.
     pub async fn audit(&self, action: &str, detail: Value) -> anyhow::Result<()> {
-        let Place::Database(database) = &self.0 else { return Ok(()) };
-        let actor = format!("uid {}", rustix::process::getuid().as_raw());
+        let Place::Database(database) = &self.place else { return Ok(()) };
         let mut connection = database.pool.acquire().await?;
-        Ok(audit::put(&mut connection, &AuditEntry::now(&actor, action, detail)).await?)
+        Ok(audit::put(&mut connection, &AuditEntry::now(&self.actor, action, detail)).await?)
     }
 }
 

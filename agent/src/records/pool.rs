@@ -24,6 +24,28 @@ pub enum Location {
 }
 
 impl Location {
+    /// As a URL names it.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn parse(url: &str) -> anyhow::Result<Self> {
+        match url.strip_prefix("sqlite://") {
+            Some(path) => Ok(Self::Sqlite(path.into())),
+            None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                Ok(Self::Postgres(Secret(url.to_owned())))
+            }
+            None => anyhow::bail!("write sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
+        }
+    }
+
+    /// What [`Location::parse`] takes, its password in it.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Self::Postgres(Secret(url)) => url.clone(),
+        }
+    }
+
     /// Whether other agents write there too.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres(_))

@@ -1,6 +1,5 @@
 //! What a person may do: begin, approve, cancel, promote, roll back, pin, close the circuit.
 
-use plimsoll_rules::retrain::Status;
 use serde_json::Value;
 
 use super::outside::DONE;
@@ -90,10 +89,7 @@ impl Task {
         }
         self.work = None;
         let mut change = LoopChange::default();
-        if let Some(version) = run.version.and_then(|number| self.version_mut(number)) {
-            version.status = Status::Kept;
-            change.versions.push(version.document());
-        }
+        self.give_up(&run, &mut change);
         run.reach(Stage::Cancelled, clock::wall());
         Ok(self.keep(run, change).await?)
     }

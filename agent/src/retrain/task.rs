@@ -229,11 +229,8 @@ impl Task {
         match outcome {
             Err(why) => {
                 run.why = Some(format!("{why:#}"));
+                self.give_up(&run, &mut change);
                 run.reach(Stage::Failed, now);
-                if let Some(version) = run.version.and_then(|number| self.version_mut(number)) {
-                    version.status = Status::Kept;
-                    change.versions.push(version.document());
-                }
             }
             Ok(Done::Dataset(manifest)) => {
                 run.dataset = Some(work::told(&manifest));

@@ -113,6 +113,18 @@ impl Task {
         self.keep(run, change).await
     }
 
+    /// The version of a run that ends early stays, unused.
+    pub(super) fn give_up(&mut self, run: &Run, change: &mut LoopChange) {
+        if let Some(version) = run.version.and_then(|number| self.version_mut(number)) {
+            version.status = Status::Kept;
+            if run.stage == Stage::Loading {
+                // perhaps the engine has it: it is unloaded at the next look
+                version.address = Some(Address::default());
+            }
+            change.versions.push(version.document());
+        }
+    }
+
     fn retire(&mut self, number: Option<u32>, change: &mut LoopChange) {
         if let Some(version) = number.and_then(|number| self.version_mut(number)) {
             version.status = Status::Retired;

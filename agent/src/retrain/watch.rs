@@ -12,7 +12,7 @@ use super::task::Task;
 use super::work;
 use crate::clock;
 use crate::config::Mode;
-use crate::dataset::{self, Source};
+use crate::dataset::{Counts, Order};
 use crate::experiment::Experiments;
 use crate::pipeline::Snapshot;
 use crate::records::{LoopChange, Refused};
@@ -140,7 +140,8 @@ impl Task {
         }
         let at = Instant::now();
         let settings = work::dataset_settings(&self.settings, &self.runs, (Timestamp::from_millis(since), now));
-        let counts = dataset::count(&Source::open(&self.around.location).await?, &settings).await?;
+        let order = Order { url: self.around.location.url(), settings, anchors: None, out: None };
+        let counts: Counts = work::dataset_child(&order).await?;
         let found = (counts.new_examples(), counts.new_corrected);
         self.watch.counted = Some(Counted { at, took: at.elapsed(), since, found });
         Ok(found)

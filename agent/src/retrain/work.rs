@@ -9,14 +9,14 @@ use anyhow::{Context as _, bail};
 use plimsoll_rules::Timestamp;
 use plimsoll_rules::retrain::{Check, FAILURES_BETTER, GateReport};
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use super::outside;
 use super::run::{Run, Stage, Version};
 use crate::config::{Finetune, Trainer};
-use crate::dataset::{self, Manifest, Out, Settings, Source};
+use crate::dataset::{Manifest, Order, Settings};
 use crate::deploy::{DeployError, Deployer, Served};
 use crate::records::Location;
 
@@ -139,8 +139,8 @@ pub(super) async fn curate(
     let (out, drawn) = (places.dataset(run.id), places.anchors());
     std::fs::create_dir_all(places.run(run.id)).with_context(|| format!("{}", places.run(run.id).display()))?;
     let frozen = settings.dataset.anchors.clone().or_else(|| drawn.is_file().then(|| drawn.clone()));
-    let source = Source::open(&location).await?;
-    let manifest = dataset::build(&source, &wanted, frozen.as_deref(), Out::Over(&out), &mut |_| {}).await?;
+    let order = Order { url: location.url(), settings: wanted, anchors: frozen.clone(), out: Some(out.clone()) };
+    let manifest = dataset_child(&order).await?;
     let own = out.join("anchors.jsonl");
     if frozen.is_none() && std::fs::metadata(&own).is_ok_and(|file| file.len() > 0) {
         let aside = drawn.with_extension("part");
@@ -149,6 +149,17 @@ pub(super) async fn curate(
             .context("the anchors cannot be kept")?;
     }
     Ok(Done::Dataset(Box::new(manifest)))
+}
+
+/// What a child says of a dataset: its manifest, or counts.
+pub(super) async fn dataset_child<T: serde::de::DeserializeOwned>(order: &Order) -> anyhow::Result<T> {
+    let mut command = ourselves()?;
+    command.args(["dataset", "child"]);
+    let (success, out, said) = finish_with(command, &serde_json::to_string(order)?).await?;
+    if !success {
+        bail!("plimsoll dataset: {said}");
+    }
+    serde_json::from_str(&out).context("plimsoll dataset told something else than was asked")
 }
 
 /// The adapter of a run, whoever trains it.
@@ -224,12 +235,24 @@ fn ourselves() -> anyhow::Result<Command> {
 }
 
 /// Whether it succeeded, what it told, and the end of what it complained of. It dies with us.
-pub(super) async fn finish(mut command: Command) -> anyhow::Result<(bool, String, String)> {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
+pub(super) async fn finish(command: Command) -> anyhow::Result<(bool, String, String)> {
+    finish_with(command, "").await
+}
+
+/// [`finish`], with something on its standard input.
+async fn finish_with(mut command: Command, input: &str) -> anyhow::Result<(bool, String, String)> {
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
     let program = command.as_std().get_program().display().to_string();
     let mut child = child.with_context(|| program.clone())?;
     let (out, errors) = (child.stdout.take(), child.stderr.take());
-    let (out, said, status) = tokio::join!(end(out, MOST_TOLD_OUT), end(errors, MOST_TOLD), child.wait());
+    let stdin = child.stdin.take();
+    let tell = async {
+        if let Some(mut stdin) = stdin {
+            // who does not listen says why in another way
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+    };
+    let (out, said, status, ()) = tokio::join!(end(out, MOST_TOLD_OUT), end(errors, MOST_TOLD), child.wait(), tell);
     let (status, said) = (status.context(program)?, said.trim().to_owned());
     let said = if said.is_empty() { format!("it ended ({status})") } else { said };
     Ok((status.success(), out, said))

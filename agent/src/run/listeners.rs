@@ -67,7 +67,7 @@ impl Listeners {
         (outlets, splitter): (tap::Outlets, Splitter),
         shutdown: &Shutdown,
     ) {
-        let door = feedback::router(records.clone(), outlets.masker.clone(), config.clone());
+        let door = feedback::router(records.clone(), outlets.masker.clone(), config.clone(), splitter.clone());
         let ranks = ranks::router(api.ranks.clone(), outlets.masker.clone());
         if let Some(listener) = self.tap {
             let options = tap_options(config.clone(), splitter, shutdown);
