@@ -119,8 +119,11 @@ impl Options {
     }
 }
 
-/// Sets how many threads compute on the CPU; only the first call of a process does, and before any model has run.
+/// Sets how many threads compute on the CPU, at most one a core; only the first call of a process does, and before any model
+/// has run.
 pub fn set_threads(threads: usize) {
+    // where the cores cannot be counted, they are taken to be enough
+    let cores = std::thread::available_parallelism().map_or(usize::MAX, std::num::NonZero::get);
     // a second call finds the threads running and changes nothing
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.clamp(1, cores)).build_global();
 }

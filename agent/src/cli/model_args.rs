@@ -14,7 +14,7 @@ pub(super) struct ModelArgs {
     /// SHA-256 that the weights of --model must have.
     #[arg(long, value_name = "HEX", requires = "model")]
     sha256: Option<String>,
-    /// Threads on the CPU; as many as there are cores when absent.
+    /// Threads on the CPU, at most as many as there are cores; so many when absent.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 }
