@@ -193,6 +193,7 @@ catalog! {
     FinetuneStage "finetune_stage" Gauge, ["stage"], "1 for the stage of the newest run (proposed, curating, training, gating, loading, mirroring, trying, promoted, rolled_back, kept, refused, failed, cancelled), 0 for the others.";
     FinetuneHold "finetune_hold" Gauge, ["hold"], "1 for each thing that is in the way of a run (calm: nothing fell, weak, explained, circuit_open, experiment, cooldown, budget, examples, failures).";
     FinetuneCircuitOpen "finetune_circuit_open" Gauge, [], "1 while two gates in a row have refused: no run begins until somebody has looked.";
+    FinetuneVersionMissing "finetune_version_missing" Gauge, ["version"], "1 while requests are sent to a version that the engine does not have; they are answered by the model that the client named, and it is loaded again.";
     FinetuneRuns "finetune_runs_total" Counter, ["outcome"], "Runs since the start of the agent by how they ended (promoted, rolled_back, kept, refused, failed, cancelled).";
     FinetuneStep "finetune_step" Gauge, [], "Steps that the training under way has done.";
     FinetuneLoss "finetune_loss_nats" Gauge, [], "Loss of its last step, in nats per answer token.";

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use plimsoll_tests::{Agent, Hook, LlamaCpp, Mood, TinyModel, binary, eventually, get_json, series};
@@ -189,8 +191,9 @@ async fn versions_are_promoted_and_rolled_back_by_hand() {
     assert_eq!(scene.told("load", "plimsoll-v1"), 1);
     let (status, why) = scene.post("/api/v1/versions/1/promote", &json!({})).await;
     assert_eq!(status, 409, "it is before users: {why}");
-    let (status, why) = scene.post("/api/v1/finetunes/1/cancel", &json!({})).await;
-    assert!(status == 409 && why["error"].as_str().unwrap().contains("experiments/finetune-1/rollback"), "{why}");
+    assert!(why["error"].as_str().unwrap().contains("plimsoll versions cancel 1 ends it"), "{why}");
+    let (status, _) = scene.post("/api/v1/finetunes/1/cancel?dry_run=true", &json!({})).await;
+    assert_eq!((status, scene.until("trying").await["stage"].clone()), (200, json!("trying")), "nothing was done");
 
     // a person ends the experiment
     assert_eq!(scene.post("/api/v1/experiments/finetune-1/promote", &json!({})).await.0, 200);
@@ -206,10 +209,9 @@ async fn versions_are_promoted_and_rolled_back_by_hand() {
 
     // back to the model without an adapter, and forth again
     let (done, said) = scene.verb(&["rollback", "--dry-run"]);
-    assert!(done && said.contains("POST /api/v1/versions/live/rollback"), "{said}");
-    let (done, said) = scene.verb(&["rollback"]);
-    assert!(done, "{said}");
-    scene.until_live(&Value::Null).await;
+    assert!(done && said.contains("nothing is in the way of it; nothing was done"), "{said}");
+    assert_eq!(scene.get("/api/v1/versions").await["live"], 1);
+    assert_eq!(scene.verb(&["rollback"]), (true, "base serves\n".to_owned()));
     scene.until_asked("base").await;
     eventually("it has left the engine", Duration::from_secs(20), async || {
         if scene.told("unload", "plimsoll-v1") > 0 { Ok(()) } else { Err(scene.hook.bodies()) }
@@ -217,8 +219,7 @@ async fn versions_are_promoted_and_rolled_back_by_hand() {
     .await;
     let (done, said) = scene.verb(&["rollback"]);
     assert!(!done && said.contains("there is nothing to roll back"), "{said}");
-    assert!(scene.verb(&["promote", "1"]).0);
-    scene.until_live(&json!(1)).await;
+    assert_eq!(scene.verb(&["promote", "1"]), (true, "plimsoll-v1 serves\n".to_owned()));
     scene.until_asked("plimsoll-v1").await;
     assert!(scene.told("load", "plimsoll-v1") >= 2);
 
@@ -229,6 +230,9 @@ async fn versions_are_promoted_and_rolled_back_by_hand() {
     assert!(said.contains("promoted") && said.contains("by hand"), "{said}");
     for (arguments, why) in [
         (&["promote", "7"][..], "there is no version 7"),
+        (&["promote", "7", "--dry-run"], "there is no version 7"),
+        (&["promote", "1", "--dry-run"], "it serves already"),
+        (&["pin", "base"], "the base model is no version"),
         (&["promote", "x"], "is no version; write its number, such as 3, or base"),
         (&["approve", "1"], "run 1 is over: promoted"),
         (&["approve", "9"], "there is no run 9"),
@@ -320,7 +324,8 @@ async fn copies_go_to_a_version_before_users_do() {
 async fn a_version_that_fails_copies_is_sent_back_and_nobody_saw_it() {
     let nobody = format!("http://127.0.0.1:{}", plimsoll_tests::free_port().unwrap());
     let told = json!({"upstream": nobody}).to_string();
-    let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{told}", told.len());
+    let answer =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{told}", told.len());
     let engine = plimsoll_tests::Upstream::start(move |mut wire, _| {
         let answer = answer.clone();
         async move { while wire.request().await.is_some() && wire.send(answer.clone()).await.is_ok() {} }
@@ -335,4 +340,50 @@ async fn a_version_that_fails_copies_is_sent_back_and_nobody_saw_it() {
     assert_eq!(scene.get("/api/v1/versions").await["live"], Value::Null);
     let text = scene.agent.scrape().await.unwrap();
     assert_eq!(series(&text, "plimsoll_requests_total", &["source=\"tap\"", "variant=\"plimsoll-v1\""]), None);
+    let (done, said) = scene.verb(&["promote", "1"]);
+    assert!(!done && said.contains("it was rolled back; with force (--force)"), "{said}");
+    // whoever insists has it, and no user is without an answer all the same
+    assert_eq!(scene.verb(&["promote", "1", "--force"]), (true, "plimsoll-v1 serves\n".to_owned()));
+    scene.user("ann").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_hangs_stops_nobody_from_going_back() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let engine = plimsoll_tests::Upstream::start({
+        let hangs = hangs.clone();
+        move |mut wire, _| {
+            let hangs = hangs.clone();
+            async move {
+                while let Some(asked) = wire.request().await {
+                    let loads = String::from_utf8_lossy(&asked.body).contains("\"load\"");
+                    while loads && hangs.load(Ordering::Relaxed) {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    if wire.send("HTTP/1.1 204 No Content\r\n\r\n".to_owned()).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    });
+    let engine = engine.await.unwrap();
+    let deploy = json!({"kind": "webhook", "url": format!("{}/deploy", engine.url())});
+    let Some(scene) = Scene::start_with(program, &json!({"mirror": {"units": 0}, "deploy": deploy})).await else {
+        return;
+    };
+    scene.until("trying").await;
+    assert_eq!(scene.post("/api/v1/experiments/finetune-1/promote", &json!({})).await.0, 200);
+    scene.until_live(&json!(1)).await;
+    assert_eq!(scene.verb(&["rollback"]), (true, "base serves\n".to_owned()));
+    hangs.store(true, Ordering::Relaxed);
+    let (done, said) = scene.verb(&["promote", "1", "--wait", "1"]);
+    assert!(!done && said.contains("version 1 is still being loaded after 1 s"), "{said}");
+    let (_, said) = scene.verb(&["list"]);
+    assert!(said.contains("version 1 is being loaded") && said.contains("the base model serves"), "{said}");
+    assert_eq!(scene.verb(&["rollback"]), (true, "base serves\n".to_owned()));
+    let (_, said) = scene.verb(&["list"]);
+    assert!(!said.contains("is being loaded"), "{said}");
+    hangs.store(false, Ordering::Relaxed);
+    assert_eq!(scene.verb(&["promote", "1"]), (true, "plimsoll-v1 serves\n".to_owned()));
 }

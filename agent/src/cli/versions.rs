@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use plimsoll_rules::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::backtest::aligned;
 use super::running::Running;
 use super::{Format, block_on, print, visible};
 
@@ -19,7 +22,8 @@ pub(super) const HELP: &str = "Examples:
   plimsoll versions runs
   plimsoll versions train --since 2026-11-30T08:00:00Z
 
-A version is its number, or base for the model without an adapter. promote and rollback serve a version without an experiment.
+A version is its number, or base for the model without an adapter. promote and rollback serve a version without an experiment, and
+wait until it serves: exit code 1 when the engine does not load it.
 See docs/versions.md";
 
 /// Arguments of `versions`.
@@ -37,8 +41,8 @@ enum What {
     Show(One),
     /// Serve a version from now on.
     Promote(Act),
-    /// Serve what was served before.
-    Rollback(Plain),
+    /// Serve what was served before; while a promotion is being loaded, take it back.
+    Rollback(Back),
     /// Keep a version whatever comes.
     Pin(One),
     /// Let a version go when newer ones come.
@@ -65,7 +69,7 @@ struct Asked {
 struct Plain {
     #[command(flatten)]
     agent: Running,
-    /// Say what would be done, and do nothing.
+    /// Say whether it would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -84,9 +88,27 @@ struct Act {
     agent: Running,
     /// Its number, or base.
     version: String,
-    /// Say what would be done, and do nothing.
+    /// Even one that the gate refused or that was rolled back.
+    #[arg(long)]
+    force: bool,
+    /// Say whether it would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Seconds to wait until it serves; 0 does not wait.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    wait: u64,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Back {
+    #[command(flatten)]
+    agent: Running,
+    /// Say whether it would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Seconds to wait until it serves; 0 does not wait.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    wait: u64,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -126,46 +148,59 @@ async fn run(what: What) -> anyhow::Result<ExitCode> {
             Ok(print(&format!("{:#}\n", found["data"])))
         }
         What::Promote(one) => {
-            let path = format!("/api/v1/versions/{}/promote", one.version);
-            act(&one.agent, &path, one.dry_run, None).await
+            let path = format!("/api/v1/versions/{}/promote?force={}", one.version, one.force);
+            act(&one.agent, &path, one.dry_run, None, one.wait).await
         }
-        What::Rollback(one) => act(&one.agent, "/api/v1/versions/live/rollback", one.dry_run, None).await,
-        What::Pin(one) => act(&one.agent, &format!("/api/v1/versions/{}/pin", one.version), false, None).await,
-        What::Unpin(one) => act(&one.agent, &format!("/api/v1/versions/{}/unpin", one.version), false, None).await,
+        What::Rollback(one) => act(&one.agent, "/api/v1/versions/live/rollback", one.dry_run, None, one.wait).await,
+        What::Pin(one) => act(&one.agent, &format!("/api/v1/versions/{}/pin", one.version), false, None, 0).await,
+        What::Unpin(one) => act(&one.agent, &format!("/api/v1/versions/{}/unpin", one.version), false, None, 0).await,
         What::Runs(one) => runs(&one.agent).await,
         What::Train(one) => {
             let body = one.since.map(|since| json!({"since": since.millis() as f64 / 1000.0}));
-            act(&one.agent, "/api/v1/finetunes", one.dry_run, body).await
+            act(&one.agent, "/api/v1/finetunes", one.dry_run, body, 0).await
         }
-        What::Approve(one) => act(&one.agent, &format!("/api/v1/finetunes/{}/approve", one.run), false, None).await,
-        What::Cancel(one) => act(&one.agent, &format!("/api/v1/finetunes/{}/cancel", one.run), false, None).await,
-        What::CloseCircuit(one) => act(&one.agent, "/api/v1/finetunes/circuit/close", one.dry_run, None).await,
+        What::Approve(one) => act(&one.agent, &format!("/api/v1/finetunes/{}/approve", one.run), false, None, 0).await,
+        What::Cancel(one) => act(&one.agent, &format!("/api/v1/finetunes/{}/cancel", one.run), false, None, 0).await,
+        What::CloseCircuit(one) => act(&one.agent, "/api/v1/finetunes/circuit/close", one.dry_run, None, 0).await,
     }
 }
 
-async fn act(agent: &Running, path: &str, dry_run: bool, body: Option<Value>) -> anyhow::Result<ExitCode> {
-    if dry_run {
-        let standing = agent.get("/api/v1/versions").await?;
-        let runs = agent.get("/api/v1/finetunes").await?;
-        let told = json!({
-            "would": format!("POST {path}"), "live": standing["data"]["live"], "holds": runs["data"]["holds"],
-            "open_run": runs["data"]["runs"].as_array().and_then(|all| all.iter().rev().find(|run| is_open(run))),
-        });
-        return Ok(print(&format!("{told:#}\n")));
-    }
-    let answer = agent.ask(Method::POST, path, |request| match body {
+async fn act(agent: &Running, path: &str, dry_run: bool, body: Option<Value>, wait: u64) -> anyhow::Result<ExitCode> {
+    let asked = if path.contains('?') { '&' } else { '?' };
+    let path = if dry_run { format!("{path}{asked}dry_run=true") } else { path.to_owned() };
+    let answer = agent.ask(Method::POST, &path, |request| match body {
         Some(body) => request.json(&body),
         None => request,
     });
-    let answer = answer.await?;
-    Ok(print(&match agent.format {
-        Format::Json => format!("{answer:#}\n"),
-        Format::Table => "done; plimsoll versions list and runs show what follows\n".to_owned(),
+    let mut answer = answer.await?;
+    if wait > 0 && !dry_run {
+        answer = serves(agent, wait).await?;
+    }
+    Ok(print(&match (agent.format, &answer["serves"]) {
+        (Format::Json, _) => format!("{answer:#}\n"),
+        (Format::Table, _) if dry_run => "nothing is in the way of it; nothing was done\n".to_owned(),
+        (Format::Table, Value::String(name)) => format!("{name} serves\n"),
+        (Format::Table, _) => "accepted; plimsoll versions list and runs show what follows\n".to_owned(),
     }))
 }
 
-fn is_open(run: &Value) -> bool {
-    ["proposed", "curating", "training", "gating", "loading", "mirroring", "trying"].iter().any(|stage| run["stage"] == *stage)
+/// Waits until what was wanted serves.
+async fn serves(agent: &Running, seconds: u64) -> anyhow::Result<Value> {
+    let begun = Instant::now();
+    loop {
+        let data = agent.get("/api/v1/versions").await?["data"].take();
+        let Some(wanted) = data["wanted"]["version"].as_u64() else {
+            let name = data["live"].as_u64().map_or("base".to_owned(), |number| format!("plimsoll-v{number}"));
+            return Ok(json!({"status": "success", "serves": name}));
+        };
+        if let Some(why) = data["wanted"]["failed"].as_str() {
+            bail!("version {wanted} does not serve: {why}");
+        }
+        if begun.elapsed().as_secs() >= seconds {
+            bail!("version {wanted} is still being loaded after {seconds} s; plimsoll versions rollback takes it back");
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
 }
 
 async fn list(agent: &Running) -> anyhow::Result<ExitCode> {
@@ -174,23 +209,39 @@ async fn list(agent: &Running) -> anyhow::Result<ExitCode> {
     if agent.format == Format::Json {
         return Ok(print(&format!("{data:#}\n")));
     }
-    let mut out = format!("{:<14}{:<13}{:<8}{:<22}{}\n", "VERSION", "STATUS", "RUN", "MADE", "WHY");
+    let mut rows = vec![["VERSION", "STATUS", "RUN", "MADE", "WHY"].map(ToOwned::to_owned)];
     for version in data["versions"].as_array().into_iter().flatten() {
         let pinned = if version["pinned"] == true { " (pinned)" } else { "" };
-        let _ = writeln!(
-            out,
-            "{:<14}{:<13}{:<8}{:<22}{}{pinned}",
-            text(version, "name"),
-            text(version, "status"),
-            version["run"],
+        rows.push([
+            text(version, "name").to_owned(),
+            text(version, "status").to_owned(),
+            version["run"].to_string(),
             time(&version["made_ms"]),
-            visible(&why(version), "")
-        );
+            format!("{}{pinned}", visible(&why(version), "")),
+        ]);
     }
+    let mut out = String::new();
+    aligned(&rows, &mut out);
     if data["live"].is_null() {
         out.push_str("the base model serves\n");
     }
+    if let Some(wanted) = data["wanted"]["version"].as_u64() {
+        let how =
+            data["wanted"]["failed"].as_str().map_or("is being loaded".to_owned(), |why| format!("is wanted: {why}"));
+        let _ = writeln!(out, "version {wanted} {}", visible(&how, ""));
+    }
+    missing(data, &mut out);
     Ok(print(&out))
+}
+
+fn missing(data: &Value, out: &mut String) {
+    for name in data["missing"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let _ = writeln!(
+            out,
+            "the engine does not have {}; requests for it are answered by the model they name",
+            visible(name, "")
+        );
+    }
 }
 
 /// What was decided about it, or what the gate said.
@@ -212,23 +263,24 @@ async fn runs(agent: &Running) -> anyhow::Result<ExitCode> {
     if agent.format == Format::Json {
         return Ok(print(&format!("{data:#}\n")));
     }
-    let mut out = format!("{:<6}{:<13}{:<22}{:<28}{}\n", "RUN", "STAGE", "SINCE", "REASON", "WHY");
+    let mut rows = vec![["RUN", "STAGE", "SINCE", "REASON", "WHY"].map(ToOwned::to_owned)];
     for run in data["runs"].as_array().into_iter().flatten() {
         let stages = run["stages"].as_array();
-        let since = stages.and_then(|all| all.last()).map(|last| time(&last["at_ms"])).unwrap_or_default();
-        let reason = run["reason"]["alert"].as_str().unwrap_or("by hand");
-        let _ = writeln!(
-            out,
-            "{:<6}{:<13}{since:<22}{:<28}{}",
-            run["id"],
-            text(run, "stage"),
-            visible(reason, ""),
-            visible(text(run, "why"), "")
-        );
+        let words = text(run, "why").split_whitespace().collect::<Vec<_>>().join(" ");
+        rows.push([
+            run["id"].to_string(),
+            text(run, "stage").to_owned(),
+            stages.and_then(|all| all.last()).map(|last| time(&last["at_ms"])).unwrap_or_default(),
+            visible(run["reason"]["alert"].as_str().unwrap_or("by hand"), "").into_owned(),
+            visible(&words, "").into_owned(),
+        ]);
     }
+    let mut out = String::new();
+    aligned(&rows, &mut out);
     for hold in data["holds"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "in the way of a run: {}", visible(hold.as_str().unwrap_or_default(), ""));
     }
+    missing(data, &mut out);
     if let Some(trouble) = data["trouble"].as_str() {
         let _ = writeln!(out, "it does not go on: {}", visible(trouble, ""));
     }

@@ -84,6 +84,17 @@ impl Deployer {
         }
     }
 
+    /// All that the engine serves, by name, where it can be asked for all at once.
+    ///
+    /// # Errors
+    /// [`DeployError`].
+    pub async fn listed(&self) -> Result<Vec<String>, DeployError> {
+        match &*self.0 {
+            Target::Named(engine) => engine.listed().await,
+            Target::Slots(_) | Target::Hook(_) => Ok(Vec::new()),
+        }
+    }
+
     /// How `name` is asked for, if the engine serves it now: one that was started again may have lost it.
     ///
     /// # Errors

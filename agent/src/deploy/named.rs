@@ -91,11 +91,18 @@ impl Named {
         }
     }
 
+    async fn cards(&self) -> Result<Vec<Card>, DeployError> {
+        let answer = self.api.get(&below(&self.base, "v1/models")).await?.good()?;
+        Ok(answer.json::<Cards>()?.data)
+    }
+
+    pub(super) async fn listed(&self) -> Result<Vec<String>, DeployError> {
+        Ok(self.cards().await?.into_iter().map(|card| card.id).collect())
+    }
+
     /// A model that is no adapter has no parent: a name that an adapter must not have.
     pub(super) async fn served(&self, name: &str) -> Result<Option<Served>, DeployError> {
-        let answer = self.api.get(&below(&self.base, "v1/models")).await?.good()?;
-        let cards: Cards = answer.json()?;
-        let Some(card) = cards.data.into_iter().find(|card| card.id == name) else { return Ok(None) };
+        let Some(card) = self.cards().await?.into_iter().find(|card| card.id == name) else { return Ok(None) };
         let Some(parent) = card.parent else {
             return Err(DeployError::Adapter(format!(
                 "{name} is the name of a model of the engine itself; take another"

@@ -1,14 +1,15 @@
 //! The loop over HTTP: runs, versions, and what a person may do about them.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{refuse, told};
+use super::audit::Note;
 use crate::retrain::{Act, Denied, Retrain};
 
 /// Routes of `/api/v1/finetunes` and `/api/v1/versions`.
@@ -33,7 +34,7 @@ async fn runs(State(retrain): State<Retrain>) -> Response {
     let view = retrain.view();
     told(&json!({
         "mode": view.mode, "circuit_open": view.circuit_open, "holds": view.holds, "trouble": view.trouble,
-        "runs": view.runs,
+        "missing": view.missing, "runs": view.runs,
     }))
 }
 
@@ -46,7 +47,9 @@ async fn run(State(retrain): State<Retrain>, Path(id): Path<u32>) -> Response {
 
 async fn versions(State(retrain): State<Retrain>) -> Response {
     let view = retrain.view();
-    told(&json!({"live": view.live, "route": view.route, "versions": view.versions}))
+    told(&json!({
+        "live": view.live, "wanted": view.wanted, "missing": view.missing, "route": view.route, "versions": view.versions,
+    }))
 }
 
 async fn version(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
@@ -67,10 +70,10 @@ struct Begin {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "milliseconds of a date")]
-async fn begin(State(retrain): State<Retrain>, body: String) -> Response {
+async fn begin(State(retrain): State<Retrain>, Query(how): Query<How>, body: String) -> Response {
     let wanted = if body.trim().is_empty() { Ok(Begin::default()) } else { serde_json::from_str::<Begin>(&body) };
     match wanted {
-        Ok(begin) => act(&retrain, Act::Begin(begin.since.map(|seconds| (seconds * 1000.0) as i64))).await,
+        Ok(begin) => act(&retrain, how, Act::Begin(begin.since.map(|seconds| (seconds * 1000.0) as i64))).await,
         Err(why) => refuse(
             StatusCode::UNPROCESSABLE_ENTITY,
             &format!("the body is {{\"since\": SECONDS}}, seconds since 1970, or empty: {why}"),
@@ -78,46 +81,46 @@ async fn begin(State(retrain): State<Retrain>, body: String) -> Response {
     }
 }
 
-async fn approve(State(retrain): State<Retrain>, Path(id): Path<u32>) -> Response {
-    act(&retrain, Act::Approve(id)).await
+async fn approve(State(retrain): State<Retrain>, Path(id): Path<u32>, Query(how): Query<How>) -> Response {
+    act(&retrain, how, Act::Approve(id)).await
 }
 
-async fn cancel(State(retrain): State<Retrain>, Path(id): Path<u32>) -> Response {
-    act(&retrain, Act::Cancel(id)).await
+async fn cancel(State(retrain): State<Retrain>, Path(id): Path<u32>, Query(how): Query<How>) -> Response {
+    act(&retrain, how, Act::Cancel(id)).await
 }
 
 async fn trained(State(retrain): State<Retrain>, Path(id): Path<u32>, body: String) -> Response {
     let said = if body.trim().is_empty() { Ok(json!({})) } else { serde_json::from_str::<Value>(&body) };
     match said {
-        Ok(said @ Value::Object(_)) => act(&retrain, Act::Trained(id, said)).await,
+        Ok(said @ Value::Object(_)) => act(&retrain, How::default(), Act::Trained(id, said)).await,
         _ => refuse(StatusCode::UNPROCESSABLE_ENTITY, "the body is a JSON object with what is known of the training"),
     }
 }
 
-async fn close(State(retrain): State<Retrain>) -> Response {
-    act(&retrain, Act::CloseCircuit).await
+async fn close(State(retrain): State<Retrain>, Query(how): Query<How>) -> Response {
+    act(&retrain, how, Act::CloseCircuit).await
 }
 
-async fn promote(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
-    with_number(&retrain, &version, Act::Promote).await
+async fn promote(State(retrain): State<Retrain>, Path(version): Path<String>, Query(how): Query<How>) -> Response {
+    with_number(&retrain, how, &version, |number| Act::Promote(number, how.force)).await
 }
 
-async fn pin(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
-    with_number(&retrain, &version, |number| Act::Pin(number, true)).await
+async fn pin(State(retrain): State<Retrain>, Path(version): Path<String>, Query(how): Query<How>) -> Response {
+    with_number(&retrain, how, &version, |number| Act::Pin(number, true)).await
 }
 
-async fn unpin(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
-    with_number(&retrain, &version, |number| Act::Pin(number, false)).await
+async fn unpin(State(retrain): State<Retrain>, Path(version): Path<String>, Query(how): Query<How>) -> Response {
+    with_number(&retrain, how, &version, |number| Act::Pin(number, false)).await
 }
 
 /// From this version, if it is the one that serves, or from `live`.
-async fn roll_back(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
+async fn roll_back(State(retrain): State<Retrain>, Path(version): Path<String>, Query(how): Query<How>) -> Response {
     let live = retrain.view().live;
     if version == "live" {
-        return act(&retrain, Act::RollBack).await;
+        return act(&retrain, how, Act::RollBack).await;
     }
     match number(&version) {
-        Ok(number) if live == Some(number) => act(&retrain, Act::RollBack).await,
+        Ok(number) if live == Some(number) => act(&retrain, how, Act::RollBack).await,
         Ok(number) => refuse(StatusCode::CONFLICT, &format!("version {number} does not serve")),
         Err(why) => refuse(StatusCode::NOT_FOUND, &why),
     }
@@ -132,16 +135,30 @@ fn number(text: &str) -> Result<u32, String> {
     digits.parse().map_err(|_| format!("{text:?} is no version; write its number, such as 3, or base"))
 }
 
-async fn with_number(retrain: &Retrain, version: &str, wish: impl FnOnce(u32) -> Act) -> Response {
+async fn with_number(retrain: &Retrain, how: How, version: &str, wish: impl FnOnce(u32) -> Act) -> Response {
     match number(version) {
-        Ok(number) => act(retrain, wish(number)).await,
+        Ok(number) => act(retrain, how, wish(number)).await,
         Err(why) => refuse(StatusCode::NOT_FOUND, &why),
     }
 }
 
-async fn act(retrain: &Retrain, act: Act) -> Response {
-    match retrain.act(act).await {
-        Ok(()) => (StatusCode::ACCEPTED, Json(json!({"status": "success"}))).into_response(),
+/// How something is done.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct How {
+    /// It is only asked whether it would be.
+    dry_run: bool,
+    /// Even where gate or users were against it.
+    force: bool,
+}
+
+async fn act(retrain: &Retrain, how: How, act: Act) -> Response {
+    match retrain.act(act, how.dry_run).await {
+        Ok(()) => {
+            let note = Note::each(json!({"dry_run": how.dry_run, "force": how.force}));
+            let status = if how.dry_run { StatusCode::OK } else { StatusCode::ACCEPTED };
+            (status, Extension(note), Json(json!({"status": "success"}))).into_response()
+        }
         Err(why) => {
             let status = match why {
                 Denied::Unknown(_) => StatusCode::NOT_FOUND,

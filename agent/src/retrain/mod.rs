@@ -7,6 +7,7 @@ mod act;
 mod outside;
 mod route;
 mod run;
+mod serving;
 mod task;
 mod trying;
 mod view;
@@ -20,7 +21,7 @@ use plimsoll_exporters::Registry;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch as channel};
 
-pub use run::{Run, Stage, Standing, Version};
+pub use run::{Run, Stage, Standing, Version, Wanted};
 pub use view::View;
 
 use crate::config::Finetune;
@@ -41,8 +42,8 @@ pub enum Act {
     Cancel(u32),
     /// A trainer elsewhere is done, and says this.
     Trained(u32, Value),
-    /// A version serves from now on; 0 is the base model.
-    Promote(u32),
+    /// A version serves from now on, even (`true`) one that was refused or sent back; 0 is the base model.
+    Promote(u32, bool),
     /// What served before serves again.
     RollBack,
     /// A version stays, or may go again.
@@ -65,7 +66,8 @@ pub enum Denied {
     Unavailable(String),
 }
 
-type Wish = (Act, oneshot::Sender<Result<(), Denied>>);
+/// What is wanted, whether it is only asked if it could be done, and where the answer goes.
+type Wish = (Act, bool, oneshot::Sender<Result<(), Denied>>);
 
 /// Where others look at the loop and act on it; clones share it. Off where nothing is configured.
 #[derive(Clone, Debug)]
@@ -90,17 +92,17 @@ impl Retrain {
         self.view.borrow().clone()
     }
 
-    /// Does what a person wants, durably.
+    /// Does what a person wants, durably; with `dry_run` it only says whether it would.
     ///
     /// # Errors
     /// [`Denied`].
-    pub async fn act(&self, act: Act) -> Result<(), Denied> {
+    pub async fn act(&self, act: Act, dry_run: bool) -> Result<(), Denied> {
         let Some(wishes) = &self.wishes else {
             return Err(Denied::Unknown("there is no loop here: finetune.model is not configured".to_owned()));
         };
         let (answer, told) = oneshot::channel();
         let gone = || Denied::Unavailable("shutting down".to_owned());
-        wishes.send((act, answer)).await.map_err(|_| gone())?;
+        wishes.send((act, dry_run, answer)).await.map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
     }
 }
@@ -125,8 +127,11 @@ pub struct Prepared(Task);
 
 /// Reads what the loop was doing and puts its route in force; `None` where none is configured, or TLS cannot be set up.
 pub async fn prepare(settings: Option<&Finetune>, data: &Path, around: Around) -> Option<Prepared> {
-    let task = Task::new(Arc::new(settings?.clone()), data, around);
-    match task {
+    let Some(settings) = settings else {
+        tell_unused(&around.records).await;
+        return None;
+    };
+    match Task::new(Arc::new(settings.clone()), data, around) {
         Ok(mut task) => {
             task.restore().await;
             Some(Prepared(task))
@@ -135,6 +140,15 @@ pub async fn prepare(settings: Option<&Finetune>, data: &Path, around: Around) -
             tracing::error!(%why, "finetune: off");
             None
         }
+    }
+}
+
+/// Without the loop no version serves; who has taken it out of the configuration is told what that changes.
+async fn tell_unused(records: &Records) {
+    let Ok(saved) = records.loop_saved().await else { return };
+    let standing = saved.standing.as_deref().and_then(|text| serde_json::from_str::<Standing>(text).ok());
+    if let Some(live) = standing.and_then(|standing| standing.live) {
+        tracing::warn!(version = live, "finetune: no longer configured; the base model serves instead of this version");
     }
 }
 

@@ -6,7 +6,7 @@ use super::run::{Route, Side, Version};
 use crate::config::{Experiment, Variant};
 
 /// The name of the model without an adapter.
-const BASE: &str = "base";
+pub(super) const BASE: &str = "base";
 
 /// The side of a version as it is asked for now; the base model passes as it is.
 pub(super) fn side(version: Option<&Version>) -> Side {

@@ -256,6 +256,15 @@ pub struct Side {
     pub address: Address,
 }
 
+/// A version that a person wants to serve, until it does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wanted {
+    /// Its number.
+    pub version: u32,
+    /// Why it does not; it is being loaded when absent.
+    pub failed: Option<String>,
+}
+
 /// Where the loop stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

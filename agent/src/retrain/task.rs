@@ -1,5 +1,6 @@
 //! The task that owns the loop: what it knows, how a run goes from stage to stage.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use plimsoll_rules::retrain::{Hold, Status, to_prune};
 use tokio::sync::{mpsc, watch as channel};
 use tokio::time::MissedTickBehavior;
 
-use super::run::{Run, Stage, Standing, Version};
+use super::run::{Run, Stage, Standing, Version, Wanted};
 use super::view::View;
 use super::watch::Watch;
 use super::work::{self, Done, Places, What, Work};
@@ -42,8 +43,13 @@ pub(super) struct Task {
     pub(super) watch: Watch,
     /// What is in the way of a run.
     pub(super) holds: Vec<Hold>,
-    /// What kept the loop from going on last.
+    /// What kept the loop from going on last, and what of it is in the log.
     pub(super) trouble: Option<String>,
+    logged: Option<String>,
+    /// What a person wants to serve, until it does.
+    pub(super) wanted: Option<Wanted>,
+    /// Versions that requests are sent to and that the engine does not have.
+    pub(super) missing: BTreeSet<String>,
     pub(super) restored: bool,
     view: channel::Sender<Arc<View>>,
 }
@@ -62,6 +68,9 @@ impl Task {
             watch: Watch::default(),
             holds: Vec::new(),
             trouble: None,
+            logged: None,
+            wanted: None,
+            missing: BTreeSet::new(),
             restored: false,
             view: channel::channel(Arc::default()).0,
         })
@@ -128,9 +137,11 @@ impl Task {
             tokio::select! {
                 // work under way ends with us; it is done again at the next start
                 () = shutdown.begun() => return,
-                Some((act, answer)) = wishes.recv() => {
+                Some((act, dry_run, answer)) = wishes.recv() => {
                     self.restore().await;
-                    let _ = answer.send(self.grant(act).await);
+                    let told = self.grant(act, dry_run, &experiments).await;
+                    self.publish();
+                    let _ = answer.send(told);
                 }
                 _ = tick.tick() => {}
                 _ = look.tick() => looks = true,
@@ -149,7 +160,9 @@ impl Task {
 
     async fn pass(&mut self, looks: bool, experiments: &Experiments, alerts: &Snapshot) -> Result<(), Refused> {
         if looks {
-            self.trouble = None;
+            if self.trouble.take().is_none() {
+                self.logged = None;
+            }
             self.tidy().await?;
             self.heal().await;
             self.prune().await?;
@@ -234,7 +247,8 @@ impl Task {
             }
             Ok(Done::Dataset(manifest)) => {
                 run.dataset = Some(work::told(&manifest));
-                run.reach(Stage::Training, now);
+                run.why = work::too_small(&manifest, &self.settings.gate);
+                run.reach(if run.why.is_some() { Stage::Failed } else { Stage::Training }, now);
             }
             Ok(Done::Trained(told)) => {
                 run.training = Some(told);
@@ -330,10 +344,11 @@ impl Task {
     }
 
     pub(super) fn fault(&mut self, why: &str) {
-        if self.trouble.as_deref() != Some(why) {
-            tracing::warn!(why, "finetune: it does not go on");
-        }
         self.trouble = Some(why.to_owned());
+        if self.logged != self.trouble {
+            tracing::warn!(why, "finetune: it does not go on");
+            self.logged.clone_from(&self.trouble);
+        }
     }
 
     /// Versions beyond those that are kept go, with their files.

@@ -7,7 +7,6 @@ use plimsoll_rules::verdict::experiment::{Act, Reason, State};
 use super::route;
 use super::run::{Address, Route, Run, Stage};
 use super::task::Task;
-use super::work::{self, Done, What, Work};
 use crate::clock;
 use crate::experiment::{Denied, Experiments, View};
 use crate::records::{LoopChange, Refused};
@@ -125,127 +124,11 @@ impl Task {
         }
     }
 
-    fn retire(&mut self, number: Option<u32>, change: &mut LoopChange) {
+    pub(super) fn retire(&mut self, number: Option<u32>, change: &mut LoopChange) {
         if let Some(version) = number.and_then(|number| self.version_mut(number)) {
             version.status = Status::Retired;
             change.versions.push(version.document());
         }
-    }
-
-    /// Versions that nobody is sent to any more leave the engine, at the look after the decision: answers may still be under
-    /// way.
-    pub(super) async fn tidy(&mut self) -> Result<(), Refused> {
-        let needed = |status| matches!(status, Status::Live | Status::Candidate);
-        let left = self.versions.iter().filter(|version| version.address.is_some() && !needed(version.status));
-        let left: Vec<(u32, String)> = left.map(|version| (version.number, version.name.clone())).collect();
-        for (number, name) in left {
-            if let Err(why) = self.deployer.unload(&name).await {
-                self.fault(&format!("{name} is not unloaded: {why}"));
-                continue;
-            }
-            tracing::info!(version = name, "finetune: unloaded");
-            if let Some(version) = self.version_mut(number) {
-                version.address = None;
-                let change = LoopChange { versions: vec![version.document()], ..LoopChange::default() };
-                self.store(&change).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Begins to serve a version by hand; what follows is [`Task::served`].
-    pub(super) fn serve(&mut self, number: Option<u32>) {
-        let live = self.live_name();
-        let version = number.and_then(|number| self.version(number)).cloned();
-        let deployer = self.deployer.clone();
-        self.work = Some(Work::start(What::Serve(number), async move {
-            match version {
-                Some(version) => work::load(deployer, version, live).await,
-                None => Ok(Done::Loaded(crate::deploy::Served::default())),
-            }
-        }));
-    }
-
-    /// A version that a person wants is loaded: it serves from now on.
-    pub(super) async fn served(&mut self, number: Option<u32>, outcome: anyhow::Result<Done>) -> Result<(), Refused> {
-        let address = match outcome {
-            Ok(Done::Loaded(served)) => Address::from(served),
-            Ok(_) => return Ok(()),
-            Err(why) => {
-                self.fault(&format!("{why:#}"));
-                return Ok(());
-            }
-        };
-        let (before, mut change) = (self.standing.live, LoopChange::default());
-        self.retire(before, &mut change);
-        if let Some(version) = number.and_then(|number| self.version_mut(number)) {
-            (version.status, version.address) = (Status::Live, Some(address));
-            if before.is_none_or(|before| before < version.number) {
-                version.before = before;
-            }
-            change.versions.push(version.document());
-        }
-        self.route_to(number, false);
-        self.standing.live = number;
-        (self.standing.attempts, self.standing.refused) = (0, 0);
-        change.standing = serde_json::to_string(&self.standing).ok();
-        self.store(&change).await?;
-        tracing::info!(version = number.unwrap_or(0), "finetune: serves from now on");
-        self.set_route().await;
-        Ok(())
-    }
-
-    /// The version that serves, and one that is tried, are in the engine; where it has lost one, it is loaded again.
-    pub(super) async fn heal(&mut self) {
-        if self.work.is_some() {
-            return;
-        }
-        let tried = self.open().map(|at| &self.runs[at]).filter(|run| run.stage.has_experiment());
-        let tried = tried.and_then(|run| run.version);
-        // each is loaded without disturbing the other
-        for (number, other) in [(self.standing.live, tried), (tried, self.standing.live)] {
-            let Some(number) = number else { continue };
-            let Some(version) = self.version(number).cloned() else { continue };
-            match self.deployer.served(&version.name).await {
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    tracing::warn!(version = version.name, "finetune: the engine has lost it; it is loaded again");
-                    let other = other.and_then(|other| self.version(other)).map(|other| other.name.clone());
-                    let load = work::load(self.deployer.clone(), version, other);
-                    self.work = Some(Work::start(What::Heal(number), load));
-                    return;
-                }
-                Err(why) => return self.fault(&why.to_string()),
-            }
-        }
-    }
-
-    /// It may be somewhere else now.
-    pub(super) async fn healed(&mut self, number: u32, outcome: anyhow::Result<Done>) -> Result<(), Refused> {
-        match outcome {
-            Ok(Done::Loaded(served)) => {
-                let address = Some(Address::from(served));
-                let Some(version) = self.version_mut(number).filter(|version| version.address != address) else {
-                    return Ok(());
-                };
-                version.address = address;
-                let mut change = LoopChange { versions: vec![version.document()], ..LoopChange::default() };
-                let moved = route::side(self.version(number));
-                if let Some(route) = &mut self.standing.route {
-                    let sides = [&mut route.control, &mut route.treatment];
-                    sides
-                        .into_iter()
-                        .filter(|side| side.version == Some(number))
-                        .for_each(|side| *side = moved.clone());
-                }
-                change.standing = serde_json::to_string(&self.standing).ok();
-                self.store(&change).await?;
-                self.set_route().await;
-            }
-            Ok(_) => {}
-            Err(why) => self.fault(&format!("{why:#}")),
-        }
-        Ok(())
     }
 }
 

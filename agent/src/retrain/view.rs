@@ -8,7 +8,7 @@ use plimsoll_rules::retrain::Hold;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::run::{Route, Run, Stage, Version};
+use super::run::{Route, Run, Stage, Version, Wanted};
 use super::task::Task;
 use super::work::Places;
 
@@ -31,6 +31,10 @@ pub struct View {
     pub(super) hold_names: Vec<&'static str>,
     /// What kept it from going on last.
     pub trouble: Option<String>,
+    /// What a person wants to serve, until it does.
+    pub wanted: Option<Wanted>,
+    /// Versions that requests are sent to and that the engine does not have.
+    pub missing: Vec<String>,
     /// Who serves.
     pub route: Option<Route>,
     /// Runs, oldest first.
@@ -48,6 +52,8 @@ impl View {
             holds: task.holds.iter().map(ToString::to_string).collect(),
             hold_names: task.holds.iter().map(Hold::as_str).collect(),
             trouble: task.trouble.clone(),
+            wanted: task.wanted.clone(),
+            missing: task.missing.iter().cloned().collect(),
             route: task.standing.route.clone(),
             runs: task.runs.clone(),
             versions: task.versions.clone(),
@@ -65,6 +71,8 @@ impl View {
         }
         let holds = self.hold_names.iter().map(|name| Reading::scalar(Metric::FinetuneHold, &[name], 1.0));
         all.extend(holds);
+        let missing = self.missing.iter().map(|name| Reading::scalar(Metric::FinetuneVersionMissing, &[name], 1.0));
+        all.extend(missing);
         for version in &self.versions {
             let labels = [version.name.as_str(), version.status.as_str()];
             all.push(Reading::scalar(Metric::ModelVersion, &labels, 1.0));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use plimsoll_rules::Timestamp;
-use plimsoll_rules::retrain::{Check, FAILURES_BETTER, GateReport};
+use plimsoll_rules::retrain::{Check, FAILURES_BETTER, Gate, GateReport};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -70,6 +70,11 @@ impl Work {
     #[expect(clippy::disallowed_methods, reason = "it ends with the task of the loop, which is tracked")]
     pub(super) fn start(what: What, work: impl Future<Output = anyhow::Result<Done>> + Send + 'static) -> Self {
         Self { what, task: tokio::spawn(work) }
+    }
+
+    /// Whether it loads what no run asks for.
+    pub(super) fn is_by_hand(&self) -> bool {
+        matches!(self.what, What::Serve(_) | What::Heal(_))
     }
 
     /// Whether it has ended.
@@ -234,16 +239,19 @@ fn ourselves() -> anyhow::Result<Command> {
     Ok(Command::new(std::env::current_exe().context("our own program")?))
 }
 
-/// Whether it succeeded, what it told, and the end of what it complained of. It dies with us.
+/// Whether it succeeded, what it told, and the end of what it complained of. It ends where nobody waits for it any more, with
+/// all that it has started.
 pub(super) async fn finish(command: Command) -> anyhow::Result<(bool, String, String)> {
     finish_with(command, "").await
 }
 
 /// [`finish`], with something on its standard input.
 async fn finish_with(mut command: Command, input: &str) -> anyhow::Result<(bool, String, String)> {
+    command.process_group(0);
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
     let program = command.as_std().get_program().display().to_string();
     let mut child = child.with_context(|| program.clone())?;
+    let mut group = Group(child.id());
     let (out, errors) = (child.stdout.take(), child.stderr.take());
     let stdin = child.stdin.take();
     let tell = async {
@@ -253,9 +261,22 @@ async fn finish_with(mut command: Command, input: &str) -> anyhow::Result<(bool,
         }
     };
     let (out, said, status, ()) = tokio::join!(end(out, MOST_TOLD_OUT), end(errors, MOST_TOLD), child.wait(), tell);
+    group.0 = None;
     let (status, said) = (status.context(program)?, said.trim().to_owned());
     let said = if said.is_empty() { format!("it ended ({status})") } else { said };
     Ok((status.success(), out, said))
+}
+
+/// A child and all that it has started; dropped before it has ended, they end.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let leader = self.0.and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(leader) = leader {
+            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 /// The last `most` bytes of what is written there: whoever talks much costs no memory.
@@ -327,6 +348,20 @@ pub(super) async fn load(deployer: Deployer, version: Version, live: Option<Stri
 
 fn refused(version: &Version, why: &DeployError) -> anyhow::Error {
     anyhow::anyhow!("{} cannot be loaded: {why}", version.name)
+}
+
+/// Why a gate could not decide on a dataset, whatever is trained of it.
+pub(super) fn too_small(manifest: &Manifest, gate: &Gate) -> Option<String> {
+    let examples = |name: &str| manifest.files.iter().find(|file| file.name == name).map_or(0, |file| file.examples);
+    let (anchors, held) = (examples("anchors.jsonl"), examples("holdout.jsonl"));
+    let (least, pairs) = (gate.anchors as u64, gate.pairs);
+    (anchors < least || held < pairs).then(|| {
+        format!(
+            "nothing was trained, for the gate could not decide: {anchors} anchors of at least {least}, {held} examples held \
+             out of at least {pairs}; anchors are drawn from good answers before the new examples, or named in \
+             finetune.dataset.anchors"
+        )
+    })
 }
 
 /// What is kept of a manifest.

@@ -311,6 +311,14 @@ fn what_the_loop_wants_of_people_is_told() {
     }
     let circuit: Scene = |t, out| gauge(out, "plimsoll_finetune_circuit_open", &[], f64::from(u8::from(t >= 100.0)));
     check("circuit", circuit, 300.0, "PlimsollFinetuneCircuitOpen", 105.0..=105.0);
+    let missing: Scene = |t, out| {
+        if (100.0..400.0).contains(&t) {
+            gauge(out, "plimsoll_finetune_version_missing", &[("version", "plimsoll-v1")], 1.0);
+        }
+    };
+    let alert = check("missing", missing, 300.0, "PlimsollFinetuneVersionMissing", 165.0..=165.0);
+    assert!(alert.annotations["summary"].starts_with("The engine has not had plimsoll-v1 for 1m"));
+    assert!(play(missing, 900.0, 1.0).last.iter().all(over));
 }
 
 #[test]

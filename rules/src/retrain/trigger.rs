@@ -100,7 +100,7 @@ pub enum Hold {
         by: String,
     },
     /// Two gates refused.
-    #[error("two gates refused in a row; POST /api/v1/finetunes/circuit/close once somebody has looked")]
+    #[error("two gates refused in a row; plimsoll versions close-circuit once somebody has looked")]
     CircuitOpen,
     /// An experiment runs.
     #[error("the experiment {id} runs")]

@@ -68,9 +68,7 @@ impl Model {
         model.room = match (recipe.recompute, memory) {
             (Recompute::Always, _) => 0,
             (Recompute::AsNeeded, None) => u64::MAX,
-            (Recompute::AsNeeded, Some(memory)) => {
-                memory.saturating_sub(Size::of(checkpoint, recipe)?.least)
-            }
+            (Recompute::AsNeeded, Some(memory)) => memory.saturating_sub(Size::of(checkpoint, recipe)?.least),
         };
         model.refresh()?;
         Ok(model)

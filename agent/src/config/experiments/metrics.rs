@@ -10,7 +10,8 @@ use super::LONGEST;
 const MOST: usize = 16;
 
 /// Metrics that need no feedback.
-pub(super) const FROM_TRAFFIC: [&str; 4] = ["error", "duration_seconds", "time_to_first_token_seconds", "output_tokens"];
+pub(super) const FROM_TRAFFIC: [&str; 4] =
+    ["error", "duration_seconds", "time_to_first_token_seconds", "output_tokens"];
 
 /// Whether a request failed.
 pub(super) fn errors() -> MetricSpec {

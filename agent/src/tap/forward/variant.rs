@@ -51,7 +51,8 @@ impl Fallback {
     fn new(plan: &Plan, request: Request<Bytes>, inject: bool, plain: Arc<TapOptions>) -> Option<Self> {
         let experiment = plan.running.experiment();
         let now = Way::to(plan.variant()?, &plain);
-        let mut left = vec![Way { model: None, upstream: plain.upstream.clone() }, Way::to(&experiment.control, &plain)];
+        let mut left =
+            vec![Way { model: None, upstream: plain.upstream.clone() }, Way::to(&experiment.control, &plain)];
         left.dedup();
         left.retain(|way| *way != now);
         (!left.is_empty()).then_some(Self { request, plain, inject, now, left })
