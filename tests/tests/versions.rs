@@ -313,7 +313,8 @@ async fn copies_go_to_a_version_before_users_do() {
         assert_eq!(scene.post("/api/v1/feedback", &said).await.0, 202);
     }
     eventually("ten outcomes are in", Duration::from_secs(30), async || {
-        let metric = scene.get("/api/v1/experiments/finetune-2").await["metrics"][0].clone();
+        let view = get_json(&scene.agent.api_url("/api/v1/experiments/finetune-2")).await;
+        let metric = view.map_err(|why| json!(why.to_string()))?["data"]["metrics"][0].clone();
         let units: u64 = metric["units"].as_array().map_or(0, |units| units.iter().filter_map(Value::as_u64).sum());
         if metric["name"] == "task_success" && units == 10 { Ok(()) } else { Err(metric) }
     })
