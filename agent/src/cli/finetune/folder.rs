@@ -53,6 +53,9 @@ pub(super) fn free(args: &Args) -> anyhow::Result<()> {
     if args.model.canonicalize().is_ok_and(|model| model == out) {
         bail!("--out {shown} is the model's own folder; name another one");
     }
+    if !out.is_dir() {
+        bail!("--out {shown} is no folder; name one, or one to be made");
+    }
     let own = unfinished(&out)? || out.join("training.json").exists();
     let holds = |name: &str| out.join(name).exists();
     if ["config.json", "model.safetensors", "adapter_model.safetensors"].into_iter().any(holds) && !own {
@@ -70,7 +73,7 @@ pub(super) fn free(args: &Args) -> anyhow::Result<()> {
 fn alone(out: &Path, args: &Args) -> anyhow::Result<()> {
     let shown = args.out.display();
     let gguf = args.gguf.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    for entry in std::fs::read_dir(out).with_context(|| format!("--out {shown} is no folder"))? {
+    for entry in std::fs::read_dir(out).with_context(|| format!("--out {shown} cannot be read"))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let whole = name.trim_end_matches(".part");
         if !LEFT.iter().chain(&SETTINGS).any(|known| *known == whole) && gguf.as_deref() != Some(whole) {
