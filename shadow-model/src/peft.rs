@@ -25,6 +25,9 @@ pub(crate) use write::{Item, Numbers, safetensors, sha256, write, write_tensors}
 pub(crate) const SETTINGS: &str = "adapter_config.json";
 pub(crate) const TENSORS: &str = "adapter_model.safetensors";
 
+/// What is to be there, for messages.
+const FILES: &str = "an adapter's folder has adapter_config.json and adapter_model.safetensors";
+
 /// What stands before the names of a layer's parts.
 const PREFIX: &str = "base_model.model.model.";
 
@@ -76,11 +79,14 @@ impl Stored {
     /// Where a file is missing or damaged, the adapter does something that is not supported here, or changes other matrices
     /// than the model has.
     fn open(folder: &Path, config: &Config) -> Result<Self> {
-        let form = Form::read(&Settings::read(&folder.join(SETTINGS))?)?;
-        let path = folder.join(TENSORS);
-        if !path.exists() {
-            return Err(ModelError::file(&path, "no such file; an adapter has it beside adapter_config.json"));
+        let (settings, path) = (folder.join(SETTINGS), folder.join(TENSORS));
+        if !folder.is_dir() {
+            return Err(ModelError::file(folder, format!("no such folder; {FILES}")));
         }
+        if let Some(missing) = [&settings, &path].into_iter().find(|path| !path.exists()) {
+            return Err(ModelError::file(missing, format!("no such file; {FILES}")));
+        }
+        let form = Form::read(&Settings::read(&settings)?)?;
         let weights = Weights::of_files(folder, vec![path.clone()])?;
         let mut places = BTreeSet::new();
         for (name, _) in weights.shapes() {

@@ -313,6 +313,8 @@ fn what_differs_is_told(scene: &Scene, from: &[&str], folder: &Path) {
     let verify = [&["dataset", "verify", shown], from].concat();
     let whole = plimsoll(&verify);
     assert!(whole.status.success() && said(&whole).contains("the records give it again"), "{}", said(&whole));
+    let files = plimsoll(&["dataset", "verify", shown]);
+    assert!(files.status.success() && said(&files).contains("only the records can tell"), "{}", said(&files));
     let table = plimsoll(&["dataset", "show", shown]);
     assert!(
         said(&table).contains("left out: contradicted") && said(&table).contains("train.parquet"),
@@ -329,6 +331,10 @@ fn what_differs_is_told(scene: &Scene, from: &[&str], folder: &Path) {
         ([&with(&["--out"])[..], &[sets]].concat(), "which is no part of a dataset"),
         (over(&["--holdout-share", "1.5", "--replace"]), "holdout_share: 1.5 found; from 0 to below 1"),
         (over(&["--anchors", "/nowhere.jsonl", "--replace"]), "/nowhere.jsonl cannot be read"),
+        (
+            over(&["--model", "nosuch", "--replace"]),
+            "no example among 767 exchanges (other_model: 767): there is no dataset",
+        ),
         (vec!["dataset", "build", "--since", "2026-02-30", "--out", shown], "\"2026-02-30\" is no time"),
         (vec!["dataset", "build", "--since", "2026-02-03", "--out", shown], "which records?"),
         (
@@ -341,6 +347,8 @@ fn what_differs_is_told(scene: &Scene, from: &[&str], folder: &Path) {
         assert!(said.contains(expected), "{arguments:?}: {said}");
     }
     assert!(folder.join("manifest.json").exists(), "a mistake takes no dataset away");
+    let empty = plimsoll(&with(&["--model", "nosuch", "--dry-run"]));
+    assert!(empty.status.success() && said(&empty).contains("(other_model: 767)"), "{}", said(&empty));
     let plan = told(&with(&["--dry-run"]));
     assert_eq!((&plan["examples"]["train"], &plan["examples"]["holdout"]), (&json!(59), &json!(14)));
 

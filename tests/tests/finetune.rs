@@ -130,6 +130,16 @@ fn kills_do_not_change_the_adapter() {
     assert_eq!(whole["holdout_losses"], killed["holdout_losses"]);
     let lines = std::fs::read_to_string(place.path("killed/progress.jsonl")).unwrap();
     assert_eq!(lines.lines().filter(|line| line.contains("\"loss\"")).count(), steps);
+    let all = std::fs::read_to_string(place.path("whole/progress.jsonl")).unwrap();
+    let order = |lines: &str| -> Vec<Value> {
+        let line = |line| -> Value { serde_json::from_str(line).unwrap() };
+        lines
+            .lines()
+            .map(line)
+            .map(|line| serde_json::json!([line["step"], line["loss"], line["holdout_loss"]]))
+            .collect()
+    };
+    assert_eq!(order(&all), order(&lines));
 }
 
 #[test]
@@ -150,7 +160,10 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     let again = place.train("hurt", &[]);
     assert!(said(&again).contains("has the checkpoints of a training; --resume goes on with it"), "{}", said(&again));
     let other = place.train("hurt", &["--resume", "--seed", "9"]);
-    assert!(said(&other).contains("a checkpoint of another training: other options"), "{}", said(&other));
+    let expected = "a checkpoint of another training: other options: seed: 0 there, 9 asked for";
+    assert!(said(&other).contains(expected), "{}", said(&other));
+    let other = place.train("hurt", &["--resume", "--eval", "hold.jsonl"]);
+    assert!(said(&other).contains("another holdout, or one where there was none"), "{}", said(&other));
     for path in place.checkpoints("hurt") {
         std::fs::write(path, "").unwrap();
     }
@@ -185,7 +198,8 @@ fn the_scorer_reads_the_adapter_as_the_trainer_does() {
     let begins = place.json("next")["first_holdout_loss"].as_f64().unwrap();
     assert!((begins / after - 1.0).abs() < 1e-4, "{begins} {after}");
     let other = place.train("other", &["--from", "first"]);
-    assert!(said(&other).contains("the adapter to go on from is of another form"), "{}", said(&other));
+    let expected = "the adapter to go on from is of another form: rslora: true there, false asked for\n";
+    assert!(said(&other).contains(expected), "{}", said(&other));
     let page = std::fs::read_to_string(place.path("next/report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("Loss on the holdout") && !page.contains("<script"));
 }
@@ -218,12 +232,72 @@ fn mistakes_are_told_with_their_place() {
         (&["--alpha", "0"], "alpha: expected a number above 0"),
         (&["--eval", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
         (&["--gguf", "nowhere/a.gguf"], "--gguf: nowhere is no folder"),
+        (
+            &["--from", "nowhere"],
+            "nowhere: no such folder; an adapter's folder has adapter_config.json and adapter_model",
+        ),
+        (&["--precision", "int8"], "precision: found int8, expected auto, f32, bf16 or f16"),
+        (&["--memory", "1000"], "\"1000\" is not a size; write a whole number and a unit, such as 64MiB or 2GiB"),
+        (&["--memory", "1KiB"], "memory: found 1024 bytes, expected at least "),
+        (&["--memory", "1KiB", "--dry-run"], "memory: found 1024 bytes, expected at least "),
         (&["--gguf", "a.gguf", "--dora"], "the argument '--gguf <FILE>' cannot be used with '--dora'"),
     ] {
         let output = place.train("none", more);
         assert!(!output.status.success() && said(&output).contains(message), "{more:?}: {}", said(&output));
     }
     assert!(!place.path("none").exists());
+    let output = place.train(".", &["--resume"]);
+    assert!(!output.status.success() && said(&output).contains("which is of no training"), "{}", said(&output));
+    let output = place.train("train.jsonl", &[]);
+    assert!(!output.status.success() && said(&output).contains("is no folder"), "{}", said(&output));
+}
+
+#[test]
+fn a_second_training_does_not_write_into_the_folder_of_the_first() {
+    let place = Place::new();
+    let long = ["--max-steps", "100000"];
+    let mut first = place.command("busy", &long);
+    let mut first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while place.path("busy").read_dir().map_or(0, Iterator::count) < 3 {
+        assert!(first.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(Duration::from_millis(5)); // the lock, progress.jsonl and checkpoints
+    }
+    for more in [&long[..], &["--max-steps", "100000", "--resume"]] {
+        let second = place.train("busy", more);
+        let told = said(&second);
+        let expected = format!("another training, process {} writes into busy; wait until", first.id());
+        let begun = "has the checkpoints of a training";
+        assert_eq!(second.status.code(), Some(1), "{told}");
+        assert!(told.contains(if more.len() > 2 { &expected } else { begun }), "{told}");
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let lock = std::fs::File::open(place.path("busy/.lock")).unwrap();
+    lock.try_lock().unwrap();
+}
+
+#[test]
+fn a_gate_that_refuses_is_told_from_one_that_could_not_judge() {
+    let place = Place::new();
+    let gate = |candidate: &std::path::Path, more: &[&str]| {
+        let mut command = Command::new(binary().unwrap());
+        command.current_dir(place.folder.path()).args(["gate", "--device", "cpu", "--failures", "hold.jsonl"]);
+        command.args(["--anchors", "old.jsonl", "--model"]).arg(golden("qwen3")).arg("--candidate").arg(candidate);
+        command.args(more).output().unwrap()
+    };
+    let adapter = golden("../train/qwen3-lora");
+    let refused = gate(&adapter, &[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(String::from_utf8_lossy(&refused.stdout).starts_with("refused, attempt 1"));
+    for (candidate, more, message) in [
+        (adapter.clone(), &["--attempt", "0"][..], "0 is not in 1"),
+        (adapter, &["--alpha", "3"], "is no share above 0 and below 1"),
+        (place.path("nope"), &[], "nope: no such folder; an adapter's folder has adapter_config.json"),
+    ] {
+        let output = gate(&candidate, more);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(message), "{}", said(&output));
+    }
 }
 
 #[test]

@@ -31,9 +31,10 @@ pub struct Args {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum What {
-    /// Choose examples and write them into a folder, with a manifest.
+    /// Choose examples and write them into a folder, with a manifest. Exit code 1, and nothing written, where there is none.
     Build(Box<Build>),
-    /// Check a folder against its manifest, and with records whether they give it again. Exit code 1 where something differs.
+    /// Check the files of a folder against its manifest; with records whether they give it again, settings and counts too. Exit
+    /// code 1 where something differs.
     Verify(Verify),
     /// Print what is in a folder, and what was left out.
     Show(Show),
@@ -197,13 +198,27 @@ async fn write(build: &Build) -> anyhow::Result<ExitCode> {
     let Some(out) = build.out.as_deref().filter(|_| !build.dry_run) else {
         let dataset = dataset::preview(&source, &settings, build.anchors.as_deref(), tell).await?;
         bar.finish_and_clear();
+        if let Err(why) = something(&dataset.counts) {
+            complain(&format!("plimsoll: {why}"));
+        }
         let sizes = [&dataset.train, &dataset.holdout, &dataset.anchors, &dataset.replay].map(|part| part.len() as u64);
         return Ok(planned(build.format, &dataset.counts, sizes));
     };
     let out = if build.replace { Out::Over(out) } else { Out::New(out) };
-    let manifest = dataset::build(&source, &settings, build.anchors.as_deref(), out, tell).await?;
+    let manifest = dataset::build(&source, &settings, build.anchors.as_deref(), out, &something, tell).await?;
     bar.finish_and_clear();
     told(build.format, &manifest)
+}
+
+/// Refuses a dataset without any example, and says what became of all exchanges.
+fn something(counts: &Counts) -> anyhow::Result<()> {
+    if counts.kept() > 0 {
+        return Ok(());
+    }
+    let left_out = counts.left_out.rows().into_iter().filter(|(_, count)| *count > 0);
+    let reasons: Vec<String> = left_out.map(|(why, count)| format!("{why}: {count}")).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    bail!("no example among {} exchanges{reasons}: there is no dataset to write", counts.read)
 }
 
 async fn verify(check: &Verify) -> anyhow::Result<ExitCode> {
@@ -217,8 +232,14 @@ async fn verify(check: &Verify) -> anyhow::Result<ExitCode> {
     if !wrong.is_empty() {
         return Ok(ExitCode::FAILURE);
     }
-    let again = if source.is_some() { ", and the records give it again" } else { "" };
-    Ok(print(&format!("{}: whole{again}\n", check.folder.display())))
+    let told = match source {
+        Some(_) => "whole, and the records give it again",
+        None => {
+            "each file is what manifest.json says; whether its settings and counts are right, only the records can tell \
+             (--config, --url or --from)"
+        }
+    };
+    Ok(print(&format!("{}: {told}\n", check.folder.display())))
 }
 
 async fn obey() -> anyhow::Result<ExitCode> {

@@ -19,11 +19,12 @@ pub(super) const HELP: &str = "Example:
 Lines are those of plimsoll finetune. A line of --safety has one more key, rejected: an answer that must not be given. The
 candidate passes when failures are known better (e-value over pairs that differ), right tokens on anchors are not fewer by
 more than a margin, the loss on anchors hardly grows, and no rejected answer is newly preferred. Attempt j is held to
-6 alpha / (pi^2 j^2), so trying often does not help. Exit code 0: passed, 2: refused, 1: something cannot be read.
+6 alpha / (pi^2 j^2), so trying often does not help. Exit code 0: passed; 1: refused; 2: a file or an argument cannot be used.
 See docs/versions.md";
 
-/// Exit code of a refusal.
-const REFUSED: u8 = 2;
+/// Exit code of a refusal, and where no verdict could be reached, as `plimsoll drift` has them: clap's own is the second.
+const REFUSED: u8 = 1;
+const TROUBLE: u8 = 2;
 
 /// Arguments of `gate`.
 #[derive(Clone, Debug, clap::Args)]
@@ -85,7 +86,7 @@ fn share(text: &str) -> Result<f64, String> {
     found.ok_or_else(|| format!("{text:?} is no share above 0 and below 1, such as 0.01"))
 }
 
-/// Judges; exit code 2 where the candidate is refused, 1 where something cannot be read.
+/// Judges; exit codes as [`HELP`] says.
 pub fn main(args: &Args) -> ExitCode {
     if args.child {
         super::child::yield_to_others();
@@ -94,15 +95,19 @@ pub fn main(args: &Args) -> ExitCode {
         Ok(report) => report,
         Err(why) => {
             complain(&format!("plimsoll: {why:#}"));
-            return ExitCode::FAILURE;
+            return ExitCode::from(TROUBLE);
         }
     };
     let text = match args.format {
         Format::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
         Format::Table => table(&report),
     };
-    let printed = print(&text);
-    if report.passed { printed } else { ExitCode::from(REFUSED) }
+    let printed = print(&text) == ExitCode::SUCCESS;
+    match (report.passed, printed) {
+        (true, true) => ExitCode::SUCCESS,
+        (false, _) => ExitCode::from(REFUSED),
+        (true, false) => ExitCode::from(TROUBLE),
+    }
 }
 
 fn run(args: &Args) -> anyhow::Result<GateReport> {

@@ -121,7 +121,7 @@ enum Verb {
     /// Versions of the served model: list, promote, roll back, pin; the runs that made them: begin, approve, cancel.
     #[command(after_help = versions::HELP)]
     Versions(versions::Args),
-    /// May a trained version be tried on users? Failures better, anchors not worse, nothing dangerous new. Exit code 2: no.
+    /// May a trained version be tried on users? Failures better, anchors not worse, nothing dangerous new. Exit code 1: no.
     #[command(after_help = gate::HELP)]
     Gate(gate::Args),
     /// Answer PromQL over standard input and output, one JSON object a line.

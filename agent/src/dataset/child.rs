@@ -29,8 +29,8 @@ pub async fn child(order: &Order) -> anyhow::Result<Value> {
     let source = Source::open(&Location::parse(&order.url)?).await?.for_agent();
     Ok(match &order.out {
         Some(out) => {
-            let anchors = order.anchors.as_deref();
-            serde_json::to_value(build(&source, &order.settings, anchors, Out::Over(out), &mut |_| {}).await?)?
+            let (anchors, out) = (order.anchors.as_deref(), Out::Over(out));
+            serde_json::to_value(build(&source, &order.settings, anchors, out, &|_| Ok(()), &mut |_| {}).await?)?
         }
         None => serde_json::to_value(count(&source, &order.settings).await?)?,
     })

@@ -32,21 +32,26 @@ pub enum Out<'a> {
     Over(&'a Path),
 }
 
+/// Hears what was chosen; an error leaves it unwritten.
+pub type Accept<'a> = &'a (dyn Fn(&Counts) -> anyhow::Result<()> + Sync);
+
 /// Chooses examples of `source` and writes them into a folder: `train`, `holdout`, `anchors` and `replay`, each as
 /// `.jsonl` and `.parquet`, and `manifest.json` last. `frozen_anchors` is a file of anchors that were drawn before; it becomes
-/// `anchors.jsonl` as it is. `tell` hears how many exchanges have been read. A row in the table `audit` says so.
+/// `anchors.jsonl` as it is. `accept` hears what was chosen and may refuse it before anything is written; `tell` hears how many
+/// exchanges have been read. A row in the table `audit` says so.
 ///
 /// # Errors
-/// A setting makes no sense, the records cannot be read, `out` holds something else or a dataset already, or a file cannot
-/// be written.
+/// A setting makes no sense, the records cannot be read, `out` holds something else or a dataset already, what was chosen is
+/// refused, or a file cannot be written.
 pub async fn build(
     source: &Source,
     settings: &Settings,
     frozen_anchors: Option<&Path>,
     out: Out<'_>,
+    accept: Accept<'_>,
     tell: &mut (dyn FnMut(u64) + Send),
 ) -> anyhow::Result<Manifest> {
-    let outcome = write(source, settings, frozen_anchors, out, tell).await;
+    let outcome = write(source, settings, frozen_anchors, out, accept, tell).await;
     let (end, hash, rows) = match &outcome {
         Ok(manifest) => ("whole".to_owned(), manifest.sha256.clone(), manifest.counts.kept()),
         Err(why) => (why.to_string(), String::new(), 0),
@@ -64,11 +69,13 @@ async fn write(
     settings: &Settings,
     frozen_anchors: Option<&Path>,
     out: Out<'_>,
+    accept: Accept<'_>,
     tell: &mut (dyn FnMut(u64) + Send),
 ) -> anyhow::Result<Manifest> {
     let folder = files::free(out)?;
     let frozen = frozen_anchors.map(Anchors::read).transpose()?;
     let dataset = choose(source, settings, frozen.clone(), tell).await?;
+    accept(&dataset.counts)?;
     let (out, settings, kind) = (folder.to_owned(), settings.clone(), source.kind());
     let work = move || -> anyhow::Result<Manifest> {
         let files = files::write(&out, &dataset, frozen.as_ref())?;

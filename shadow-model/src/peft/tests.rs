@@ -43,8 +43,15 @@ fn what_is_not_supported_is_told() {
         let error = refused(changed(key, value).path(), &config);
         assert!(error.contains(message), "{error}");
     }
-    let error = refused(&trained("nothing"), &config);
-    assert!(error.contains("no such file"), "{error}");
+    let (empty, files) =
+        (tempfile::tempdir().unwrap(), "an adapter's folder has adapter_config.json and adapter_model");
+    for (folder, message) in [
+        (trained("nothing"), "nothing: no such folder; "),
+        (empty.path().to_owned(), "adapter_config.json: no such file; "),
+    ] {
+        let error = refused(&folder, &config);
+        assert!(error.contains(&format!("{message}{files}")), "{error}");
+    }
 }
 
 #[test]

@@ -182,10 +182,15 @@ impl Recipe {
         if let Method::Lora { dropout, .. } = self.method { dropout } else { 0.0 }
     }
 
-    /// The learning rate of the step of a number, from 0, of `steps`; as transformers' schedules.
+    /// The learning rate of the step of a number, from 0, of `steps`; as transformers' schedules, but that a training of one step
+    /// has no warm-up: it would learn nothing.
     pub(crate) fn rate(&self, step: usize, steps: usize) -> f64 {
         let (step, steps) = (step as f64, steps as f64);
-        let warmup = if self.warmup < 1.0 { (self.warmup * steps).ceil() } else { self.warmup };
+        let warmup = match self.warmup {
+            _ if steps <= 1.0 => 0.0,
+            share if share < 1.0 => (share * steps).ceil(),
+            warmup => warmup,
+        };
         if step < warmup {
             return self.learning_rate * step / warmup;
         }
@@ -214,6 +219,17 @@ mod tests {
         ] {
             for (step, wanted) in [0, 1, 2, 3, 5, 9].into_iter().zip(wanted) {
                 assert!((recipe(schedule).rate(step, 10) - wanted).abs() < 1e-8, "{schedule:?} {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn some_step_of_every_training_learns() {
+        for schedule in [Schedule::Cosine, Schedule::Linear, Schedule::Constant] {
+            for (warmup, steps) in [(0.03, 1), (10.0, 1), (0.99, 2), (10.0, 2), (0.0, 1)] {
+                let recipe = Recipe { warmup, schedule, ..Recipe::default() };
+                let most = (0..steps).map(|step| recipe.rate(step, steps)).fold(0.0, f64::max);
+                assert!(most > 0.0, "{schedule:?}, a warm-up of {warmup} in {steps} steps");
             }
         }
     }

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::optimiser::AdamW;
+use super::origin::Origin;
 use super::parameters::Parameters;
-use super::trainer::{Course, Origin};
+use super::trainer::Course;
 use crate::peft::{Item, Numbers, safetensors};
 use crate::{ModelError, Result};
 

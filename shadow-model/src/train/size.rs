@@ -4,8 +4,8 @@ use candle_core::DType;
 
 use super::loss::MOST_LOGITS;
 use super::recipe::{Method, Recipe, Recompute};
-use crate::Result;
 use crate::decoder::{Checkpoint, Config, Part};
+use crate::{ModelError, Result};
 
 /// Parameters and bytes of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,19 @@ impl Size {
         // the layer at work and its derivatives
         let least = state + logits + inputs + 2 * layer;
         Ok(Self { parameters, trained, least, most: least + layer * layers.saturating_sub(1) })
+    }
+
+    /// Whether a step can keep to a bound.
+    ///
+    /// # Errors
+    /// Where it takes more even with every layer computed again.
+    pub(crate) fn within(&self, memory: Option<u64>) -> Result<()> {
+        let Some(memory) = memory.filter(|&memory| memory < self.least) else { return Ok(()) };
+        let least = self.least.div_ceil(1 << 20);
+        Err(ModelError::Recipe(format!(
+            "memory: found {memory} bytes, expected at least {least} MiB: so much this training takes with every layer computed \
+             again; fewer --batch-tokens take less"
+        )))
     }
 
     /// Bytes of a step with a bound on them.

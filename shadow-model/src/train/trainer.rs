@@ -3,22 +3,22 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::examples::{Example, packed};
 use super::linear::Turn;
 use super::model::Model;
 use super::optimiser::{AdamW, clip};
+use super::origin::{Origin, differences, hash};
 use super::parameters::Gradients;
 use super::plan::{self, Step};
 use super::random::Random;
-use super::recipe::Recipe;
+use super::recipe::{Method, Recipe};
 use super::saved::{self, Standing};
 use super::size::Size;
 use crate::decoder::Checkpoint;
 use crate::numbers::Products;
 use crate::peft::{self, Adapter};
-use crate::{ModelError, Options, Result};
+use crate::{ModelError, Options, Precision, Result};
 
 /// Steps in a row without a finite loss and derivative after which a training ends.
 const MOST_SKIPPED: usize = 5;
@@ -26,39 +26,15 @@ const MOST_SKIPPED: usize = 5;
 /// What dropped numbers are drawn for.
 const DROPPING: u64 = 4;
 
-/// What a training learns from.
+/// What a training learns from, and what it is measured by.
 #[derive(Clone, Debug, Default)]
 pub struct Data {
     /// New examples.
     pub new: Vec<Example>,
     /// Old ones, replayed so that they are not forgotten.
     pub old: Vec<Example>,
-}
-
-/// What a training started from: one that goes on must have the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
-    /// How it is trained.
-    pub recipe: Recipe,
-    /// SHA-256 of the model's weights.
-    pub base: String,
-    /// SHA-256 of the examples in tokens.
-    pub data: String,
-    /// SHA-256 of the adapter that it goes on from.
-    pub adapter: Option<String>,
-}
-
-impl Origin {
-    /// What is not the same.
-    pub(super) fn differs(&self, other: &Self) -> Option<&'static str> {
-        let pairs = [
-            (self.recipe == other.recipe, "other options"),
-            (self.base == other.base, "another model"),
-            (self.data == other.data, "other data"),
-            (self.adapter == other.adapter, "another adapter to go on from"),
-        ];
-        pairs.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
-    }
+    /// The holdout: not learnt.
+    pub held: Vec<Example>,
 }
 
 /// One step, done.
@@ -107,6 +83,7 @@ pub struct Trainer {
     model: Model,
     origin: Origin,
     examples: Vec<Example>,
+    held: Vec<Example>,
     steps: Vec<Step>,
     optimiser: AdamW,
     course: Course,
@@ -124,6 +101,8 @@ impl Trainer {
             return Err(ModelError::Training("no examples".to_owned()));
         }
         let checkpoint = checkpoint(folder, options)?;
+        let size = Size::of(&checkpoint, recipe)?;
+        size.within(options.memory)?;
         let adapter = from.map(|from| Adapter::read(from, &checkpoint.config)).transpose()?;
         if let Some(adapter) = &adapter {
             fits(adapter, recipe)?;
@@ -136,9 +115,9 @@ impl Trainer {
             base: checkpoint.sha256()?,
             data: hash(&examples),
             adapter: from.map(peft::sha256).transpose()?,
+            holdout: Some(hash(&data.held)),
         };
         let model = Model::load(&checkpoint, recipe, adapter.as_ref(), options.memory)?;
-        let size = Size::of(&checkpoint, recipe)?;
         Ok(Self {
             optimiser: AdamW::new(&model.parameters),
             steps: plan::steps(&lengths, new, recipe),
@@ -146,6 +125,7 @@ impl Trainer {
             model,
             origin,
             examples,
+            held: data.held,
             size,
         })
     }
@@ -212,13 +192,16 @@ impl Trainer {
         Ok(Some(point))
     }
 
-    /// Nats per answer token of a holdout, with nothing dropped; remembered in the course.
+    /// Nats per answer token of the holdout, with nothing dropped; remembered in the course. `None` where there is none.
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn hold(&mut self, holdout: &[Example]) -> Result<Held> {
+    pub fn hold(&mut self) -> Result<Option<Held>> {
+        if self.held.is_empty() {
+            return Ok(None);
+        }
         let most = self.origin.recipe.batch_tokens;
-        let (mut nats, mut learnt, mut rest) = (0.0, 0, holdout);
+        let (mut nats, mut learnt, mut rest) = (0.0, 0, &self.held[..]);
         while !rest.is_empty() {
             let fits = |count: &usize| rest[..*count].iter().map(Example::tokens).sum::<usize>() <= most;
             let count = (2..=rest.len()).take_while(fits).last().unwrap_or(1);
@@ -229,7 +212,7 @@ impl Trainer {
         }
         let held = Held { step: self.course.step, loss: nats / learnt.max(1) as f64 };
         self.course.held.push(held);
-        Ok(held)
+        Ok(Some(held))
     }
 
     /// Writes where the training stands into a folder.
@@ -288,11 +271,12 @@ impl Trainer {
 /// The size of a training without opening it.
 ///
 /// # Errors
-/// Where the recipe cannot be, or the model's configuration cannot be read.
+/// Where the recipe cannot be, the model's configuration cannot be read, or `options` allow less memory than it takes.
 pub fn size(folder: &Path, options: &Options, recipe: &Recipe) -> Result<(Size, u64)> {
     recipe.check()?;
     let checkpoint = checkpoint(folder, options)?;
     let size = Size::of(&checkpoint, recipe)?;
+    size.within(options.memory)?;
     Ok((size, size.expected(recipe.recompute, options.memory)))
 }
 
@@ -303,17 +287,28 @@ pub fn steps(data: &Data, recipe: &Recipe) -> usize {
 }
 
 fn checkpoint(folder: &Path, options: &Options) -> Result<Checkpoint> {
+    if options.precision == Precision::Int8 {
+        let what = "precision: found int8, expected auto, f32, bf16 or f16: a training takes no 8-bit integers";
+        return Err(ModelError::Recipe(what.to_owned()));
+    }
     let mut checkpoint = Checkpoint::open(folder, &Options { memory: None, ..options.clone() })?;
     checkpoint.numbers.products = Products::Plain;
     Ok(checkpoint)
 }
 
 fn fits(adapter: &Adapter, recipe: &Recipe) -> Result<()> {
-    if recipe.form() == Some(adapter.form) && adapter.parts() == recipe.parts()? {
+    let (form, parts) = (adapter.form, adapter.parts());
+    if recipe.form() == Some(form) && parts == recipe.parts()? {
         return Ok(());
     }
-    let parts: Vec<_> = adapter.parts().into_iter().map(crate::decoder::Part::name).collect();
-    let what = format!("the adapter to go on from is of another form: {:?}, targets {}", adapter.form, parts.join(","));
+    let targets = match &recipe.method {
+        Method::Lora { targets, .. } if parts == recipe.parts()? => targets.clone(),
+        _ => parts.into_iter().map(|part| part.name().to_owned()).collect(),
+    };
+    let (rank, alpha, rslora, dora, dropout) = (form.rank, form.alpha, form.rslora, form.dora, recipe.dropout());
+    let method = Method::Lora { rank, alpha, targets, dropout, rslora, dora };
+    let there = Recipe { method, ..recipe.clone() };
+    let what = format!("the adapter to go on from is of another form: {}", differences(&there, recipe));
     Err(ModelError::Recipe(what))
 }
 
@@ -333,12 +328,4 @@ pub(super) fn derivatives(
         nats += model.pass(&batch, &targets, 1.0 / learnt as f64, Turn { key }, Some(&mut gradients))?;
     }
     Ok((nats / learnt as f64, gradients.into_numbers()?))
-}
-
-fn hash(examples: &[Example]) -> String {
-    let mut hasher = Sha256::new();
-    for example in examples {
-        example.numbers().for_each(|number| hasher.update(number.to_le_bytes()));
-    }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

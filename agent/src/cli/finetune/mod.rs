@@ -1,6 +1,7 @@
 //! `plimsoll finetune`: a model learns from examples.
 
 pub(super) mod data;
+mod folder;
 mod html;
 mod out;
 mod run;
@@ -8,10 +9,12 @@ mod run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use plimsoll_shadow_model::Options;
 use plimsoll_shadow_model::train::{Method, Recipe, Recompute, Schedule};
 
 use super::Format;
 use super::model_args::ModelArgs;
+use crate::config::ByteSize;
 
 /// Shown below `--help`.
 pub(super) const HELP: &str = "Examples:
@@ -67,9 +70,9 @@ pub struct Args {
     /// Steps between checkpoints.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
-    /// Bytes that the training may take: layers are kept for the backward pass as far as they fit.
-    #[arg(long, value_name = "BYTES")]
-    memory: Option<u64>,
+    /// Memory that the training may take, such as 4GiB: layers are kept for the backward pass as far as they fit.
+    #[arg(long, value_name = "SIZE", value_parser = ByteSize::parse)]
+    memory: Option<ByteSize>,
     #[command(flatten)]
     place: ModelArgs,
     /// A child of the agent: the lowest priority, and ends with it.
@@ -162,6 +165,10 @@ enum ScheduleName {
 }
 
 impl Args {
+    fn options(&self) -> Options {
+        self.place.options(self.memory.map(|ByteSize(bytes)| bytes))
+    }
+
     fn recipe(&self) -> Recipe {
         let (what, how) = (&self.what, &self.how);
         let lora = Method::Lora {

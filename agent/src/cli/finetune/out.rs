@@ -23,8 +23,16 @@ impl Progress {
     pub(super) fn open(path: &Path, course: &Course) -> anyhow::Result<Self> {
         let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
         let mut progress = Self { file };
+        // a reading of the holdout stands behind the step that it was made after
+        let mut held = course.held.iter().peekable();
+        while let Some(first) = held.next_if(|held| held.step == 0) {
+            progress.held(first)?;
+        }
         for point in &course.points {
             progress.line(&json!(point))?;
+            while let Some(next) = held.next_if(|held| held.step <= point.step) {
+                progress.held(next)?;
+            }
         }
         Ok(progress)
     }

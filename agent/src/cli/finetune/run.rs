@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use plimsoll_shadow_model::train::{self, Data, Example, Reader, Recipe, Trainer};
+use plimsoll_shadow_model::train::{self, Data, Reader, Recipe, Trainer};
 use plimsoll_shadow_model::{Folder, write_gguf};
 use serde_json::{Value, json};
 
 use super::data::{self, Examples};
+use super::folder::{self, Lock};
 use super::out::{self, Progress};
 use super::{Args, html};
 use crate::cli::drift::words::{percent, short};
@@ -32,7 +33,8 @@ impl Read {
     }
 
     fn data(&self) -> Data {
-        Data { new: self.new.all.clone(), old: self.old.as_ref().map_or_else(Vec::new, |old| old.all.clone()) }
+        let all = |part: &Option<Examples>| part.as_ref().map_or_else(Vec::new, |part| part.all.clone());
+        Data { new: self.new.all.clone(), old: all(&self.old), held: all(&self.held) }
     }
 
     fn facts(&self) -> Value {
@@ -54,7 +56,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn dry(args: &Args, recipe: &Recipe, read: &Read) -> anyhow::Result<Value> {
-    let (size, bytes) = train::size(&args.model, &args.place.options(args.memory), recipe)?;
+    let (size, bytes) = train::size(&args.model, &args.options(), recipe)?;
     Ok(json!({
         "parameters": size.parameters,
         "trained_parameters": size.trained,
@@ -67,19 +69,18 @@ fn dry(args: &Args, recipe: &Recipe, read: &Read) -> anyhow::Result<Value> {
 }
 
 fn train(args: &Args, recipe: &Recipe, read: &Read) -> anyhow::Result<Value> {
+    folder::free(args)?;
+    folder::fresh(args)?;
+    let taken = Lock::again(&args.out)?;
+    let mut trainer = Trainer::open(&args.model, &args.options(), recipe, read.data(), args.from.as_deref())?;
+    // nothing is made for what cannot be trained
+    let _taken = taken.map_or_else(|| Lock::take(&args.out), Ok)?;
+    folder::fresh(args)?; // another one may have ended meanwhile
     let checkpoints = args.out.join("checkpoints");
-    if !args.resume && Trainer::has_checkpoints(&checkpoints)? {
-        bail!("{} has the checkpoints of a training; --resume goes on with it", checkpoints.display());
-    }
-    free(args)?;
-    std::fs::create_dir_all(&args.out).with_context(|| format!("{} cannot be made", args.out.display()))?;
-    let options = args.place.options(args.memory);
-    let mut trainer = Trainer::open(&args.model, &options, recipe, read.data(), args.from.as_deref())?;
     if args.resume {
         trainer.resume(&checkpoints)?.iter().for_each(|damaged| complain(&format!("plimsoll: left out: {damaged}")));
     }
-    let holdout = read.held.as_ref().map_or(&[][..], |held| &held.all);
-    let spent = steps(args, &mut trainer, holdout, &checkpoints)?;
+    let spent = steps(args, &mut trainer, &checkpoints)?;
     let base = args.model.file_name().map_or_else(|| args.model.display().to_string(), |n| n.display().to_string());
     trainer.write(&args.out, &base)?;
     if args.what.full {
@@ -97,38 +98,15 @@ fn train(args: &Args, recipe: &Recipe, read: &Read) -> anyhow::Result<Value> {
     Ok(told)
 }
 
-/// Refuses a folder whose files are somebody else's: they would be written over.
-fn free(args: &Args) -> anyhow::Result<()> {
-    let folder = args.gguf.as_deref().map(|file| file.parent().unwrap_or(file));
-    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
-        bail!("--gguf: {} is no folder; make it first", folder.display());
-    }
-    let Ok(out) = args.out.canonicalize() else { return Ok(()) };
-    let shown = args.out.display();
-    if args.model.canonicalize().is_ok_and(|model| model == out) {
-        bail!("--out {shown} is the model's own folder; name another one");
-    }
-    let holds = |name: &str| out.join(name).exists();
-    if ["config.json", "model.safetensors", "adapter_model.safetensors"].into_iter().any(holds)
-        && !holds("training.json")
-    {
-        bail!("--out {shown} holds a model that no training here has left; name another folder");
-    }
-    for read in [Some(&args.data), args.eval.as_ref(), args.replay.as_ref()].into_iter().flatten() {
-        if read.canonicalize().is_ok_and(|read| read == out.join("progress.jsonl")) {
-            bail!("{} would be written over; name another --out", read.display());
-        }
-    }
-    Ok(())
-}
-
 /// All steps that are left; the seconds of those and the tokens that they read.
-fn steps(args: &Args, trainer: &mut Trainer, holdout: &[Example], checkpoints: &Path) -> anyhow::Result<(f64, usize)> {
+fn steps(args: &Args, trainer: &mut Trainer, checkpoints: &Path) -> anyhow::Result<(f64, usize)> {
     let mut progress = Progress::open(&args.out.join("progress.jsonl"), trainer.course())?;
     let bar = bar(trainer);
     let (mut seconds, mut tokens) = (0.0, 0);
-    if !holdout.is_empty() && trainer.course().held.is_empty() {
-        progress.held(&trainer.hold(holdout)?)?;
+    if trainer.course().held.is_empty()
+        && let Some(held) = trainer.hold()?
+    {
+        progress.held(&held)?;
     }
     loop {
         let begin = Instant::now();
@@ -139,8 +117,8 @@ fn steps(args: &Args, trainer: &mut Trainer, holdout: &[Example], checkpoints: &
         bar.set_position(point.step as u64);
         bar.set_message(format!("loss {}", point.loss.map_or("not finite".to_owned(), short)));
         if (point.step as u64).is_multiple_of(args.checkpoint_every) || point.step == trainer.steps() {
-            if !holdout.is_empty() {
-                progress.held(&trainer.hold(holdout)?)?;
+            if let Some(held) = trainer.hold()? {
+                progress.held(&held)?;
             }
             trainer.save(checkpoints)?;
         }
@@ -162,15 +140,7 @@ fn bar(trainer: &Trainer) -> ProgressBar {
 
 /// A whole model needs what the weights do not tell.
 fn copy_settings(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let names = [
-        "config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "generation_config.json",
-        "special_tokens_map.json",
-        "chat_template.jinja",
-    ];
-    for name in names.into_iter().filter(|name| from.join(name).exists()) {
+    for name in folder::SETTINGS.into_iter().filter(|name| from.join(name).exists()) {
         std::fs::copy(from.join(name), to.join(name)).with_context(|| format!("{name} cannot be copied"))?;
     }
     Ok(())
