@@ -45,12 +45,13 @@ enum What {
 
 /// Which database.
 #[derive(Clone, Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("database").required(true).args(["config", "url"]))]
 struct Source {
     /// The agent's configuration, for its `records.url` and `limits.data`.
-    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// `sqlite://PATH` or `postgres://...`; `file:PATH` reads it from a file.
-    #[arg(long, value_name = "URL", required_unless_present = "config")]
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]

@@ -1,14 +1,15 @@
 //! The loop over HTTP: runs, versions, and what a person may do about them.
 
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{refuse, told};
+use super::answer::{Path, refuse, told};
 use crate::retrain::{Act, Denied, Retrain};
 
 /// Routes of `/api/v1/finetunes` and `/api/v1/versions`.
@@ -37,7 +38,20 @@ async fn runs(State(retrain): State<Retrain>) -> Response {
     }))
 }
 
-async fn run(State(retrain): State<Retrain>, Path(id): Path<u32>) -> Response {
+/// A run by its number.
+struct Id(u32);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await?;
+        let why = || format!("{text:?} is no run; write its number, such as 3");
+        text.parse().map(Self).map_err(|_| refuse(StatusCode::NOT_FOUND, &why()))
+    }
+}
+
+async fn run(State(retrain): State<Retrain>, Id(id): Id) -> Response {
     match retrain.view().runs.iter().find(|run| run.id == id) {
         Some(run) => told(&json!(run)),
         None => refuse(StatusCode::NOT_FOUND, &format!("there is no run {id}")),
@@ -78,15 +92,15 @@ async fn begin(State(retrain): State<Retrain>, body: String) -> Response {
     }
 }
 
-async fn approve(State(retrain): State<Retrain>, Path(id): Path<u32>) -> Response {
+async fn approve(State(retrain): State<Retrain>, Id(id): Id) -> Response {
     act(&retrain, Act::Approve(id)).await
 }
 
-async fn cancel(State(retrain): State<Retrain>, Path(id): Path<u32>) -> Response {
+async fn cancel(State(retrain): State<Retrain>, Id(id): Id) -> Response {
     act(&retrain, Act::Cancel(id)).await
 }
 
-async fn trained(State(retrain): State<Retrain>, Path(id): Path<u32>, body: String) -> Response {
+async fn trained(State(retrain): State<Retrain>, Id(id): Id, body: String) -> Response {
     let said = if body.trim().is_empty() { Ok(json!({})) } else { serde_json::from_str::<Value>(&body) };
     match said {
         Ok(said @ Value::Object(_)) => act(&retrain, Act::Trained(id, said)).await,
