@@ -275,3 +275,25 @@ fn report(format: Format, done: &[Partition], verb: &str) -> ExitCode {
     out += &format!("\n{total} rows {verb}, {known} of them known before\n");
     print(&out)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn a_database_has_to_be_named_in_one_of_two_ways() {
+        let told = |words: &[&str]| {
+            let command = Args::augment_args(clap::Command::new("records").no_binary_name(true));
+            command.try_get_matches_from(words).err().map(|why| why.to_string()).unwrap_or_default()
+        };
+        for verb in [&["stats"][..], &["audit"], &["export", "--to", "x"], &["import", "--from", "x"]] {
+            let missing = told(verb);
+            assert!(missing.contains("--config <FILE>|--url <URL>"), "{verb:?}: {missing}");
+            assert_eq!(told(&[verb, &["--config", "c"]].concat()), "", "{verb:?}");
+            let both = told(&[verb, &["--config", "c", "--url", "u"]].concat());
+            assert!(both.contains("cannot be used with"), "{verb:?}: {both}");
+        }
+    }
+}

@@ -71,13 +71,16 @@ fn mistakes_are_named_with_their_place() {
         (with("trainer: {options: ['--rank', '0']}"), "would refuse them: rank: expected 1 to 4096"),
         (with("trainer: {options: ['--targets', 'q_proj,x']}"), "would refuse them: targets: found `x`"),
         (with("trainer: {options: ['--lr', '0']}"), "would refuse them: lr: expected a number above 0"),
-        (with("trainer: {command: [sh]}"), "finetune.trainer.command: is for kind: command or job"),
-        (with("trainer: {url: 'http://h', secret: s}"), "finetune.trainer.url: is for kind: webhook"),
-        (with("trainer: {url: 'http://h', secret: s}"), "finetune.trainer.secret: is for kind: webhook"),
-        (with("trainer: {template: x}"), "finetune.trainer.template: is for kind: job"),
+        (with("trainer: {command: [sh]}"), "finetune.trainer.command: is for finetune.trainer.kind: command or job"),
+        (with("trainer: {url: 'http://h', secret: s}"), "finetune.trainer.url: is for finetune.trainer.kind: webhook"),
+        (
+            with("trainer: {url: 'http://h', secret: s}"),
+            "finetune.trainer.secret: is for finetune.trainer.kind: webhook",
+        ),
+        (with("trainer: {template: x}"), "finetune.trainer.template: is for finetune.trainer.kind: job"),
         (
             with("trainer: {kind: command, command: [sh], options: [a]}"),
-            "finetune.trainer.options: is for kind: builtin",
+            "finetune.trainer.options: is for finetune.trainer.kind: builtin",
         ),
         (with("trainer: {kind: command, command: [/nope/prog]}"), "command.0: \"/nope/prog\" cannot be run: no such"),
         (

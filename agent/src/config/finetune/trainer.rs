@@ -68,7 +68,7 @@ fn others(c: &mut Check<'_>, key: &str, one: &raw::Trainer) {
         ("template", one.template.is_some(), &[Job], "job"),
     ] {
         if given && !kinds.contains(&one.kind) {
-            c.refuse(&format!("{key}.{name}"), format!("is for kind: {right}; leave it out, or write that kind"));
+            c.refuse(&format!("{key}.{name}"), format!("is for {key}.kind: {right}; leave it out, or write that kind"));
         }
     }
 }
