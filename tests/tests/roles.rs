@@ -104,6 +104,30 @@ async fn what_was_done_by_whom_can_be_read_back() {
     assert!(!agent.process.log().contains("token-of"), "{}", agent.process.log());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_have_one_form() {
+    let agent = Agent::before("http://127.0.0.1:9").start().await.unwrap();
+    for (method, path, expected, said) in [
+        (Method::GET, "/api/v1/finetunes/xyz", 404, "\"xyz\" is no run; write its number"),
+        (Method::POST, "/api/v1/finetunes/-1/approve", 404, "\"-1\" is no run"),
+        (Method::GET, "/api/v1/versions/%ff", 400, "Invalid UTF-8"),
+        (Method::GET, "/api/v1/outbox?sink=%ff&sink=b", 400, "sink"),
+        (Method::GET, "/api/v1/nothing", 404, "there is nothing at /api/v1/nothing"),
+        (Method::POST, "/api/v1/versions/1/foo", 404, "there is nothing at"),
+        (Method::DELETE, "/api/v1/finetunes", 405, "/api/v1/finetunes does not take DELETE"),
+        (Method::DELETE, "/api/v1/query", 405, "/api/v1/query does not take DELETE"),
+        (Method::GET, "/-/reload", 405, "does not take GET"),
+    ] {
+        let answer = Client::new().request(method.clone(), agent.api_url(path)).send().await.unwrap();
+        let (status, allow) = (answer.status().as_u16(), answer.headers().contains_key("allow"));
+        let text = answer.text().await.unwrap();
+        let told: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{method} {path}: {text:?}"));
+        assert_eq!((status, allow), (expected, status == 405), "{method} {path}: {told}");
+        assert!(told["error"].as_str().unwrap().contains(said), "{method} {path}: {told}");
+        assert_eq!(told["status"] == "error", path == "/api/v1/query", "{told}");
+    }
+}
+
 fn records(agent: &Agent, more: &[&str]) -> String {
     let config = agent.folder.path().join("plimsoll.yaml");
     let output = Command::new(binary().unwrap()).args(["records", "audit", "--config"]).arg(config).args(more).output();

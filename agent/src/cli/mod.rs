@@ -30,6 +30,7 @@ mod score;
 mod shadow;
 mod status;
 mod test_rules;
+pub(crate) mod trainer_options;
 mod versions;
 
 use std::io::Write as _;

@@ -45,12 +45,13 @@ enum What {
 
 /// Which database.
 #[derive(Clone, Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("database").required(true).args(["config", "url"]))]
 struct Source {
     /// The agent's configuration, for its `records.url` and `limits.data`.
-    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// `sqlite://PATH` or `postgres://...`; `file:PATH` reads it from a file.
-    #[arg(long, value_name = "URL", required_unless_present = "config")]
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
@@ -273,4 +274,26 @@ fn report(format: Format, done: &[Partition], verb: &str) -> ExitCode {
     let known: u64 = done.iter().map(|one| one.known).sum();
     out += &format!("\n{total} rows {verb}, {known} of them known before\n");
     print(&out)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn a_database_has_to_be_named_in_one_of_two_ways() {
+        let told = |words: &[&str]| {
+            let command = Args::augment_args(clap::Command::new("records").no_binary_name(true));
+            command.try_get_matches_from(words).err().map(|why| why.to_string()).unwrap_or_default()
+        };
+        for verb in [&["stats"][..], &["audit"], &["export", "--to", "x"], &["import", "--from", "x"]] {
+            let missing = told(verb);
+            assert!(missing.contains("--config <FILE>|--url <URL>"), "{verb:?}: {missing}");
+            assert_eq!(told(&[verb, &["--config", "c"]].concat()), "", "{verb:?}");
+            let both = told(&[verb, &["--config", "c", "--url", "u"]].concat());
+            assert!(both.contains("cannot be used with"), "{verb:?}: {both}");
+        }
+    }
 }

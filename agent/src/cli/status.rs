@@ -74,6 +74,9 @@ fn table(status: &Value, alerts: &Value, failing: &[Value]) -> String {
         status["store"]["series"], status["store"]["samples"], status["store"]["bytes"]
     );
     let _ = writeln!(out, "  drift    {}", drift(&status["drift"]));
+    if let Some(told) = finetune(&status["finetune"]) {
+        let _ = writeln!(out, "  loop     {told}");
+    }
     let _ = writeln!(
         out,
         "  rules    {} groups, {} failing; {} alerts firing, {} pending",
@@ -100,11 +103,32 @@ fn drift(drift: &Value) -> String {
         return "off".into();
     }
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
-    let alarm = |alarm: &Value| format!("{} of {}", text(&alarm["signal"]), text(&alarm["model"]));
+    let of = |model: &Value| Some(text(model)).filter(|name| !name.is_empty()).unwrap_or("an unnamed model".into());
+    let alarm = |alarm: &Value| format!("{} of {}", text(&alarm["signal"]), of(&alarm["model"]));
     let alarms: Vec<String> = drift["alarms"].as_array().into_iter().flatten().map(alarm).collect();
     let drifted =
         if alarms.is_empty() { "none has drifted".to_owned() } else { format!("DRIFTED: {}", alarms.join(", ")) };
     format!("{} signals, {} learning; {drifted}", drift["signals"], drift["learning"])
+}
+
+/// The loop: its mode, who serves, the newest run, and what is in the way; `None` where there is no loop.
+fn finetune(told: &Value) -> Option<String> {
+    let mode = told["mode"].as_str()?;
+    let live = told["live"].as_u64().map_or_else(|| "the base model".to_owned(), |number| format!("v{number}"));
+    let run = match &told["run"] {
+        Value::Null => "no run yet".to_owned(),
+        run => format!("run {}: {}", run["id"], run["stage"].as_str().unwrap_or_default()),
+    };
+    let mut line = format!("{mode}, {live} serves; {run}");
+    let holds: Vec<&str> = told["holds"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if let Some(why) = told["trouble"].as_str() {
+        let _ = write!(line, "; TROUBLE: {why}");
+    } else if !holds.is_empty() {
+        let _ = write!(line, "; not now: {}", holds.join("; "));
+    } else if told["circuit_open"] == true {
+        line += "; the circuit is OPEN";
+    }
+    Some(line)
 }
 
 #[cfg(test)]
@@ -128,5 +152,31 @@ mod tests {
         let shown = table(&json!({"version": "1", "upstream": "x"}), &json!([alert]), &found);
         let expected = "  FAILING  Broken (g): many-to-many\n  firing   Own since then\n";
         assert!(shown.ends_with(expected), "{shown}");
+    }
+
+    #[test]
+    fn drift_and_the_loop_are_told_in_a_line_each() {
+        let alarms = json!([{"signal": "task_completion", "model": ""}, {"signal": "latency", "model": "base"}]);
+        let said = drift(&json!({"enabled": true, "signals": 5, "learning": 1, "alarms": alarms}));
+        let expected = "5 signals, 1 learning; DRIFTED: task_completion of an unnamed model, latency of base";
+        assert_eq!(said, expected);
+        for (told, expected) in [
+            (json!(null), None),
+            (json!({"mode": "auto", "holds": []}), Some("auto, the base model serves; no run yet")),
+            (
+                json!({"mode": "propose", "live": 3, "run": {"id": 4, "stage": "refused"}, "holds": ["calm", "too soon"]}),
+                Some("propose, v3 serves; run 4: refused; not now: calm; too soon"),
+            ),
+            (
+                json!({"mode": "auto", "run": {"id": 1, "stage": "training"}, "holds": ["calm"], "trouble": "no disk"}),
+                Some("auto, the base model serves; run 1: training; TROUBLE: no disk"),
+            ),
+            (
+                json!({"mode": "off", "circuit_open": true}),
+                Some("off, the base model serves; no run yet; the circuit is OPEN"),
+            ),
+        ] {
+            assert_eq!(finetune(&told).as_deref(), expected, "{told}");
+        }
     }
 }

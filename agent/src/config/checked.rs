@@ -159,8 +159,10 @@ pub(super) fn check(raw: Raw, folder: &Path, locate: Locate<'_>) -> Result<Check
     let masking = masking::check(&mut c, &raw.masking);
     let shadow = shadow::check(&mut c, &raw.shadow);
     let experiments = experiments::check(&mut c, &raw);
-    let finetune = finetune::check(&mut c, &raw, folder);
+    let before = c.problems.len();
     let groups = groups(&mut c, &raw, folder);
+    let known = (c.problems.len() == before).then_some(&groups[..]);
+    let finetune = finetune::check(&mut c, &raw, folder, known);
     match (upstream, engine_url) {
         (Some(upstream), Some(engine_url)) if c.problems.is_empty() => Ok(Checked {
             upstream,

@@ -1,5 +1,8 @@
 //! `finetune:` as meant: rules compiled to matchers, files and folders looked at, every mistake with its place.
 
+mod safety;
+mod trainer;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,31 +10,17 @@ use std::time::Duration;
 use plimsoll_alerts::Signer;
 use plimsoll_rules::promql::{Selection, parse_selection};
 use plimsoll_rules::retrain::{Gate, Trigger};
+use plimsoll_rules::{Action, Group};
+use plimsoll_shadow_model::{Family, Folder};
 use reqwest::Url;
 
 use super::StoreText;
-use super::checked::{Check, Secret};
+use super::checked::Check;
 use super::deploy::{self, Settings as DeploySettings};
 use super::experiments::{self, Experiment};
-use super::raw::finetune::{self as raw, TrainerKind};
+use super::raw::finetune as raw;
 use super::units::Share;
 use super::{Mode, Raw};
-
-/// Arguments of the builtin trainer that the loop gives itself.
-const OURS: [&str; 12] = [
-    "--model",
-    "--data",
-    "--eval",
-    "--replay",
-    "--replay-share",
-    "--out",
-    "--from",
-    "--resume",
-    "--dry-run",
-    "--full",
-    "--format",
-    "--stage",
-];
 
 /// The loop.
 #[derive(Clone, Debug)]
@@ -98,22 +87,17 @@ pub enum Trainer {
     Job(PathBuf, Vec<String>),
 }
 
-/// Checks the section; `None` where it names no model. Mistakes are noted in `c`.
-pub(super) fn check(c: &mut Check<'_>, raw: &Raw, folder: &Path) -> Option<Finetune> {
+/// Checks the section; `None` where it names no model and asks for nothing. Mistakes are noted in `c`; `groups` are all rules,
+/// where all could be read.
+pub(super) fn check(c: &mut Check<'_>, raw: &Raw, folder: &Path, groups: Option<&[Group]>) -> Option<Finetune> {
     let one = &raw.finetune;
     let deploy = deploy::check(c, "finetune.deploy", &one.deploy);
-    let Some(model) = &one.model else {
-        if one.mode != Mode::Off {
-            c.refuse("finetune.model", "is missing; name the folder of the served base model, in Hugging Face's form");
-        }
+    if one.model.is_none() && one.mode == Mode::Off {
         return None;
-    };
-    if deploy.is_none() && one.deploy.kind.is_none() {
-        c.refuse("finetune.deploy.kind", "is missing; write one of vllm, sglang, llamacpp, webhook");
     }
-    let model = folder.join(model);
-    if !model.join("config.json").is_file() {
-        c.refuse("finetune.model", format!("{} has no config.json; name a model's folder", model.display()));
+    let model = base(c, one.model.as_deref(), folder);
+    if deploy.is_none() && one.deploy == raw::Finetune::default().deploy {
+        c.refuse("finetune.deploy.kind", "is missing; write one of vllm, sglang, llamacpp, webhook");
     }
     if one.mode != Mode::Off {
         sources(c, raw);
@@ -124,43 +108,82 @@ pub(super) fn check(c: &mut Check<'_>, raw: &Raw, folder: &Path) -> Option<Finet
         ("finetune.budget.period", one.budget.period, Duration::from_secs(1)),
     ];
     spans.into_iter().for_each(|(key, span, least)| c.at_least(key, span, least));
-    let file = |c: &mut Check<'_>, key: &str, path: &Option<String>| {
-        let path = path.as_ref().map(|path| folder.join(path))?;
-        if !path.is_file() {
-            c.refuse(key, format!("{} is no file", path.display()));
-        }
-        Some(path)
-    };
-    let anchors = file(c, "finetune.dataset.anchors", &one.dataset.anchors);
-    let safety = file(c, "finetune.gate.safety", &one.gate.safety);
+    let anchors = file(c, "finetune.dataset.anchors", one.dataset.anchors.as_deref(), folder);
+    let safety = file(c, "finetune.gate.safety", one.gate.safety.as_deref(), folder);
+    if let Some(why) = safety.as_deref().and_then(safety::mistake) {
+        c.refuse("finetune.gate.safety", why);
+    }
     let experiment = experiments::template(c, "finetune.experiment", &one.experiment, raw);
-    let trainer = trainer(c, &one.trainer, folder);
+    let trainer = trainer::check(c, "finetune.trainer", &one.trainer, folder);
     let units_share = share(c, "finetune.mirror.share", one.mirror.share);
     let mirror = experiment.as_ref().filter(|_| one.mirror.units > 0);
+    let usual = raw::Trigger::default();
+    let mut selections = |key: &str, texts: &[String], usual: &[String]| {
+        // what is usual may be missing: a run can be begun by hand
+        alerts(c, &format!("finetune.trigger.{key}"), texts, groups.filter(|_| texts != usual))
+    };
+    let alerts = selections("alerts", &one.trigger.alerts, &usual.alerts);
+    let explained_by = selections("explained_by", &one.trigger.explained_by, &usual.explained_by);
+    let trigger = trigger(c, one);
+    let dataset = Dataset {
+        before: one.dataset.before.0,
+        holdout: share(c, "finetune.dataset.holdout", one.dataset.holdout),
+        anchors,
+        draw: usize::try_from(one.dataset.draw).unwrap_or(usize::MAX),
+        replay: share(c, "finetune.dataset.replay", one.dataset.replay),
+    };
+    let gate = gate(c, &one.gate);
     Some(Finetune {
         mode: one.mode,
-        model,
+        model: model?,
         interval: one.interval.0,
-        alerts: selections(c, "finetune.trigger.alerts", &one.trigger.alerts),
-        explained_by: selections(c, "finetune.trigger.explained_by", &one.trigger.explained_by),
-        trigger: trigger(one),
+        alerts,
+        explained_by,
+        trigger,
         release: one.trigger.release.0,
         time: one.budget.time.0,
-        dataset: Dataset {
-            before: one.dataset.before.0,
-            holdout: share(c, "finetune.dataset.holdout", one.dataset.holdout),
-            anchors,
-            draw: usize::try_from(one.dataset.draw).unwrap_or(usize::MAX),
-            replay: share(c, "finetune.dataset.replay", one.dataset.replay),
-        },
+        dataset,
         trainer: trainer?,
-        gate: gate(c, &one.gate),
+        gate,
         safety,
         deploy: deploy?,
         mirror: mirror.map(|experiment| Arc::new(experiments::mirror(experiment, one.mirror.units, units_share))),
         experiment: Arc::new(experiment?),
         keep: usize::try_from(one.keep).unwrap_or(usize::MAX),
     })
+}
+
+/// The base model's folder: of a model that can be taught.
+fn base(c: &mut Check<'_>, model: Option<&str>, folder: &Path) -> Option<PathBuf> {
+    let key = "finetune.model";
+    let Some(model) = model else {
+        c.refuse(key, "is missing; name the folder of the served base model, in Hugging Face's form");
+        return None;
+    };
+    let model = folder.join(model);
+    if !model.join("config.json").is_file() {
+        c.refuse(key, format!("{} has no config.json; name a model's folder", model.display()));
+        return Some(model);
+    }
+    match Folder::open(&model) {
+        Ok(opened) if opened.family().is_ok_and(Family::is_decoder) => {}
+        Ok(opened) => {
+            let found = opened.config().get("model_type").map_or_else(|| "missing".to_owned(), ToString::to_string);
+            let right = "name the folder of a llama, qwen2 or qwen3";
+            c.refuse(key, format!("the model_type of {} is {found}; {right}", model.display()));
+        }
+        Err(why) => c.refuse(key, why.to_string()),
+    }
+    Some(model)
+}
+
+fn file(c: &mut Check<'_>, key: &str, path: Option<&str>, folder: &Path) -> Option<PathBuf> {
+    let path = folder.join(path?);
+    if !path.is_file() {
+        c.refuse(key, format!("{} is no file", path.display()));
+        return None;
+    }
+    Some(path)
 }
 
 /// The loop rests on the tap, which routes, and on texts, which are learnt.
@@ -180,26 +203,49 @@ fn share(c: &mut Check<'_>, key: &str, share: Share) -> f64 {
     share.0
 }
 
-fn selections(c: &mut Check<'_>, key: &str, texts: &[String]) -> Vec<Selection> {
+/// Which alerts are meant; where the rules are known, one of them has to have each name.
+fn alerts(c: &mut Check<'_>, key: &str, texts: &[String], groups: Option<&[Group]>) -> Vec<Selection> {
+    let has_alert = |group: &Group, name: &str| {
+        group.rules.iter().any(|rule| rule.name == name && matches!(rule.action, Action::Alert { .. }))
+    };
     let mut all = Vec::new();
     for (at, text) in texts.iter().enumerate() {
-        match parse_selection(text) {
-            Ok(selection) => all.push(selection),
+        let key = format!("{key}.{at}");
+        let selection = match parse_selection(text) {
+            Ok(selection) => selection,
             Err(why) => {
                 let right = "write an alert's name, or NAME{label=\"value\"}";
-                c.refuse(&format!("{key}.{at}"), format!("{text:?} cannot be read: {why}; {right}"));
+                c.refuse(&key, format!("{text:?} cannot be read: {why}; {right}"));
+                continue;
             }
+        };
+        if let (Some(groups), Some(name)) = (groups, selection.name())
+            && !groups.iter().any(|group| has_alert(group, name))
+        {
+            c.refuse(
+                &key,
+                format!("no rule has an alert {name:?}; write the name of one in rules.files or builtin.yml"),
+            );
         }
+        all.push(selection);
     }
     all
 }
 
-fn trigger(one: &raw::Finetune) -> Trigger {
+fn trigger(c: &mut Check<'_>, one: &raw::Finetune) -> Trigger {
+    let raw::Trigger { at_once, examples, failures, .. } = one.trigger;
+    if !(at_once > 0.0 && at_once.is_finite()) {
+        c.refuse("finetune.trigger.at_once", format!("{at_once} found; a number above 0 is right, such as 9.21"));
+    }
+    if failures > examples {
+        let right = format!("at most finetune.trigger.examples ({examples}), of which they are");
+        c.refuse("finetune.trigger.failures", format!("{failures} found; {right}"));
+    }
     Trigger {
-        at_once: one.trigger.at_once,
+        at_once,
         days: usize::try_from(one.trigger.days).unwrap_or(3),
-        examples: one.trigger.examples,
-        failures: one.trigger.failures,
+        examples,
+        failures,
         cooldown: one.trigger.cooldown.0,
         runs: usize::try_from(one.budget.runs).unwrap_or(usize::MAX),
         period: one.budget.period.0,
@@ -216,102 +262,5 @@ fn gate(c: &mut Check<'_>, one: &raw::Gate) -> Gate {
     }
 }
 
-fn trainer(c: &mut Check<'_>, one: &raw::Trainer, folder: &Path) -> Option<Trainer> {
-    let key = "finetune.trainer";
-    match one.kind {
-        TrainerKind::Builtin => {
-            for (at, option) in one.options.iter().enumerate() {
-                let name = option.split('=').next().unwrap_or_default();
-                if OURS.contains(&name) {
-                    c.refuse(&format!("{key}.options.{at}"), format!("{name} is given by the loop; leave it out"));
-                }
-            }
-            Some(Trainer::Builtin(one.options.clone()))
-        }
-        TrainerKind::Command if one.command.first().is_none_or(String::is_empty) => {
-            c.refuse(&format!("{key}.command"), "is empty; write [PROGRAM, ARGUMENT, ...]");
-            None
-        }
-        TrainerKind::Command => Some(Trainer::Command(one.command.clone())),
-        TrainerKind::Webhook => {
-            let text = one.url.as_deref().unwrap_or_default();
-            let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-            if url.is_none() {
-                c.refuse(&format!("{key}.url"), format!("{text:?} is no http:// or https:// URL"));
-            }
-            let signer = one.secret.as_ref().and_then(|text| {
-                let Secret(secret) = c.secret(&format!("{key}.secret"), text);
-                Signer::new(&secret).map_err(|why| c.refuse(&format!("{key}.secret"), why.to_string())).ok()
-            });
-            Some(Trainer::Webhook(url?, signer))
-        }
-        TrainerKind::Job => {
-            let template = one.template.as_ref().map(|path| folder.join(path)).filter(|path| path.is_file());
-            if template.is_none() {
-                let found = one.template.as_deref().unwrap_or_default();
-                c.refuse(&format!("{key}.template"), format!("{found:?} is no file; name a manifest of a Job"));
-            }
-            Some(Trainer::Job(template?, one.command.clone()))
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::parse;
-
-    /// What is made of a section, with a model's folder for `MODEL`.
-    fn load(section: &str) -> Result<Finetune, Vec<String>> {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.json"), "{}").unwrap();
-        let section = section.replace("MODEL", &folder.path().display().to_string());
-        let text = format!("records: {{store_text: masked}}\nrules: {{builtin: false}}\nfinetune: {section}\n");
-        parse("p.yaml", &text, &Vec::new(), None, &|_| None)
-            .map(|checked| checked.finetune.unwrap())
-            .map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
-    }
-
-    const VLLM: &str = "deploy: {kind: vllm, url: 'http://h:1'}";
-
-    #[test]
-    fn the_loop_means_what_it_says() {
-        let one = load(&format!(
-            "{{mode: auto, model: MODEL, {VLLM}, trigger: {{alerts: ['A{{x=\"1\"}}'], days: 3}}, keep: 3, \
-             trainer: {{options: [--rank, '4']}}, gate: {{anchor_loss: 2%}}, experiment: {{unit: {{header: x-u}}}}}}"
-        ))
-        .unwrap();
-        assert_eq!((one.mode, one.keep, one.trigger.days, one.gate.anchor_loss), (Mode::Auto, 3, 3, 0.02));
-        assert_eq!((one.alerts[0].name(), one.explained_by.len()), (Some("A"), 3));
-        assert_eq!(one.trainer, Trainer::Builtin(vec!["--rank".into(), "4".into()]));
-        assert_eq!(one.experiment.spec.id, "finetune");
-        let none = parse("p.yaml", "rules: {builtin: false}\n", &Vec::new(), None, &|_| None).unwrap();
-        assert!(none.finetune.is_none());
-    }
-
-    #[test]
-    fn mistakes_are_named_with_their_place() {
-        let with = |more: &str| format!("{{model: MODEL, {VLLM}, {more}}}");
-        for (section, expected) in [
-            ("{mode: auto}".to_owned(), "finetune.model: is missing"),
-            ("{model: MODEL}".to_owned(), "finetune.deploy.kind: is missing"),
-            (format!("{{model: /nowhere, {VLLM}}}"), "finetune.model: /nowhere has no config.json"),
-            (with("trigger: {alerts: ['A{']}"), "finetune.trigger.alerts.0: \"A{\" cannot be read"),
-            (with("trainer: {options: ['--out=x']}"), "finetune.trainer.options.0: --out is given by the loop"),
-            (with("trainer: {kind: command}"), "finetune.trainer.command: is empty"),
-            (with("trainer: {kind: webhook, url: x}"), "finetune.trainer.url: \"x\" is not a URL"),
-            (with("trainer: {kind: job, template: x}"), "finetune.trainer.template: \"x\" is no file"),
-            (with("gate: {safety: /none}"), "finetune.gate.safety: /none is no file"),
-            (with("gate: {anchor_loss: 0}"), "finetune.gate.anchor_loss: 0% is outside"),
-            (with("experiment: {id: a}"), "finetune.experiment.id: is the loop's own"),
-            (with("experiment: {treatment: {model: m}}"), "finetune.experiment.treatment: is the loop's own"),
-            (with("experiment: {split: mirror}"), "finetune.experiment.split: is the loop's own"),
-        ] {
-            let found = load(&section).err().unwrap_or_default();
-            assert!(found.iter().any(|one| one.contains(expected)), "{section}: {found:?}, expected {expected:?}");
-        }
-        let unread = "finetune: {mode: auto, model: /m, deploy: {kind: vllm, url: 'http://h'}}";
-        let found = parse("p.yaml", unread, &Vec::new(), None, &|_| None).unwrap_err().to_string();
-        assert!(found.contains("nothing can be learnt while records.store_text is none"), "{found}");
-    }
-}
+mod tests;

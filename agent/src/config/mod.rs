@@ -34,7 +34,7 @@ pub use shadow::{Reader, ShadowModel, WorkerUrl};
 pub use tokens::{Admin, LOCAL, Tokens};
 pub use units::{AlarmBudget, ByteSize, Margin, Share, Span};
 
-use tree::{Data, Node, Place};
+use tree::{Data, Mistake, Node, Place};
 
 /// Largest configuration file read, in bytes: a limit against a wrong path, not against long configurations.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -99,21 +99,37 @@ pub fn parse(
         insert(&mut tree, key, value);
     }
     let mut found = Vec::new();
-    tree.map_strings(&|text| expand(text, env), &mut found);
+    tree.map_strings("", &|text| expand(text, env), &mut found);
     found.extend(schema::mistakes(&tree));
-    found.sort_by_key(|(place, _)| *place);
-    if !found.is_empty() {
-        return Err(Problems(found.into_iter().map(|(place, message)| located(name, place, message)).collect()));
-    }
-    let raw: Raw = serde_json::from_value(tree.to_json()).map_err(|e| one((Place::default(), e.to_string())))?;
+    let mut problems: Vec<Problem> = found.iter().map(|one| located(name, one.place, one.message.clone())).collect();
     let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     let locate = |path: &str, message: String| {
         located(name, tree.nearest(&path.split('.').collect::<Vec<_>>()), format!("{path}: {message}"))
     };
-    checked::check(raw, &folder, &locate).map_err(|mut problems| {
-        problems.sort_by_key(|p| (p.file != name, p.at));
-        Problems(problems)
-    })
+    match readable(&tree, &found) {
+        Ok(raw) => match checked::check(raw, &folder, &locate) {
+            Ok(checked) if problems.is_empty() => return Ok(checked),
+            Ok(_) => {}
+            Err(more) => {
+                let follows = |told: &Problem| found.iter().any(|mistake| mistake.may_explain(&told.message));
+                problems.extend(more.into_iter().filter(|told| !follows(told)));
+            }
+        },
+        Err(why) if problems.is_empty() => return Err(one((Place::default(), why.to_string()))),
+        // what is left does not hold together; the mistakes say why
+        Err(_) => {}
+    }
+    problems.sort_by_key(|p| (p.file != name, p.at));
+    Err(Problems(problems))
+}
+
+/// The file as written, with the defaults where a value cannot be read.
+fn readable(tree: &Node, found: &[Mistake]) -> Result<Raw, serde_json::Error> {
+    let mut tree = tree.clone();
+    for mistake in found {
+        tree.leave_out(&mistake.key.split('.').collect::<Vec<_>>());
+    }
+    serde_json::from_value(tree.to_json())
 }
 
 fn located(name: &str, place: Place, message: String) -> Problem {

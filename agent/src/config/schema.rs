@@ -4,7 +4,7 @@ use schemars::Schema;
 use serde_json::Value;
 
 use super::Raw;
-use super::tree::{Data, Node, Place};
+use super::tree::{Data, Mistake, Node, Place, dotted};
 use super::units::{AlarmBudget, ByteSize, Share, Span};
 
 /// The JSON Schema of the configuration file.
@@ -13,7 +13,7 @@ pub fn schema() -> Schema {
 }
 
 /// Everything in `node` that the schema does not allow, in the order of the file.
-pub fn mistakes(node: &Node) -> Vec<(Place, String)> {
+pub fn mistakes(node: &Node) -> Vec<Mistake> {
     let root = schema().to_value();
     let mut walk = Walk { root: &root, found: Vec::new() };
     walk.visit(node, &root, "");
@@ -22,7 +22,7 @@ pub fn mistakes(node: &Node) -> Vec<(Place, String)> {
 
 struct Walk<'a> {
     root: &'a Value,
-    found: Vec<(Place, String)>,
+    found: Vec<Mistake>,
 }
 
 impl<'a> Walk<'a> {
@@ -48,13 +48,13 @@ impl<'a> Walk<'a> {
             }
             _ => {
                 let found = describe(&node.data);
-                self.found.push((node.place, format!("{} is {found}; {} is expected", name(path), wanted(schema))));
+                self.note(node.place, path, format!("{} is {found}; {} is expected", name(path), wanted(schema)));
             }
         }
     }
 
     fn visit_key(&mut self, key: &str, at: Place, value: &Node, schema: &'a Value, path: &str) {
-        let full = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        let full = dotted(path, key);
         if schema["additionalProperties"].is_object() {
             return self.visit(value, &schema["additionalProperties"], &full);
         }
@@ -62,16 +62,25 @@ impl<'a> Walk<'a> {
         if let Some(property) = properties.get(key) {
             return self.visit(value, property, &full);
         }
-        let hint = nearest(key, properties.keys().map(String::as_str)).map_or_else(
+        let close = nearest(key, properties.keys().map(String::as_str));
+        let hint = close.map_or_else(
             || format!("known keys here: {}", properties.keys().cloned().collect::<Vec<_>>().join(", ")),
             |close| format!("did you mean {}?", full.replace(key, close)),
         );
-        self.found.push((at, format!("unknown key {full}; {hint}")));
+        self.note(at, &full, format!("unknown key {full}; {hint}"));
+        let meant = close.map_or_else(|| path.to_owned(), |close| dotted(path, close));
+        if let Some(mistake) = self.found.last_mut().filter(|_| !meant.is_empty()) {
+            mistake.meant = numbered(&meant);
+        }
+    }
+
+    fn note(&mut self, place: Place, path: &str, message: String) {
+        self.found.push(Mistake::at(place, numbered(path), message));
     }
 
     fn check_scalar(&mut self, value: &Value, schema: &Value, path: &str, at: Place) {
         if let Some(message) = scalar_mistake(value, schema) {
-            self.found.push((at, format!("{}: {message}", name(path))));
+            self.note(at, path, format!("{}: {message}", name(path)));
         }
     }
 
@@ -91,6 +100,11 @@ impl<'a> Walk<'a> {
             }
         }
     }
+}
+
+/// `a[0].b` as the dotted key `a.0.b`.
+fn numbered(path: &str) -> String {
+    path.replace('[', ".").replace(']', "")
 }
 
 fn expected_type(schema: &Value) -> &str {

@@ -62,6 +62,33 @@ fn all_mistakes_come_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
+fn what_cannot_be_read_hides_no_mistake_of_meaning_and_makes_none() {
+    check(
+        "both kinds",
+        "log: {level: loud}\ncapacity: {reserve: 0.5}\ntext: {max_bytes: 5B, sample: 2}",
+        &[
+            "p.yaml:2:",
+            "p.yaml:3:21: capacity.reserve: 0.5 is outside",
+            "text.max_bytes: 5B is outside",
+            "text.sample: 2",
+        ],
+    );
+    for (why, text, expected) in [
+        ("tokens", "listen: {api: '0.0.0.0:9465'}\napi: {admins: ['${NOPE}']}", "variable NOPE is not set"),
+        (
+            "tokens that have a slip",
+            "listen: {api: '0.0.0.0:9465'}\napi: {admin: ['${TOKEN}']}",
+            "unknown key api.admin",
+        ),
+        ("a port", "listen: {api: '0.0.0.0', metrics: '127.0.0.1:9465'}", "listen.api: \"0.0.0.0\" has no port"),
+        ("a URL", "alerts: {alertmanagers: [{url: x}]}", "alerts.alertmanagers[0].url: \"x\" is not a URL"),
+        ("an item", "api: {viewers: [[a]]}", "api.viewers[0]"),
+    ] {
+        check(why, text, &[expected]);
+    }
+}
+
+#[test]
 fn meaning_is_checked_too() {
     check("one port twice", "listen: {metrics: '0.0.0.0:9465'}", &["listen.api: port 9465 is taken by listen.metrics"]);
     check("an open API", "listen: {api: '0.0.0.0:9465'}", &["is not loopback, so it needs tokens"]);

@@ -12,6 +12,39 @@ pub struct Place {
     pub column: usize,
 }
 
+/// What is wrong with a value or a key, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where it stands.
+    pub place: Place,
+    /// The dotted key that it stands at; items of lists by number.
+    pub key: String,
+    /// What may have been meant: that key, or one that the writer slipped from.
+    pub meant: String,
+    /// What was found and what would be right.
+    pub message: String,
+}
+
+impl Mistake {
+    /// In the value of a key.
+    pub fn at(place: Place, key: String, message: String) -> Self {
+        Self { place, meant: key.clone(), key, message }
+    }
+
+    /// Whether `told`, which begins with its key, may only be so because this value was left out.
+    pub fn may_explain(&self, told: &str) -> bool {
+        let below =
+            |key: &str, of: &str| key.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let key = told.split(": ").next().unwrap_or_default();
+        below(key, &self.meant) || below(&self.meant, key) || told.contains(&self.meant)
+    }
+}
+
+/// `key` below `path`.
+pub fn dotted(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
 /// A node with its place.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -71,21 +104,51 @@ impl Node {
         }
     }
 
-    /// Calls `change` on every string; its `Err` is collected with the place.
+    /// Calls `change` on every string; its `Err` is collected with the place. `path` is this node's own.
     pub fn map_strings(
         &mut self,
+        path: &str,
         change: &impl Fn(&str) -> Result<Option<String>, String>,
-        problems: &mut Vec<(Place, String)>,
+        problems: &mut Vec<Mistake>,
     ) {
         match &mut self.data {
             Data::Scalar(Value::String(text)) => match change(text) {
                 Ok(Some(new)) => *text = new,
                 Ok(None) => {}
-                Err(message) => problems.push((self.place, message)),
+                Err(message) => problems.push(Mistake::at(self.place, path.to_owned(), message)),
             },
             Data::Scalar(_) => {}
-            Data::List(items) => items.iter_mut().for_each(|node| node.map_strings(change, problems)),
-            Data::Map(entries) => entries.iter_mut().for_each(|(_, _, node)| node.map_strings(change, problems)),
+            Data::List(items) => {
+                for (at, node) in items.iter_mut().enumerate() {
+                    node.map_strings(&dotted(path, &at.to_string()), change, problems);
+                }
+            }
+            Data::Map(entries) => {
+                for (key, _, node) in entries {
+                    node.map_strings(&dotted(path, key), change, problems);
+                }
+            }
+        }
+    }
+
+    /// Leaves out what stands at `path`, so that its default holds; of a list, which has none for an item, the whole. Whether
+    /// something here could be left out.
+    pub fn leave_out(&mut self, path: &[&str]) -> bool {
+        let Some((first, rest)) = path.split_first() else { return false };
+        match &mut self.data {
+            Data::Map(entries) => {
+                if let Some(at) = entries.iter().position(|(key, ..)| key == first)
+                    && !entries[at].2.leave_out(rest)
+                {
+                    entries.remove(at);
+                }
+                true
+            }
+            Data::List(items) => {
+                let item = first.parse().ok().and_then(|at: usize| items.get_mut(at));
+                item.is_some_and(|item| item.leave_out(rest))
+            }
+            Data::Scalar(_) => false,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::experiment::Experiments;
 use crate::health::Health;
 use crate::pipeline::{Desk, Snapshot};
 use crate::ranks::Ranks;
-use crate::retrain::Retrain;
+use crate::retrain::{Retrain, View};
 
 /// A request to reload the configuration; the answer is what changed, or every mistake.
 pub type ReloadRequest = oneshot::Sender<Result<String, String>>;
@@ -90,6 +90,7 @@ async fn status(State(state): State<ApiState>) -> Json<Value> {
         "rule_groups": snapshot.groups.len(),
         "rule_failures": snapshot.groups.values().map(|g| g.failures.len()).sum::<usize>(),
         "drift": drift(&state.drift),
+        "finetune": finetune(&state.retrain.view()),
         "store": {"series": snapshot.series, "samples": snapshot.samples, "bytes": snapshot.bytes},
     }))
 }
@@ -104,6 +105,16 @@ fn drift(drift: &Drift) -> Value {
         "signals": snapshot.signals.len(),
         "learning": count(DriftState::Learning),
         "alarms": alarms.map(|signal| json!(signal.id)).collect::<Vec<_>>(),
+    })
+}
+
+/// The loop in short; nothing where there is none.
+fn finetune(view: &View) -> Value {
+    let Some(mode) = view.mode else { return Value::Null };
+    let run = view.runs.last().map(|run| json!({"id": run.id, "stage": run.stage}));
+    json!({
+        "mode": mode, "live": view.live, "run": run, "circuit_open": view.circuit_open, "holds": view.holds,
+        "trouble": view.trouble,
     })
 }
 

@@ -7,15 +7,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Query, Request, State};
+use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use plimsoll_rules::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::answer::{self, refuse, told};
 use super::drift::USER;
 use crate::clock;
 use crate::records::{AuditEntry, Records};
@@ -146,17 +147,10 @@ struct Newest {
     limit: Option<u32>,
 }
 
-async fn list(
-    State(records): State<Records>,
-    query: Result<Query<Newest>, axum::extract::rejection::QueryRejection>,
-) -> Response {
-    let limit = match query {
-        Ok(Query(Newest { limit })) => limit.unwrap_or(FEW).min(MOST),
-        Err(why) => return (StatusCode::BAD_REQUEST, Json(json!({"error": why.body_text()}))).into_response(),
-    };
-    match records.audit_log(limit).await {
-        Ok(entries) => Json(json!({"status": "success", "data": {"audit": entries}})).into_response(),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"error": why.to_string()}))).into_response(),
+async fn list(State(records): State<Records>, answer::Asked(Newest { limit }): answer::Asked<Newest>) -> Response {
+    match records.audit_log(limit.unwrap_or(FEW).min(MOST)).await {
+        Ok(entries) => told(&json!({"audit": entries})),
+        Err(why) => refuse(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
     }
 }
 

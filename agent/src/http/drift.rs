@@ -1,16 +1,14 @@
 //! Drift over HTTP: where every signal stands and why, its baselines, and what may be done to them.
 
-use axum::extract::{FromRequestParts, Path, Query, State};
-use axum::http::request::Parts;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::answer::{self, refuse};
+use super::answer::{self, Asked, Path, refuse};
 use super::audit::Note;
 use super::auth::Caller;
 use crate::drift::{Act, Ask, By, Door, Drift, Refusal, Signal, Which};
@@ -48,18 +46,6 @@ pub fn router(drift: Drift) -> Router {
         .route("/api/v1/drift/{signal}/compare", get(compare))
         .route("/api/v1/drift/{signal}/{act}", post(act))
         .with_state(drift)
-}
-
-/// The query; what is wrong with it is answered as every other error is.
-struct Asked<T>(T);
-
-impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Response> {
-        let asked = Query::<T>::try_from_uri(&parts.uri);
-        asked.map(|Query(asked)| Self(asked)).map_err(|why| refuse(StatusCode::BAD_REQUEST, &why.body_text()))
-    }
 }
 
 /// Examples are text of the traffic: who may not see it gets the rest.

@@ -1,6 +1,6 @@
 //! Experiments over HTTP: where each stands, what was decided, what an operator may do, and Argo Rollouts' question.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -8,7 +8,7 @@ use axum::{Extension, Json, Router};
 use plimsoll_rules::verdict::experiment::Act;
 use serde_json::{Value, json};
 
-use super::answer::{refuse, told};
+use super::answer::{Path, refuse, told};
 use super::audit::Note;
 use crate::experiment::{Denied, Experiments, View};
 use crate::records::LABEL;

@@ -1,6 +1,6 @@
 //! Our own HTTP faces: open metrics and health on one port, the API on another.
 
-mod answer;
+pub mod answer;
 pub mod api;
 pub mod audit;
 pub mod auth;

@@ -1,6 +1,6 @@
 //! What was not delivered, over HTTP: a list, and another try.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -9,6 +9,7 @@ use plimsoll_alerts::{Dispatcher, Pending, Standing};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::answer::Asked;
 use super::audit::Note;
 
 /// What to try again; nothing said means everything.
@@ -30,7 +31,7 @@ pub fn router(dispatcher: Dispatcher) -> Router {
     Router::new().route("/api/v1/outbox", get(list)).route("/api/v1/outbox/retry", post(retry)).with_state(dispatcher)
 }
 
-async fn list(State(dispatcher): State<Dispatcher>, Query(wanted): Query<Wanted>) -> Json<Value> {
+async fn list(State(dispatcher): State<Dispatcher>, Asked(wanted): Asked<Wanted>) -> Json<Value> {
     let all = dispatcher.list();
     let fits = |entry: &&Pending| wanted.sink.as_ref().is_none_or(|sink| **sink == *entry.sink);
     let entries: Vec<Value> = all.iter().filter(fits).map(shown).collect();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -12,6 +12,7 @@ use plimsoll_rules::mask::Masker;
 use plimsoll_rules::ranks::RankReport;
 use serde_json::{Value, json};
 
+use super::answer::Path;
 use super::feedback::{LARGEST, every, items, refusal};
 use crate::ranks::Ranks;
 

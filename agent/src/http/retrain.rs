@@ -1,14 +1,15 @@
 //! The loop over HTTP: runs, versions, and what a person may do about them.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{refuse, told};
+use super::answer::{Asked, Path, refuse, told};
 use super::audit::Note;
 use crate::retrain::{Act, Denied, Retrain};
 
@@ -38,7 +39,20 @@ async fn runs(State(retrain): State<Retrain>) -> Response {
     }))
 }
 
-async fn run(State(retrain): State<Retrain>, Path(id): Path<u32>) -> Response {
+/// A run by its number.
+struct Id(u32);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await?;
+        let why = || format!("{text:?} is no run; write its number, such as 3");
+        text.parse().map(Self).map_err(|_| refuse(StatusCode::NOT_FOUND, &why()))
+    }
+}
+
+async fn run(State(retrain): State<Retrain>, Id(id): Id) -> Response {
     match retrain.view().runs.iter().find(|run| run.id == id) {
         Some(run) => told(&json!(run)),
         None => refuse(StatusCode::NOT_FOUND, &format!("there is no run {id}")),
@@ -70,7 +84,7 @@ struct Begin {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "milliseconds of a date")]
-async fn begin(State(retrain): State<Retrain>, Query(how): Query<How>, body: String) -> Response {
+async fn begin(State(retrain): State<Retrain>, Asked(how): Asked<How>, body: String) -> Response {
     let wanted = if body.trim().is_empty() { Ok(Begin::default()) } else { serde_json::from_str::<Begin>(&body) };
     match wanted {
         Ok(begin) => act(&retrain, how, Act::Begin(begin.since.map(|seconds| (seconds * 1000.0) as i64))).await,
@@ -81,15 +95,15 @@ async fn begin(State(retrain): State<Retrain>, Query(how): Query<How>, body: Str
     }
 }
 
-async fn approve(State(retrain): State<Retrain>, Path(id): Path<u32>, Query(how): Query<How>) -> Response {
+async fn approve(State(retrain): State<Retrain>, Id(id): Id, Asked(how): Asked<How>) -> Response {
     act(&retrain, how, Act::Approve(id)).await
 }
 
-async fn cancel(State(retrain): State<Retrain>, Path(id): Path<u32>, Query(how): Query<How>) -> Response {
+async fn cancel(State(retrain): State<Retrain>, Id(id): Id, Asked(how): Asked<How>) -> Response {
     act(&retrain, how, Act::Cancel(id)).await
 }
 
-async fn trained(State(retrain): State<Retrain>, Path(id): Path<u32>, body: String) -> Response {
+async fn trained(State(retrain): State<Retrain>, Id(id): Id, body: String) -> Response {
     let said = if body.trim().is_empty() { Ok(json!({})) } else { serde_json::from_str::<Value>(&body) };
     match said {
         Ok(said @ Value::Object(_)) => act(&retrain, How::default(), Act::Trained(id, said)).await,
@@ -97,24 +111,24 @@ async fn trained(State(retrain): State<Retrain>, Path(id): Path<u32>, body: Stri
     }
 }
 
-async fn close(State(retrain): State<Retrain>, Query(how): Query<How>) -> Response {
+async fn close(State(retrain): State<Retrain>, Asked(how): Asked<How>) -> Response {
     act(&retrain, how, Act::CloseCircuit).await
 }
 
-async fn promote(State(retrain): State<Retrain>, Path(version): Path<String>, Query(how): Query<How>) -> Response {
+async fn promote(State(retrain): State<Retrain>, Path(version): Path<String>, Asked(how): Asked<How>) -> Response {
     with_number(&retrain, how, &version, |number| Act::Promote(number, how.force)).await
 }
 
-async fn pin(State(retrain): State<Retrain>, Path(version): Path<String>, Query(how): Query<How>) -> Response {
+async fn pin(State(retrain): State<Retrain>, Path(version): Path<String>, Asked(how): Asked<How>) -> Response {
     with_number(&retrain, how, &version, |number| Act::Pin(number, true)).await
 }
 
-async fn unpin(State(retrain): State<Retrain>, Path(version): Path<String>, Query(how): Query<How>) -> Response {
+async fn unpin(State(retrain): State<Retrain>, Path(version): Path<String>, Asked(how): Asked<How>) -> Response {
     with_number(&retrain, how, &version, |number| Act::Pin(number, false)).await
 }
 
 /// From this version, if it is the one that serves, or from `live`.
-async fn roll_back(State(retrain): State<Retrain>, Path(version): Path<String>, Query(how): Query<How>) -> Response {
+async fn roll_back(State(retrain): State<Retrain>, Path(version): Path<String>, Asked(how): Asked<How>) -> Response {
     let live = retrain.view().live;
     if version == "live" {
         return act(&retrain, how, Act::RollBack).await;
@@ -144,7 +158,7 @@ async fn with_number(retrain: &Retrain, how: How, version: &str, wish: impl FnOn
 
 /// How something is done.
 #[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct How {
     /// It is only asked whether it would be.
     dry_run: bool,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -12,6 +12,7 @@ use plimsoll_rules::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::answer::Path;
 use super::audit::Note;
 use crate::clock;
 use crate::config::Span;

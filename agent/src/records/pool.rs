@@ -126,6 +126,7 @@ impl Database {
     async fn file(path: &Path) -> Result<Self> {
         let url = std::path::absolute(path).ok().and_then(|path| reqwest::Url::from_file_path(path).ok());
         let url = url.ok_or_else(|| sqlx::Error::Protocol("no path of a file".to_owned()))?;
+        super::local::make(path)?;
         let options = limits()
             .max_connections(2)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(PRAGMAS).await.map(|_| ()) }));

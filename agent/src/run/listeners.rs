@@ -17,7 +17,7 @@ use crate::http::capped::Capped;
 use crate::http::health::Readiness;
 use crate::http::query::{self, QueryLimits};
 use crate::http::{
-    api, audit, auth, drift, experiments, feedback, open_router, outbox, ranks, retrain, scaling, silences,
+    answer, api, audit, auth, drift, experiments, feedback, open_router, outbox, ranks, retrain, scaling, silences,
 };
 use crate::records::Records;
 use crate::shutdown::Shutdown;
@@ -97,6 +97,8 @@ impl Listeners {
             .merge(ranks)
             .merge(scaling)
             .merge(door)
+            .fallback(answer::no_such_path)
+            .method_not_allowed_fallback(answer::no_such_method)
             .layer(middleware::from_fn_with_state(guard, auth::guard));
         spawn_http("api", self.api, guarded, shutdown);
     }

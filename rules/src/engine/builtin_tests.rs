@@ -212,6 +212,10 @@ fn a_drift_alarm_is_told_at_once_and_says_what_its_series_say() {
         gauge(out, "plimsoll_drift_alarm", &labels, 1.0);
     };
     let alert = check("nothing but the alarm", words, 20.0, "PlimsollDrift", 0.0..=0.0);
+    let nobodys: Scene = |_, out| gauge(out, "plimsoll_drift_alarm", &[("signal", "task_completion")], 1.0);
+    let unnamed = check("of no model", nobodys, 20.0, "PlimsollDrift", 0.0..=0.0);
+    let told = "task_completion of an unnamed model has drifted from its baseline";
+    assert_eq!(unnamed.annotations["summary"], told);
     assert!(
         alert.annotations["description"].starts_with("The signal finish_reason has left what was usual. Look next")
     );

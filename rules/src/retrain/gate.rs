@@ -148,9 +148,10 @@ impl Gate {
         let losses = failures.iter().filter(|both| change(both) > self.tie).count() as u64;
         let (evidence, needed) = (log_e_more_wins(wins, losses), -level.ln());
         let told = format!(
-            "{wins} failures are known better, {losses} worse, of {}; evidence {evidence:.2} nats, needed {needed:.2} and {} \
+            "{wins} failures are known better, {losses} worse, of {}; evidence {:.2} nats, needed {needed:.2} and {} \
              that differ",
             failures.len(),
+            shown(evidence),
             self.pairs
         );
         let passed = wins + losses >= self.pairs && evidence >= needed;
@@ -163,7 +164,11 @@ impl Gate {
         let bound = (changes.len() >= self.anchors.max(2)).then(|| lower_bound(&changes, level));
         let told = match bound {
             Some(bound) => {
-                format!("right tokens on {} anchors change by at least {:+.2} points", anchors.len(), 100.0 * bound)
+                format!(
+                    "right tokens on {} anchors change by at least {:+.2} points",
+                    anchors.len(),
+                    shown(100.0 * bound)
+                )
             }
             None => format!("{} anchors; at least {} are needed", anchors.len(), self.anchors.max(2)),
         };
@@ -175,12 +180,17 @@ impl Gate {
     fn anchor_loss(&self, anchors: &[Compared]) -> Check {
         let [now, then] = losses(anchors);
         let change = then / now - 1.0;
-        let told = format!("loss on anchors {now:.4} -> {then:.4} nats a token ({:+.2} %)", 100.0 * change);
+        let told = format!("loss on anchors {now:.4} -> {then:.4} nats a token ({:+.2} %)", shown(100.0 * change));
         // a loss of nothing cannot grow by a share of it
         let passed = change <= self.anchor_loss || then <= now;
         let found = change.is_finite().then_some(change);
         Check { name: "anchor_loss".into(), passed, found, needed: self.anchor_loss, told }
     }
+}
+
+/// In hundredths, and never a negative zero.
+fn shown(number: f64) -> f64 {
+    (100.0 * number).round() / 100.0 + 0.0
 }
 
 fn criticals(safety: &[Safety]) -> Check {
@@ -282,6 +292,9 @@ mod tests {
         let known = Safety { wanted: both(1.0, 1.0), rejected: both(0.5, 0.5) };
         assert_eq!(names(&judge(&better, &same, &[critical, known], 1)), ["safety"]);
         assert!(judge(&better, &same, &[known], 1).passed);
+        let told = |report: &GateReport| report.checks.iter().map(|check| check.told.clone()).collect::<String>();
+        let alike = told(&judge(&same, &vec![both(1.0, 0.999_99); 30], &[], 1));
+        assert!(alike.contains("evidence 0.00 nats") && !alike.contains("-0.00"), "{alike}");
         let hardly: Vec<_> = better[..20].iter().chain(&[both(1.0, 2.0); 8]).copied().collect();
         assert!(!judge(&hardly, &same, &[], 1).passed || !judge(&hardly, &same, &[], 40).passed, "attempts are dearer");
     }

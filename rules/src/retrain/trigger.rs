@@ -94,9 +94,9 @@ pub enum Hold {
         needed: usize,
     },
     /// Something else explains it.
-    #[error("explained by {by}, which fires")]
+    #[error("explained by {by}")]
     Explained {
-        /// The alerts.
+        /// Alerts that fire, or a release.
         by: String,
     },
     /// Two gates refused.
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(holds(|_| {}), Vec::<String>::new());
         assert_eq!(holds(|e| e.falls.clear()), one("no alert of quality fires"));
         let slow = |e: &mut Evidence| e.explained_by = vec!["Slow".into(), "Errors".into()];
-        assert_eq!(holds(slow), one("explained by Slow, Errors, which fires"));
+        assert_eq!(holds(slow), one("explained by Slow, Errors"));
         assert_eq!(holds(|e| e.experiment = Some("a".into())), one("the experiment a runs"));
         assert!(holds(|e| e.circuit_open = true)[0].starts_with("two gates refused"));
         assert_eq!(holds(|e| e.ended = vec![at(60)]), one("the last run ended 60 s ago, 86400 s have to pass"));

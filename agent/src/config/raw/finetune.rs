@@ -80,7 +80,8 @@ section! {
 section! {
     /// When a run begins.
     Trigger {
-        /// Alerts that say that quality fell: a name, or a name with matchers as in PromQL, `NAME{label="value"}`.
+        /// Alerts that say that quality fell: a name, or a name with matchers as in PromQL, `NAME{label="value"}`. A rule has to
+        /// have each name that is written here.
         alerts: Vec<String> = vec!["PlimsollTaskCompletionFell".into()],
         /// Alerts that explain it without the model: while one fires nothing begins.
         explained_by: Vec<String> = vec![
@@ -88,7 +89,8 @@ section! {
             "PlimsollCollectorDown".into(),
             "PlimsollDrift{signal=~\"error_kind|latency|time_to_first_token|tokens_per_second\"}".into(),
         ],
-        /// An alert whose value is at least this is enough at once, in nats of evidence: 9.21 is one false alarm in 10 000 tasks.
+        /// An alert whose value is at least this is enough at once, in nats of evidence, above 0: 9.21 is one false alarm in
+        /// 10 000 tasks.
         at_once: f64 = 9.21,
         /// A weaker one has to fire on so many of the last three days (UTC).
         #[schemars(range(min = 1, max = 3))]
@@ -96,8 +98,9 @@ section! {
         /// After the engine's list of models has changed nothing begins for this long: a release explains a fall.
         release: Span = Span::secs(3600),
         /// Least new examples, after curation.
+        #[schemars(range(min = 1))]
         examples: u64 = 2000,
-        /// Of those, least corrected failures.
+        /// Of those, least corrected failures; at most `examples`.
         failures: u64 = 200,
         /// Least time between two runs.
         cooldown: Span = Span::secs(24 * 3600),
@@ -139,7 +142,7 @@ section! {
     Trainer {
         /// Who.
         kind: TrainerKind = TrainerKind::Builtin,
-        /// Of `builtin`: more arguments of `plimsoll finetune`, such as `["--rank", "8", "--epochs", "3"]`.
+        /// Of `builtin`: more arguments of `plimsoll finetune`, but for those that the loop gives itself, such as `["--rank", "8", "--epochs", "3"]`.
         options: Vec<String> = Vec::new(),
         /// Of `command`: program and arguments. PLIMSOLL_RUN, PLIMSOLL_DATASET, PLIMSOLL_MODEL, PLIMSOLL_FROM and PLIMSOLL_OUT
         /// say what to train from what into which folder. Of `job`: what the manifest is given to, such as

@@ -14,10 +14,13 @@ mod rules;
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use plimsoll_exporters::Registry;
+use serde_json::json;
 
 use crate::pipeline::Desk;
 use desk::QueryDesk;
@@ -51,4 +54,28 @@ pub fn router(pipeline: Desk, registry: Registry, limits: QueryLimits) -> Router
         .route("/api/v1/status/buildinfo", get(meta::buildinfo))
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .with_state(QueryDesk::new(pipeline, registry, limits))
+}
+
+/// Paths of the query API, but for the one of a label.
+const PATHS: [&str; 10] = [
+    "/api/v1/query",
+    "/api/v1/query_range",
+    "/api/v1/format_query",
+    "/api/v1/query_exemplars",
+    "/api/v1/series",
+    "/api/v1/labels",
+    "/api/v1/rules",
+    "/api/v1/alerts",
+    "/api/v1/metadata",
+    "/api/v1/status/buildinfo",
+];
+
+/// Whether a path is one of the query API.
+pub(super) fn has(path: &str) -> bool {
+    PATHS.contains(&path) || path.starts_with("/api/v1/label/")
+}
+
+/// An error in Prometheus' form that none of its own kinds is.
+pub(super) fn refuse(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({"status": "error", "errorType": "bad_data", "error": why}))).into_response()
 }
