@@ -26,9 +26,15 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    /// In the value of a key.
+    /// In the value of a key; in an item of a list the whole list is left out.
     pub fn at(place: Place, key: String, message: String) -> Self {
-        Self { place, meant: key.clone(), key, message }
+        let mut meant = key.as_str();
+        while let Some((list, item)) = meant.rsplit_once('.')
+            && item.parse::<usize>().is_ok()
+        {
+            meant = list;
+        }
+        Self { place, meant: meant.to_owned(), key, message }
     }
 
     /// Whether `told`, which begins with its key, may only be so because this value was left out.
