@@ -1,8 +1,7 @@
 //! Whether `plimsoll finetune` would take what `finetune.trainer.options` says: asked when a configuration is read, weeks before
 //! a run of the loop begins.
 
-use clap::{ArgMatches, Args as _, Command};
-use plimsoll_shadow_model::train::{Method, Recipe};
+use clap::{Args as _, Command, FromArgMatches as _};
 
 use super::finetune;
 
@@ -36,29 +35,6 @@ pub(crate) fn check(options: &[String]) -> Result<(), String> {
         let line = told.lines().next().unwrap_or_default();
         line.trim_start_matches("error: ").to_owned()
     })?;
-    recipe(&matches).check().map_err(|why| why.to_string())
-}
-
-fn recipe(of: &ArgMatches) -> Recipe {
-    let number = |name: &str| of.get_one::<f64>(name).copied().unwrap_or_default();
-    let count = |name: &str| of.get_one::<usize>(name).copied().unwrap_or_default();
-    Recipe {
-        method: Method::Lora {
-            rank: count("rank"),
-            alpha: number("alpha"),
-            targets: of.get_many("targets").into_iter().flatten().cloned().collect(),
-            dropout: number("dropout"),
-            rslora: of.get_flag("rslora"),
-            dora: of.get_flag("dora"),
-        },
-        learning_rate: number("lr"),
-        warmup: number("warmup"),
-        clip: number("clip"),
-        weight_decay: number("weight_decay"),
-        epochs: count("epochs"),
-        max_steps: of.get_one("max_steps").copied(),
-        batch_tokens: count("batch_tokens"),
-        accumulate: count("accumulate"),
-        ..Recipe::default()
-    }
+    let args = finetune::Args::from_arg_matches(&matches).map_err(|why| why.to_string())?;
+    args.recipe().check().map_err(|why| why.to_string())
 }

@@ -169,7 +169,8 @@ impl Args {
         self.place.options(self.memory.map(|ByteSize(bytes)| bytes))
     }
 
-    fn recipe(&self) -> Recipe {
+    /// How it is trained.
+    pub(super) fn recipe(&self) -> Recipe {
         let (what, how) = (&self.what, &self.how);
         let lora = Method::Lora {
             rank: what.rank,
