@@ -1,13 +1,19 @@
 //! What the engine holds: versions loaded by hand, loaded again where it has lost one, unloaded where nobody needs one.
 
+use std::time::Duration;
+
 use plimsoll_rules::retrain::Status;
 
 use super::route;
 use super::run::{Address, Version, Wanted};
 use super::task::Task;
 use super::work::{self, Done, What, Work};
-use crate::deploy::Served;
+use crate::deploy::{DeployError, Served};
 use crate::records::{LoopChange, Refused};
+
+/// How long a look waits for what the engine says, and for an unload: whoever wants to go back waits behind it.
+const ANSWER: Duration = Duration::from_secs(5);
+const UNLOAD: Duration = Duration::from_secs(15);
 
 impl Task {
     /// Begins to serve a version by hand; what was being loaded for somebody else's wish is given up. The base model serves
@@ -83,14 +89,14 @@ impl Task {
         // each is loaded without disturbing the other
         for (number, other) in [(self.standing.live, tried), (tried, self.standing.live)] {
             let Some(version) = number.and_then(|number| self.version(number)).cloned() else { continue };
-            match self.deployer.served(&version.name).await {
+            match within(ANSWER, self.deployer.served(&version.name)).await {
                 Ok(Some(_)) => continue,
                 Ok(None) if !before.contains(&version.name) => {
                     tracing::warn!(version = version.name, "finetune: the engine has lost it; it is loaded again");
                 }
                 Ok(None) => {}
                 Err(why) => {
-                    self.fault(&why.to_string());
+                    self.fault(&why);
                     // nobody knows: what was missing still is
                     self.missing.extend(before.contains(&version.name).then_some(version.name));
                     continue;
@@ -138,7 +144,7 @@ impl Task {
     /// Versions that nobody is sent to any more leave the engine, at the look after the decision: answers may still be under
     /// way. What the engine has of them though nobody asked for it, such as a load that came late, leaves too.
     pub(super) async fn tidy(&mut self) -> Result<(), Refused> {
-        let listed = self.deployer.listed().await.unwrap_or_default();
+        let listed = within(ANSWER, self.deployer.listed()).await.unwrap_or_default();
         let coming = match self.work.as_ref().map(|work| work.what) {
             Some(What::Serve(number)) => number,
             _ => None,
@@ -150,7 +156,7 @@ impl Task {
         let left = self.versions.iter().filter(is_left);
         let left: Vec<(u32, String)> = left.map(|version| (version.number, version.name.clone())).collect();
         for (number, name) in left {
-            if let Err(why) = self.deployer.unload(&name).await {
+            if let Err(why) = within(UNLOAD, self.deployer.unload(&name)).await {
                 self.fault(&format!("{name} is not unloaded: {why}"));
                 continue;
             }
@@ -162,5 +168,12 @@ impl Task {
             }
         }
         Ok(())
+    }
+}
+
+async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, DeployError>>) -> Result<T, String> {
+    match tokio::time::timeout(limit, asked).await {
+        Ok(answer) => answer.map_err(|why| why.to_string()),
+        Err(_) => Err(format!("the engine has not answered for {} s; it is asked again", limit.as_secs())),
     }
 }
