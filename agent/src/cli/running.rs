@@ -31,7 +31,7 @@ impl Running {
         build: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.api.trim_end_matches('/'));
-        let client = Client::builder().timeout(Duration::from_secs(10)).build()?;
+        let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
         let mut request = build(client.request(method, &url));
         if let Some(file) = &self.token_file {
             let token = std::fs::read_to_string(file).with_context(|| format!("token file {}", file.display()))?;

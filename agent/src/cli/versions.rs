@@ -175,6 +175,14 @@ async fn act(agent: &Running, path: &str, dry_run: bool, body: Option<Value>, wa
     let mut answer = answer.await?;
     if wait > 0 && !dry_run {
         answer = serves(agent, wait).await?;
+        let asked_for = path.strip_prefix("/api/v1/versions/").and_then(|rest| rest.split_once("/promote"));
+        let name = answer["serves"].as_str().unwrap_or_default();
+        if let Some((version, _)) = asked_for
+            && version.trim_start_matches("plimsoll-").trim_start_matches('v')
+                != name.trim_start_matches("plimsoll-").trim_start_matches('v')
+        {
+            bail!("version {version} does not serve, {name} does: somebody took it back");
+        }
     }
     Ok(print(&match (agent.format, &answer["serves"]) {
         (Format::Json, _) => format!("{answer:#}\n"),
@@ -226,8 +234,9 @@ async fn list(agent: &Running) -> anyhow::Result<ExitCode> {
         out.push_str("the base model serves\n");
     }
     if let Some(wanted) = data["wanted"]["version"].as_u64() {
-        let how =
-            data["wanted"]["failed"].as_str().map_or("is being loaded".to_owned(), |why| format!("is wanted: {why}"));
+        let how = data["wanted"]["failed"]
+            .as_str()
+            .map_or("is being loaded".to_owned(), |why| format!("was to serve, and does not: {why}"));
         let _ = writeln!(out, "version {wanted} {}", visible(&how, ""));
     }
     missing(data, &mut out);

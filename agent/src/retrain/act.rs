@@ -53,7 +53,7 @@ impl Task {
             Act::Cancel(id) => self.opened(id).map(|_| ()),
             Act::Trained(id, _) => self.may_be_trained(id),
             Act::Promote(number, force) => self.may_serve(number, force),
-            Act::RollBack if self.standing.live.is_none() && self.wanted.is_none() => {
+            Act::RollBack if self.standing.live.is_none() && !self.is_loading() => {
                 conflict("the base model serves; there is nothing to roll back")
             }
             Act::RollBack => self.free_to_serve(),
@@ -62,6 +62,11 @@ impl Task {
             Act::CloseCircuit if self.standing.circuit_open => Ok(()),
             Act::CloseCircuit => conflict("the circuit is closed"),
         }
+    }
+
+    /// A version that a person wants is being loaded.
+    fn is_loading(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.failed.is_none())
     }
 
     fn may_begin(&self) -> Result<(), Denied> {
@@ -99,7 +104,7 @@ impl Task {
 
     fn may_serve(&self, number: u32, force: bool) -> Result<(), Denied> {
         let wanted = (number > 0).then_some(number);
-        if wanted == self.standing.live && self.wanted.is_none() {
+        if wanted == self.standing.live && !self.is_loading() {
             return conflict("it serves already");
         }
         self.free_to_serve()?;
@@ -120,7 +125,7 @@ impl Task {
     /// Where a rollback goes: to what served before, or, where a wish is being granted, nowhere.
     fn before_live(&self) -> u32 {
         let live = self.standing.live;
-        if self.wanted.is_some() {
+        if self.is_loading() {
             return live.unwrap_or(0);
         }
         live.and_then(|live| self.version(live)?.before).unwrap_or(0)

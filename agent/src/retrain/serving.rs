@@ -12,7 +12,7 @@ use crate::deploy::{DeployError, Served};
 use crate::records::{LoopChange, Refused};
 
 /// How long a look waits for what the engine says, and for an unload: whoever wants to go back waits behind it.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(2);
 const UNLOAD: Duration = Duration::from_secs(15);
 
 impl Task {

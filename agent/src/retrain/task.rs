@@ -140,6 +140,10 @@ impl Task {
                 Some((act, dry_run, answer)) = wishes.recv() => {
                     self.restore().await;
                     let told = self.grant(act, dry_run, &experiments).await;
+                    // what serves from now on is asked from now on
+                    if let Err(why) = self.try_route(&experiments).await {
+                        self.fault(&why.to_string());
+                    }
                     self.publish();
                     let _ = answer.send(told);
                 }

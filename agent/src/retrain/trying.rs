@@ -53,16 +53,20 @@ impl Task {
     pub(super) async fn try_route(&mut self, experiments: &Experiments) -> Result<(), Refused> {
         let Some(route) = self.standing.route.clone() else { return Ok(()) };
         let views = experiments.views();
-        let Some(view) = views.iter().find(|view| view.id == route.id) else { return Ok(()) };
+        let view = views.iter().find(|view| view.id == route.id);
         let by_hand = self.open().is_none_or(|at| self.runs[at].experiment.as_ref() != Some(&route.id));
         if by_hand {
             self.settle(&route, view, experiments).await;
             return Ok(());
         }
+        let Some(view) = view else { return Ok(()) };
         let done = |view: &View| {
             let last = view.last_decision.as_ref().map(|decision| decision.reason);
             view.state == State::KeptControl && last == Some(Reason::OutOfUnits)
         };
+        if route.mirror && done(view) && copies_failed(view) {
+            return self.decided(Stage::RolledBack, Status::RolledBack, view).await;
+        }
         if route.mirror && (self.settings.mirror.is_none() || done(view)) {
             let Some(run) = self.open().map(|at| self.runs[at].clone()) else { return Ok(()) };
             return self.before_users(run, false, LoopChange::default(), clock::wall()).await;
@@ -76,8 +80,8 @@ impl Task {
     }
 
     /// A route of no run is no question: who serves is known, so its experiment is ended.
-    async fn settle(&mut self, route: &Route, view: &View, experiments: &Experiments) {
-        if view.state.is_over() {
+    async fn settle(&mut self, route: &Route, view: Option<&View>, experiments: &Experiments) {
+        if view.is_some_and(|view| view.state.is_over()) {
             return;
         }
         let act = if self.standing.live == route.treatment.version { Act::Promote } else { Act::Keep };
@@ -126,10 +130,19 @@ impl Task {
 
     pub(super) fn retire(&mut self, number: Option<u32>, change: &mut LoopChange) {
         if let Some(version) = number.and_then(|number| self.version_mut(number)) {
-            version.status = Status::Retired;
+            version.status = match (&version.gate, version.decision.as_deref()) {
+                (_, Some(decision)) if decision.starts_with(State::RolledBack.as_str()) => Status::RolledBack,
+                (Some(gate), _) if !gate.passed => Status::Refused,
+                _ => Status::Retired,
+            };
             change.versions.push(version.document());
         }
     }
+}
+
+/// Whether most copies failed where what serves did not: too few to show it, and enough to let no user see it.
+fn copies_failed(view: &View) -> bool {
+    view.metrics.iter().any(|metric| metric.name == "error" && metric.means[1] - metric.means[0] > 0.5)
 }
 
 /// What an experiment decided, in words.
