@@ -52,7 +52,7 @@ pub struct LoopScene {
 
 impl LoopScene {
     /// An agent before `upstream`, which serves the taught model; `deploy` is `finetune.deploy`, `model` what users name, if
-    /// anything.
+    /// anything; a training reads its examples `epochs` times.
     ///
     /// # Errors
     /// The agent does not start.
@@ -61,7 +61,9 @@ impl LoopScene {
         upstream: &str,
         deploy: Value,
         model: Option<&'static str>,
+        epochs: u32,
     ) -> anyhow::Result<Self> {
+        let epochs = epochs.to_string();
         let metric = json!({"name": "task_success", "kind": "binary", "direction": "increase", "role": "primary", "margin": "5%"});
         let finetune = json!({
             "mode": "auto",
@@ -73,7 +75,7 @@ impl LoopScene {
             // v1 knows A as well as it can be known: the next lessons cost some percent of so small a loss, the poisoned ones 100;
             // that the promoted version stays within 1 % is asserted below
             "gate": {"anchor_loss": "25%"},
-            "trainer": {"options": ["--rank", "8", "--epochs", "4", "--lr", "5e-3", "--batch-tokens", "512", "--threads", "2"]},
+            "trainer": {"options": ["--rank", "8", "--epochs", epochs, "--lr", "5e-3", "--batch-tokens", "512", "--threads", "2"]},
             "deploy": deploy,
             "mirror": {"units": 40, "share": "50%"},
             "experiment": {

@@ -20,7 +20,7 @@ async fn start() -> anyhow::Result<Option<(LoopScene, Vec<LlamaSlot>)>> {
     }
     let slots: Vec<Value> = engines[1..].iter().map(LlamaSlot::config).collect();
     let deploy = json!({"kind": "llamacpp", "slots": slots});
-    let scene = LoopScene::start(taught, &engines[0].upstream, deploy, None).await?;
+    let scene = LoopScene::start(taught, &engines[0].upstream, deploy, None, 4).await?;
     Ok(Some((scene, engines)))
 }
 

@@ -19,7 +19,7 @@ async fn a_real_vllm_serves_the_versions_of_the_loop() {
     let Some(taught) = Taught::make(128).unwrap() else { return };
     let mut vllm = Vllm::start(&taught.base, &["--max-loras", "4"]).await.unwrap();
     let deploy = json!({"kind": "vllm", "url": vllm.url("")});
-    let mut scene = LoopScene::start(taught, &vllm.url(""), deploy, Some("tiny")).await.unwrap();
+    let mut scene = LoopScene::start(taught, &vllm.url(""), deploy, Some("tiny"), 6).await.unwrap();
     scene.tell("a tiny model has learnt domain A; vLLM and the agent are up");
 
     // one: tried beside the base model, promoted
