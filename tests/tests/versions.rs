@@ -219,7 +219,19 @@ async fn versions_are_promoted_and_rolled_back_by_hand() {
     .await;
     let (done, said) = scene.verb(&["rollback"]);
     assert!(!done && said.contains("there is nothing to roll back"), "{said}");
+    // said, it is so: the very next request is its
+    let asked = async || {
+        let text = scene.agent.scrape().await.map_err(|why| why.to_string())?;
+        let labels = ["source=\"tap\"", "variant=\"plimsoll-v1\""];
+        Ok::<f64, String>(series(&text, "plimsoll_requests_total", &labels).unwrap_or(0.0))
+    };
+    let before = asked().await.unwrap();
     assert_eq!(scene.verb(&["promote", "1"]), (true, "plimsoll-v1 serves\n".to_owned()));
+    scene.user("bob").await;
+    eventually("the first request is counted for it", Duration::from_secs(10), async || {
+        if asked().await? > before { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
     scene.until_asked("plimsoll-v1").await;
     assert!(scene.told("load", "plimsoll-v1") >= 2);
 
@@ -305,6 +317,7 @@ async fn copies_go_to_a_version_before_users_do() {
     let text = scene.agent.scrape().await.unwrap();
     let copied = series(&text, "plimsoll_requests_total", &["source=\"mirror\"", "outcome=\"ok\""]);
     assert!(copied.is_some_and(|copied| copied >= 5.0), "{copied:?}");
+    assert_eq!(run["version"], 1, "{run:#}");
     // what is said of episodes counts for it
     for at in 0..10 {
         let episode = format!("episode-{at}");
@@ -319,10 +332,24 @@ async fn copies_go_to_a_version_before_users_do() {
         if metric["name"] == "task_success" && units == 10 { Ok(()) } else { Err(metric) }
     })
     .await;
+    // a run before users can be ended
+    let (done, said) = scene.verb(&["cancel", "1"]);
+    assert!(done, "{said}");
+    scene.until("rolled_back").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_fails_copies_is_sent_back_and_nobody_saw_it() {
+    fails_copies(400, "harm of error").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_fail_need_not_be_many() {
+    fails_copies(8, "out_of_units").await;
+}
+
+/// A version on a server that is away: `why` it comes back from a mirror of so many units.
+async fn fails_copies(units: u64, why: &str) {
     let nobody = format!("http://127.0.0.1:{}", plimsoll_tests::free_port().unwrap());
     let told = json!({"upstream": nobody}).to_string();
     let answer =
@@ -332,12 +359,12 @@ async fn a_version_that_fails_copies_is_sent_back_and_nobody_saw_it() {
         async move { while wire.request().await.is_some() && wire.send(answer.clone()).await.is_ok() {} }
     });
     let engine = engine.await.unwrap();
-    let mut more = mirrored(400);
+    let mut more = mirrored(units);
     more["deploy"] = json!({"kind": "webhook", "url": format!("{}/deploy", engine.url())});
     let Some(scene) = Scene::start_with(program, &more).await else { return };
     scene.until("mirroring").await;
     let run = scene.users_until("rolled_back").await;
-    assert!(run["why"].as_str().unwrap().contains("error"), "{run:#}");
+    assert!(run["why"].as_str().unwrap().contains(why), "{run:#}");
     assert_eq!(scene.get("/api/v1/versions").await["live"], Value::Null);
     let text = scene.agent.scrape().await.unwrap();
     assert_eq!(series(&text, "plimsoll_requests_total", &["source=\"tap\"", "variant=\"plimsoll-v1\""]), None);
@@ -346,6 +373,10 @@ async fn a_version_that_fails_copies_is_sent_back_and_nobody_saw_it() {
     // whoever insists has it, and no user is without an answer all the same
     assert_eq!(scene.verb(&["promote", "1", "--force"]), (true, "plimsoll-v1 serves\n".to_owned()));
     scene.user("ann").await;
+    // and it is as it was once it serves no longer
+    assert_eq!(scene.verb(&["rollback"]), (true, "base serves\n".to_owned()));
+    let (done, said) = scene.verb(&["promote", "1", "--dry-run"]);
+    assert!(!done && said.contains("it was rolled back; with force (--force)"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

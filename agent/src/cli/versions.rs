@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::backtest::aligned;
 use super::running::Running;
 use super::{Format, block_on, print, visible};
+use crate::retrain::{name_of, number_of};
 
 /// Shown below `--help`.
 pub(super) const HELP: &str = "Examples:
@@ -147,59 +148,80 @@ async fn run(what: What) -> anyhow::Result<ExitCode> {
             let found = one.agent.get(&format!("/api/v1/versions/{}", one.version)).await?;
             Ok(print(&format!("{:#}\n", found["data"])))
         }
-        What::Promote(one) => {
-            let path = format!("/api/v1/versions/{}/promote?force={}", one.version, one.force);
-            act(&one.agent, &path, one.dry_run, None, one.wait).await
-        }
-        What::Rollback(one) => act(&one.agent, "/api/v1/versions/live/rollback", one.dry_run, None, one.wait).await,
-        What::Pin(one) => act(&one.agent, &format!("/api/v1/versions/{}/pin", one.version), false, None, 0).await,
-        What::Unpin(one) => act(&one.agent, &format!("/api/v1/versions/{}/unpin", one.version), false, None, 0).await,
+        What::Promote(one) => promote(&one).await,
+        What::Rollback(one) => roll_back(&one).await,
+        What::Pin(one) => act(&one.agent, &format!("/api/v1/versions/{}/pin", one.version), false, None).await,
+        What::Unpin(one) => act(&one.agent, &format!("/api/v1/versions/{}/unpin", one.version), false, None).await,
         What::Runs(one) => runs(&one.agent).await,
         What::Train(one) => {
             let body = one.since.map(|since| json!({"since": since.millis() as f64 / 1000.0}));
-            act(&one.agent, "/api/v1/finetunes", one.dry_run, body, 0).await
+            act(&one.agent, "/api/v1/finetunes", one.dry_run, body).await
         }
-        What::Approve(one) => act(&one.agent, &format!("/api/v1/finetunes/{}/approve", one.run), false, None, 0).await,
-        What::Cancel(one) => act(&one.agent, &format!("/api/v1/finetunes/{}/cancel", one.run), false, None, 0).await,
-        What::CloseCircuit(one) => act(&one.agent, "/api/v1/finetunes/circuit/close", one.dry_run, None, 0).await,
+        What::Approve(one) => act(&one.agent, &format!("/api/v1/finetunes/{}/approve", one.run), false, None).await,
+        What::Cancel(one) => act(&one.agent, &format!("/api/v1/finetunes/{}/cancel", one.run), false, None).await,
+        What::CloseCircuit(one) => act(&one.agent, "/api/v1/finetunes/circuit/close", one.dry_run, None).await,
     }
 }
 
-async fn act(agent: &Running, path: &str, dry_run: bool, body: Option<Value>, wait: u64) -> anyhow::Result<ExitCode> {
-    let asked = if path.contains('?') { '&' } else { '?' };
-    let path = if dry_run { format!("{path}{asked}dry_run=true") } else { path.to_owned() };
+async fn promote(one: &Act) -> anyhow::Result<ExitCode> {
+    let number = number_of(&one.version).map_err(anyhow::Error::msg)?;
+    let path = format!("/api/v1/versions/{}/promote?force={}&dry_run={}", one.version, one.force, one.dry_run);
+    let answer = one.agent.ask(Method::POST, &path, |request| request).await?;
+    if one.dry_run || one.wait == 0 {
+        return Ok(granted(&one.agent, &answer, one.dry_run));
+    }
+    let serves = serves(&one.agent, one.wait).await?;
+    if serves != number {
+        bail!("version {} does not serve, {} does: somebody took it back", one.version, name(serves));
+    }
+    Ok(now_serves(&one.agent, serves))
+}
+
+async fn roll_back(one: &Back) -> anyhow::Result<ExitCode> {
+    let path = format!("/api/v1/versions/live/rollback?dry_run={}", one.dry_run);
+    let answer = one.agent.ask(Method::POST, &path, |request| request).await?;
+    if one.dry_run || one.wait == 0 {
+        return Ok(granted(&one.agent, &answer, one.dry_run));
+    }
+    Ok(now_serves(&one.agent, serves(&one.agent, one.wait).await?))
+}
+
+async fn act(agent: &Running, path: &str, dry_run: bool, body: Option<Value>) -> anyhow::Result<ExitCode> {
+    let path = format!("{path}?dry_run={dry_run}");
     let answer = agent.ask(Method::POST, &path, |request| match body {
         Some(body) => request.json(&body),
         None => request,
     });
-    let mut answer = answer.await?;
-    if wait > 0 && !dry_run {
-        answer = serves(agent, wait).await?;
-        let asked_for = path.strip_prefix("/api/v1/versions/").and_then(|rest| rest.split_once("/promote"));
-        let name = answer["serves"].as_str().unwrap_or_default();
-        if let Some((version, _)) = asked_for
-            && version.trim_start_matches("plimsoll-").trim_start_matches('v')
-                != name.trim_start_matches("plimsoll-").trim_start_matches('v')
-        {
-            bail!("version {version} does not serve, {name} does: somebody took it back");
-        }
-    }
-    Ok(print(&match (agent.format, &answer["serves"]) {
-        (Format::Json, _) => format!("{answer:#}\n"),
-        (Format::Table, _) if dry_run => "nothing is in the way of it; nothing was done\n".to_owned(),
-        (Format::Table, Value::String(name)) => format!("{name} serves\n"),
-        (Format::Table, _) => "accepted; plimsoll versions list and runs show what follows\n".to_owned(),
-    }))
+    Ok(granted(agent, &answer.await?, dry_run))
 }
 
-/// Waits until what was wanted serves.
-async fn serves(agent: &Running, seconds: u64) -> anyhow::Result<Value> {
+fn granted(agent: &Running, answer: &Value, dry_run: bool) -> ExitCode {
+    print(&match agent.format {
+        Format::Json => format!("{answer:#}\n"),
+        Format::Table if dry_run => "nothing is in the way of it; nothing was done\n".to_owned(),
+        Format::Table => "accepted; plimsoll versions list and runs show what follows\n".to_owned(),
+    })
+}
+
+fn now_serves(agent: &Running, number: u32) -> ExitCode {
+    let name = name(number);
+    print(&match agent.format {
+        Format::Json => format!("{:#}\n", json!({"status": "success", "serves": name})),
+        Format::Table => format!("{name} serves\n"),
+    })
+}
+
+fn name(number: u32) -> String {
+    if number == 0 { "base".to_owned() } else { name_of(number) }
+}
+
+/// Waits until what was wanted serves, and says what does; 0 is the base model.
+async fn serves(agent: &Running, seconds: u64) -> anyhow::Result<u32> {
     let begun = Instant::now();
     loop {
         let data = agent.get("/api/v1/versions").await?["data"].take();
         let Some(wanted) = data["wanted"]["version"].as_u64() else {
-            let name = data["live"].as_u64().map_or("base".to_owned(), |number| format!("plimsoll-v{number}"));
-            return Ok(json!({"status": "success", "serves": name}));
+            return Ok(u32::try_from(data["live"].as_u64().unwrap_or(0))?);
         };
         if let Some(why) = data["wanted"]["failed"].as_str() {
             bail!("version {wanted} does not serve: {why}");

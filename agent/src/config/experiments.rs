@@ -1,6 +1,7 @@
 //! `experiments:` as meant: what the decision needs, what the tap needs, every mistake with its place.
 
 mod metrics;
+mod template;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +14,12 @@ use super::checked::Check;
 use super::raw::experiments::{self as raw, Promote, SplitKind};
 use crate::tap::Upstream;
 use metrics::metrics;
+pub(super) use template::{mirror, template};
 
 /// Experiments at once.
 const MOST: usize = 8;
 /// Steps of a ramp.
 const MOST_STEPS: usize = 16;
-/// What is told of a copy is told soon.
-const MIRROR_WINDOW: Duration = Duration::from_secs(60);
 /// Longest id, name and model, in bytes.
 const LONGEST: usize = 64;
 
@@ -152,45 +152,6 @@ pub(super) fn check(c: &mut Check<'_>, raw: &Raw) -> Vec<Arc<Experiment>> {
         checked.extend(experiment(c, &key, one, raw).map(Arc::new));
     }
     checked
-}
-
-/// What the experiments of trained versions have in common; their variants are not in it.
-pub(super) fn template(c: &mut Check<'_>, key: &str, one: &raw::Experiment, raw: &Raw) -> Option<Experiment> {
-    let plain = raw::Variant::default();
-    for (name, given) in [
-        ("id", !one.id.is_empty()),
-        ("control", one.control != plain),
-        ("treatment", one.treatment != plain),
-        ("split", one.split != SplitKind::Route),
-    ] {
-        if given {
-            c.refuse(&format!("{key}.{name}"), "is the loop's own; leave it out");
-        }
-    }
-    let model = Some("candidate".to_owned());
-    let filled = raw::Experiment {
-        id: "finetune".to_owned(),
-        split: SplitKind::Route,
-        control: plain.clone(),
-        treatment: raw::Variant { model, ..plain },
-        ..one.clone()
-    };
-    experiment(c, key, &filled, raw)
-}
-
-/// The mirror before an experiment: what the traffic itself says of so many units, a share of them copied.
-pub(super) fn mirror(experiment: &Experiment, units: u64, share: f64) -> Experiment {
-    let mut mirror = experiment.clone();
-    let spec = &mut mirror.spec;
-    spec.metrics.retain(|metric| metrics::FROM_TRAFFIC.contains(&metric.name.as_str()));
-    if !spec.metrics.iter().any(|metric| metric.name == "error") {
-        spec.metrics.push(metrics::errors());
-    }
-    spec.ramp = vec![RampStep { share, units: 0, time: Duration::ZERO }];
-    (spec.aa_units, spec.max_units, spec.promotes) = (0, units, false);
-    spec.window = spec.window.min(MIRROR_WINDOW);
-    mirror.split = Split::Mirror;
-    mirror
 }
 
 /// One experiment; `None` when something it is made of cannot be told.

@@ -8,8 +8,6 @@ use axum::response::{IntoResponse as _, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::query;
-
 /// What was asked for.
 pub(super) fn told(data: &Value) -> Response {
     Json(json!({"status": "success", "data": data})).into_response()
@@ -25,13 +23,14 @@ pub async fn no_such_path(uri: Uri) -> Response {
     refuse(StatusCode::NOT_FOUND, &format!("there is nothing at {}; docs/api.md lists the paths", uri.path()))
 }
 
-/// The path's route takes other methods, which the header `Allow` lists; paths of the query API say so as Prometheus does.
+/// The path's route takes other methods, which the header `Allow` lists.
 pub async fn no_such_method(method: Method, uri: Uri) -> Response {
-    let why = format!("{} does not take {method}; the header allow says what it takes", uri.path());
-    match query::has(uri.path()) {
-        true => query::refuse(StatusCode::METHOD_NOT_ALLOWED, &why),
-        false => refuse(StatusCode::METHOD_NOT_ALLOWED, &why),
-    }
+    refuse(StatusCode::METHOD_NOT_ALLOWED, &takes_not(&method, &uri))
+}
+
+/// What is said of a method that a path does not take.
+pub(super) fn takes_not(method: &Method, uri: &Uri) -> String {
+    format!("{} does not take {method}; the header allow says what it takes", uri.path())
 }
 
 /// What stands in the path; what is wrong with it is answered as every other error is.

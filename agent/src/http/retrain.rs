@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Asked, Path, refuse, told};
 use super::audit::Note;
-use crate::retrain::{Act, Denied, Retrain};
+use crate::retrain::{Act, Denied, Retrain, number_of};
 
 /// Routes of `/api/v1/finetunes` and `/api/v1/versions`.
 pub fn router(retrain: Retrain) -> Router {
@@ -67,7 +67,7 @@ async fn versions(State(retrain): State<Retrain>) -> Response {
 }
 
 async fn version(State(retrain): State<Retrain>, Path(version): Path<String>) -> Response {
-    match number(&version) {
+    match number_of(&version) {
         Ok(number) => match retrain.view().versions.iter().find(|version| version.number == number) {
             Some(version) => told(&json!(version)),
             None => refuse(StatusCode::NOT_FOUND, &format!("there is no version {number}")),
@@ -133,24 +133,15 @@ async fn roll_back(State(retrain): State<Retrain>, Path(version): Path<String>, 
     if version == "live" {
         return act(&retrain, how, Act::RollBack).await;
     }
-    match number(&version) {
+    match number_of(&version) {
         Ok(number) if live == Some(number) => act(&retrain, how, Act::RollBack).await,
         Ok(number) => refuse(StatusCode::CONFLICT, &format!("version {number} does not serve")),
         Err(why) => refuse(StatusCode::NOT_FOUND, &why),
     }
 }
 
-/// `3`, `v3`, `plimsoll-v3`, or `base` for the model without an adapter.
-fn number(text: &str) -> Result<u32, String> {
-    if text == "base" {
-        return Ok(0);
-    }
-    let digits = text.trim_start_matches("plimsoll-").trim_start_matches('v');
-    digits.parse().map_err(|_| format!("{text:?} is no version; write its number, such as 3, or base"))
-}
-
 async fn with_number(retrain: &Retrain, how: How, version: &str, wish: impl FnOnce(u32) -> Act) -> Response {
-    match number(version) {
+    match number_of(version) {
         Ok(number) => act(retrain, how, wish(number)).await,
         Err(why) => refuse(StatusCode::NOT_FOUND, &why),
     }

@@ -5,7 +5,7 @@ use plimsoll_rules::verdict::experiment;
 use serde_json::Value;
 
 use super::outside::DONE;
-use super::run::{Stage, Version};
+use super::run::{Run, Stage, Version};
 use super::task::Task;
 use super::{Act, Denied};
 use crate::clock;
@@ -74,9 +74,7 @@ impl Task {
             return conflict("finetune.mode is off; write propose or auto");
         }
         if let Some(at) = self.open() {
-            let run = &self.runs[at];
-            let what = format!("run {} is {}; plimsoll versions cancel {0} ends it", run.id, run.stage.as_str());
-            return conflict(&what);
+            return under_way(&self.runs[at]);
         }
         if self.work.is_some() {
             return conflict("a version is being loaded; try again in a moment");
@@ -91,11 +89,10 @@ impl Task {
 
     /// No run is under way that a change of what serves would disturb.
     fn free_to_serve(&self) -> Result<(), Denied> {
-        let Some(run) = self.open().map(|at| &self.runs[at]).filter(|run| run.stage != Stage::Proposed) else {
-            return Ok(());
-        };
-        let what = format!("run {} is {}; plimsoll versions cancel {0} ends it", run.id, run.stage.as_str());
-        conflict(&what)
+        match self.open().map(|at| &self.runs[at]).filter(|run| run.stage != Stage::Proposed) {
+            Some(run) => under_way(run),
+            None => Ok(()),
+        }
     }
 
     fn known(&self, number: u32) -> Result<&Version, Denied> {
@@ -216,6 +213,10 @@ impl Task {
         (self.standing.circuit_open, self.standing.refused) = (false, 0);
         Ok(self.store_standing().await?)
     }
+}
+
+fn under_way(run: &Run) -> Result<(), Denied> {
+    conflict(&format!("run {} is {}; plimsoll versions cancel {0} ends it", run.id, run.stage.as_str()))
 }
 
 fn conflict<T>(why: &str) -> Result<T, Denied> {

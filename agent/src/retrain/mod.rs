@@ -5,6 +5,7 @@
 
 mod act;
 mod outside;
+mod prune;
 mod route;
 mod run;
 mod serving;
@@ -21,7 +22,7 @@ use plimsoll_exporters::Registry;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch as channel};
 
-pub use run::{Run, Stage, Standing, Version, Wanted};
+pub use run::{Run, Stage, Standing, Version, Wanted, name_of, number_of};
 pub use view::View;
 
 use crate::config::Finetune;

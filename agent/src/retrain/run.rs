@@ -10,6 +10,9 @@ use serde_json::Value;
 use crate::deploy::Served;
 use crate::records::Document;
 
+/// What the names of versions begin with.
+const PREFIX: &str = "plimsoll-v";
+
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -212,6 +215,23 @@ pub struct Version {
     /// How it is asked for, once it was loaded.
     #[serde(default)]
     pub address: Option<Address>,
+}
+
+/// How the engine and people know a version.
+pub fn name_of(number: u32) -> String {
+    format!("{PREFIX}{number}")
+}
+
+/// The number of `3`, `v3` or `plimsoll-v3`; 0 of `base`, the model without an adapter.
+///
+/// # Errors
+/// It is none of these.
+pub fn number_of(text: &str) -> Result<u32, String> {
+    if text == super::route::BASE {
+        return Ok(0);
+    }
+    let digits = text.strip_prefix(PREFIX).or_else(|| text.strip_prefix('v')).unwrap_or(text);
+    digits.parse().map_err(|_| format!("{text:?} is no version; write its number, such as 3, or base"))
 }
 
 impl Version {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_exporters::Metric;
-use plimsoll_rules::retrain::{Hold, Status, to_prune};
+use plimsoll_rules::retrain::{Hold, Status};
 use tokio::sync::{mpsc, watch as channel};
 use tokio::time::MissedTickBehavior;
 
-use super::run::{Run, Stage, Standing, Version, Wanted};
+use super::run::{Run, Stage, Standing, Version, Wanted, name_of};
 use super::view::View;
 use super::watch::Watch;
 use super::work::{self, Done, Places, What, Work};
@@ -141,7 +141,9 @@ impl Task {
                     self.restore().await;
                     let told = self.grant(act, dry_run, &experiments).await;
                     // what serves from now on is asked from now on
-                    if let Err(why) = self.try_route(&experiments).await {
+                    if told.is_ok() && self.restored
+                        && let Err(why) = self.try_route(&experiments).await
+                    {
                         self.fault(&why.to_string());
                     }
                     self.publish();
@@ -282,7 +284,7 @@ impl Task {
         let adapter = self.places.adapter(run.id);
         let version = Version {
             number,
-            name: format!("plimsoll-v{number}"),
+            name: name_of(number),
             made_ms: now.millis(),
             status: if passed { Status::Candidate } else { Status::Refused },
             pinned: false,
@@ -352,47 +354,6 @@ impl Task {
         if self.logged != self.trouble {
             tracing::warn!(why, "finetune: it does not go on");
             self.logged.clone_from(&self.trouble);
-        }
-    }
-
-    /// Versions beyond those that are kept go, with their files.
-    async fn prune(&mut self) -> Result<(), Refused> {
-        let facts: Vec<_> = self.versions.iter().map(Version::facts).collect();
-        // where a rollback would go stays too
-        let before = self.standing.live.and_then(|live| self.version(live)?.before);
-        let mut gone = to_prune(&facts, self.settings.keep);
-        gone.retain(|number| {
-            Some(*number) != before && self.open().is_none_or(|at| self.runs[at].version != Some(*number))
-        });
-        self.forget_failures().await;
-        if gone.is_empty() {
-            return Ok(());
-        }
-        self.store(&LoopChange { gone: gone.clone(), ..LoopChange::default() }).await?;
-        let (left, kept) = std::mem::take(&mut self.versions).into_iter().partition(|v| gone.contains(&v.number));
-        self.versions = kept;
-        for version in left {
-            tracing::info!(version = version.name, "finetune: pruned");
-            self.remove(version.run).await;
-        }
-        Ok(())
-    }
-
-    /// What runs without a version have left goes once a later one has begun.
-    async fn forget_failures(&self) {
-        let Some((_, earlier)) = self.runs.split_last() else { return };
-        for run in earlier.iter().filter(|run| run.stage.is_over() && run.version.is_none()) {
-            if self.places.run(run.id).exists() {
-                self.remove(run.id).await;
-            }
-        }
-    }
-
-    async fn remove(&self, run: u32) {
-        let folder = self.places.run(run);
-        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
-        if let Ok(Err(why)) = removed {
-            tracing::warn!(run, %why, "finetune: its files stay");
         }
     }
 

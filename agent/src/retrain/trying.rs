@@ -128,15 +128,17 @@ impl Task {
         }
     }
 
+    /// A version serves no longer; one that somebody forced is again what its run made it.
     pub(super) fn retire(&mut self, number: Option<u32>, change: &mut LoopChange) {
-        if let Some(version) = number.and_then(|number| self.version_mut(number)) {
-            version.status = match (&version.gate, version.decision.as_deref()) {
-                (_, Some(decision)) if decision.starts_with(State::RolledBack.as_str()) => Status::RolledBack,
-                (Some(gate), _) if !gate.passed => Status::Refused,
-                _ => Status::Retired,
-            };
-            change.versions.push(version.document());
-        }
+        let run = number.and_then(|number| self.version(number)).map(|version| version.run);
+        let stage = self.runs.iter().find(|one| Some(one.id) == run).map(|run| run.stage);
+        let Some(version) = number.and_then(|number| self.version_mut(number)) else { return };
+        version.status = match stage {
+            Some(Stage::RolledBack) => Status::RolledBack,
+            Some(Stage::Refused) => Status::Refused,
+            _ => Status::Retired,
+        };
+        change.versions.push(version.document());
     }
 }
 

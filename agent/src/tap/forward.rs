@@ -145,8 +145,7 @@ fn gate(parts: &mut request::Parts) -> Option<Gate> {
     if !expects || parts.version != Version::HTTP_11 {
         return None;
     }
-    let gate = Gate::default();
-    Some(gate)
+    Some(Gate::default())
 }
 
 /// Asking a model again does no harm; for anything else the method has to say so (RFC 9110, 9.2.2).

@@ -4,7 +4,7 @@
 cargo build --release -p plimsoll-agent && tests/bench/torch.sh target/train/venv 'peft, safetensors, transformers' transformers peft safetensors
 target/train/venv/bin/python tests/bench/train/memory.py target/release/plimsoll
 Random models of Qwen2.5's kind, stored in bf16 as published ones are, made in target/train once: one of 31 million
-parameters, one of the shape of Qwen2.5-0.5B (494 million; training everything takes 13 GB). Two steps of 8 texts of 128
+parameters, one of the shape of Qwen2.5-0.5B (494 million; training everything takes 9.4 GB). Two steps of 8 texts of 128
 tokens, of each a third the answer.
 """
 import json

@@ -15,13 +15,14 @@ mod rules;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use plimsoll_exporters::Registry;
 use serde_json::json;
 
+use super::answer;
 use crate::pipeline::Desk;
 use desk::QueryDesk;
 pub use evaluate::body;
@@ -52,30 +53,14 @@ pub fn router(pipeline: Desk, registry: Registry, limits: QueryLimits) -> Router
         .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/metadata", get(meta::metadata))
         .route("/api/v1/status/buildinfo", get(meta::buildinfo))
+        .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .with_state(QueryDesk::new(pipeline, registry, limits))
 }
 
-/// Paths of the query API, but for the one of a label.
-const PATHS: [&str; 10] = [
-    "/api/v1/query",
-    "/api/v1/query_range",
-    "/api/v1/format_query",
-    "/api/v1/query_exemplars",
-    "/api/v1/series",
-    "/api/v1/labels",
-    "/api/v1/rules",
-    "/api/v1/alerts",
-    "/api/v1/metadata",
-    "/api/v1/status/buildinfo",
-];
-
-/// Whether a path is one of the query API.
-pub(super) fn has(path: &str) -> bool {
-    PATHS.contains(&path) || path.starts_with("/api/v1/label/")
-}
-
 /// An error in Prometheus' form that none of its own kinds is.
-pub(super) fn refuse(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({"status": "error", "errorType": "bad_data", "error": why}))).into_response()
+async fn no_such_method(method: Method, uri: Uri) -> Response {
+    let why = answer::takes_not(&method, &uri);
+    let told = json!({"status": "error", "errorType": "bad_data", "error": why});
+    (StatusCode::METHOD_NOT_ALLOWED, Json(told)).into_response()
 }

@@ -47,15 +47,22 @@ impl Way {
 }
 
 impl Fallback {
-    /// After the variant comes control, and then what the client asked for.
-    fn new(plan: &Plan, request: Request<Bytes>, inject: bool, plain: Arc<TapOptions>) -> Option<Self> {
+    /// After the variant comes control, and then what the client asked for; `None`, and nothing is copied, where that is what
+    /// is asked already.
+    fn new(
+        plan: &Plan,
+        parts: &request::Parts,
+        asked: &Asked<'_>,
+        inject: bool,
+        plain: Arc<TapOptions>,
+    ) -> Option<Self> {
         let experiment = plan.running.experiment();
         let now = Way::to(plan.variant()?, &plain);
         let mut left =
             vec![Way { model: None, upstream: plain.upstream.clone() }, Way::to(&experiment.control, &plain)];
         left.dedup();
         left.retain(|way| *way != now);
-        (!left.is_empty()).then_some(Self { request, plain, inject, now, left })
+        (!left.is_empty()).then(|| Self { request: with_body(parts, asked.body()), plain, inject, now, left })
     }
 
     /// Where the request goes after this outcome, which is not the client's then; `None` where it is.
@@ -108,8 +115,7 @@ impl Exchange {
         };
         if let (Some(plan), Some(asked)) = (&plan, &asked) {
             self.copies(splitter, plan, parts, asked, &plain);
-            let request = with_body(parts, asked.body());
-            self.fallback = Fallback::new(plan, request, inject, plain).map(Box::new);
+            self.fallback = Fallback::new(plan, parts, asked, inject, plain).map(Box::new);
         }
         Ok(match dressed {
             Some(body) => {
